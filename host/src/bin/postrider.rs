@@ -1,0 +1,3 @@
+//! The program `postrider`: daemon and command line.
+
+fn main() {}

@@ -1,0 +1,243 @@
+//! The configuration after parsing: every value has its type and is in its range.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it was read from; `None` for built-in defaults.
+    pub file: Option<PathBuf>,
+    /// `[mta]`.
+    pub mta: Mta,
+    /// `[mailman]`, also spelled `[postrider]`.
+    pub site: SiteSettings,
+    /// `[paths.*]`, the one that `layout` names.
+    pub paths: Paths,
+    /// `[database] url`.
+    pub database: DatabaseUrl,
+    /// `[logging]`.
+    pub logging: Logging,
+    /// `[plugins]`.
+    pub plugins: PluginSettings,
+    /// `[lmtp]`: limits of the listener.
+    pub lmtp: LmtpSettings,
+}
+
+/// `[mta]`.
+#[derive(Clone, Debug)]
+pub struct Mta {
+    /// The adapter that tells the MTA about lists.
+    pub incoming: AdapterName,
+    /// How mail goes out.
+    pub outgoing: OutgoingName,
+    /// Where the adapters read their own settings.
+    pub configuration: AdapterConfiguration,
+    /// The LMTP host that the MTA is told.
+    pub lmtp_host: String,
+    /// The LMTP port that the MTA is told.
+    pub lmtp_port: u16,
+    /// Where we listen; empty: `lmtp_host:lmtp_port`.
+    pub lmtp_listen: Vec<ListenAddress>,
+    /// Host of the MTA.
+    pub smtp_host: String,
+    /// Port of the MTA.
+    pub smtp_port: u16,
+    /// Name for SMTP AUTH; empty: no authentication.
+    pub smtp_user: String,
+    /// Password for SMTP AUTH; never shown.
+    pub smtp_pass: Secret,
+    /// Plain, TLS from the start, or STARTTLS.
+    pub smtp_secure_mode: SecureMode,
+    /// Whether the server's certificate must be valid.
+    pub smtp_verify_cert: bool,
+    /// Whether the certificate must be for `smtp_host`.
+    pub smtp_verify_hostname: bool,
+    /// Most recipients of one transaction; 0: all in one.
+    pub max_recipients: usize,
+    /// Most transactions of one connection; 0: as many as come.
+    pub max_sessions_per_connection: usize,
+    /// Most connections at a time; 0: we choose.
+    pub max_delivery_threads: usize,
+    /// How long temporary failures are tried again.
+    pub delivery_retry_period: Duration,
+    /// All about VERP.
+    pub verp: Verp,
+}
+
+/// The `verp_*` keys.
+#[derive(Clone, Debug)]
+pub struct Verp {
+    /// What separates an address from its detail.
+    pub delimiter: String,
+    /// `verp_format`: how the VERP address is made of `${bounces}`, `${local}`, `${domain}`.
+    pub format: String,
+    /// `verp_regexp`: how it is taken apart.
+    pub regexp: String,
+    /// `verp_delivery_interval`: 0 never, 1 always, n every nth post.
+    pub delivery_interval: u64,
+    /// `verp_personalized_deliveries`.
+    pub personalized_deliveries: bool,
+    /// `verp_confirmations`.
+    pub confirmations: bool,
+    /// `verp_confirm_format`.
+    pub confirm_format: String,
+    /// `verp_confirm_regexp`.
+    pub confirm_regexp: String,
+    /// `verp_probes`.
+    pub probes: bool,
+    /// `verp_probe_format`.
+    pub probe_format: String,
+    /// `verp_probe_regexp`.
+    pub probe_regexp: String,
+}
+
+/// `[mailman]`, also spelled `[postrider]`.
+#[derive(Clone, Debug)]
+pub struct SiteSettings {
+    /// Gets what nobody else answers for.
+    pub site_owner: String,
+    /// Sender of mail that is not to be answered.
+    pub noreply_address: String,
+    /// Which `[paths.*]` section counts.
+    pub layout: String,
+}
+
+/// Directories and files.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// Everything below it is ours.
+    pub var_dir: PathBuf,
+    /// Databases, spool and the MTA's tables.
+    pub data_dir: PathBuf,
+    /// Directory of the tables that adapters write (`data_dir` itself, as in Mailman).
+    pub table_dir: PathBuf,
+    /// The daemon's socket.
+    pub socket: PathBuf,
+    /// Log files.
+    pub log_dir: PathBuf,
+    /// Lock files.
+    pub lock_dir: PathBuf,
+}
+
+/// Where the database is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// An SQLite file.
+    Sqlite(PathBuf),
+}
+
+/// `[logging]`.
+#[derive(Clone, Debug)]
+pub struct Logging {
+    /// A filter in the form of `RUST_LOG`.
+    pub filter: String,
+    /// `auto` (journal under systemd, else standard error), `stderr`, `journal`, or a file.
+    pub target: LogTarget,
+}
+
+/// Where log lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// The journal under systemd, else standard error.
+    Auto,
+    /// Standard error.
+    Stderr,
+    /// The journal.
+    Journal,
+    /// A file.
+    File(PathBuf),
+}
+
+/// `[plugins]`.
+#[derive(Clone, Debug)]
+pub struct PluginSettings {
+    /// Absolute directories in which `libpostrider_NAME.so` is looked for, in order.
+    pub path: Vec<PathBuf>,
+}
+
+/// `[lmtp]`.
+#[derive(Clone, Debug)]
+pub struct LmtpSettings {
+    /// Largest message, in octets (RFC 1870).
+    pub max_message_size: u64,
+    /// Most connections at a time.
+    pub max_connections: usize,
+    /// How long a client may be silent.
+    pub timeout: Duration,
+    /// Most recipients of one message.
+    pub max_recipients: usize,
+    /// Below so many free octets on the data directory's file system: 452.
+    pub min_free_space: u64,
+}
+
+/// Name of an adapter: which plugin, which adapter of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AdapterName {
+    /// `postfix.LMTP`: a library in the plugin path.
+    Named {
+        /// `[a-z0-9_]+`.
+        plugin: String,
+        /// The adapter's name.
+        adapter: String,
+    },
+    /// `dylib:/opt/acme/libacme.so:LMTP`: just that file.
+    File {
+        /// Absolute.
+        file: PathBuf,
+        /// The adapter's name.
+        adapter: String,
+    },
+    /// `null.NullMTA`: the MTA needs not be told.
+    Null,
+}
+
+/// How mail goes out.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum OutgoingName {
+    /// The built-in SMTP delivery.
+    Deliver,
+    /// An adapter of a plugin.
+    Adapter(AdapterName),
+}
+
+/// Where adapters read their own settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdapterConfiguration {
+    /// The defaults that the plugin carries.
+    Defaults,
+    /// An ini file.
+    File(PathBuf),
+}
+
+/// An address to listen at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// Host name or IP address, and port.
+    Tcp(String, u16),
+    /// Unix socket: absolute path and mode.
+    Unix(PathBuf, u32),
+    /// The sockets that systemd hands over.
+    Systemd,
+}
+
+/// `smtp_secure_mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecureMode {
+    /// No TLS.
+    Smtp,
+    /// TLS from the start.
+    Smtps,
+    /// Begins plain; no mail before TLS is up.
+    Starttls,
+}
+
+/// A value that no log and no listing shows.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_empty() { "\"\"" } else { "\"********\"" })
+    }
+}

@@ -1,0 +1,3 @@
+//! Mail goes out.
+
+pub mod verp;

@@ -1,0 +1,35 @@
+//! Postrider, a mailing-list server whose hookup to the mail server is a plugin.
+//!
+//! A map of the house; `ARCHITECTURE.md` tells the path of a message through it.
+//!
+//! | module | its one job |
+//! |---|---|
+//! | [`config`] | `postrider.cfg`: the settings table, reading, Mailman's names |
+//! | [`lists`] | the model: domains, lists, addresses, members, subaddress routing |
+//! | [`store`] | lists, members, held posts on disk (SQL) |
+//! | [`spool`] | what is on its way through this node, durably (SQL) |
+//! | [`lmtp`] | mail comes in |
+//! | [`post`] | a post becomes what the members receive |
+//! | [`deliver`] | mail goes out |
+//! | [`plugins`] | finds, checks and loads plugins |
+//! | [`hookup`] | an adapter's plan becomes files of the MTA |
+//! | [`control`] | the daemon's own socket |
+//! | [`daemon`] | `postrider serve`: all of it together |
+//! | [`cli`] | the command line, one file a subcommand |
+
+pub mod bounce;
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod daemon;
+pub mod deliver;
+pub mod hookup;
+pub mod lists;
+pub mod lmtp;
+pub mod logging;
+pub mod notice;
+pub mod plugins;
+pub mod post;
+pub mod request;
+pub mod spool;
+pub mod store;

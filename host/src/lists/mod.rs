@@ -1,0 +1,16 @@
+//! The model: addresses, domains, lists, members, and which local part means what.
+//!
+//! Everything here is parsed once, at the edge, into a type that cannot be wrong. Nothing here
+//! touches a disk or a network.
+
+mod address;
+mod list;
+mod member;
+mod name;
+mod subaddress;
+
+pub use address::{AddressError, EmailAddress, Mailbox};
+pub use list::{Domain, List, ListSettings, NewList, PostAction};
+pub use member::{DeliveryStatus, Member, Role};
+pub use name::{DomainName, ListAddress, ListId, ListName, NameError};
+pub use subaddress::{SplitLocalPart, Subaddress, split_local_part};

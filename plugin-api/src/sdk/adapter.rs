@@ -1,0 +1,124 @@
+//! The two traits that a plugin implements.
+
+use super::{
+    Change, Error, ErrorKind, Facts, Finding, PlanSink, Result, Roster, SettingSpec, Settings, Site, Snippet, Tools,
+};
+
+/// How important a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum LogLevel {
+    /// For developers.
+    Debug,
+    /// Normal.
+    Info,
+    /// Should be looked at.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+/// Writes to the host's log. May be used from any thread.
+pub trait HostLog: Send + Sync {
+    /// Writes one line.
+    fn log(&self, level: LogLevel, message: &str);
+}
+
+/// What an incoming adapter is asked about.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The installation.
+    pub site: &'a Site,
+    /// What [`IncomingAdapter::probe`] found; empty if it was not (or could not be) called.
+    pub facts: &'a Facts,
+    /// The domains and lists.
+    pub roster: &'a dyn Roster,
+}
+
+/// Teaches an MTA which addresses are mailing lists.
+pub trait IncomingAdapter: Send + Sync + 'static {
+    /// The settings that this adapter reads.
+    fn settings() -> Vec<SettingSpec>
+    where
+        Self: Sized,
+    {
+        Vec::new()
+    }
+
+    /// Makes the adapter. Must not touch anything outside.
+    fn new(log: Box<dyn HostLog>, settings: &Settings) -> Result<Self>
+    where
+        Self: Sized;
+
+    /// Asks the MTA of this machine what must be known to plan: programs, versions, defaults.
+    fn probe(&self, _site: &Site, _tools: &dyn Tools) -> Result<Facts> {
+        Ok(Facts::new())
+    }
+
+    /// Says what must be on disk for these lists, and which commands must run. Calls `sink`.
+    fn plan(&self, context: Context<'_>, change: Change<'_>, sink: &mut dyn PlanSink) -> Result<()>;
+
+    /// What the administrator puts into the MTA's own configuration, in order.
+    fn snippets(&self, _context: Context<'_>) -> Result<Vec<Snippet>> {
+        Ok(Vec::new())
+    }
+
+    /// Asks the MTA whether it really knows these lists.
+    fn check(&self, _context: Context<'_>, _tools: &dyn Tools) -> Result<Vec<Finding>> {
+        Err(Error::new(ErrorKind::Unsupported, "this adapter has no checks"))
+    }
+}
+
+/// A message for some recipients.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// Envelope sender (RFC 5321 reverse-path without brackets); empty for `<>`.
+    pub sender: &'a str,
+    /// Envelope recipients.
+    pub recipients: &'a [&'a str],
+    /// The message, lines end in CRLF, not dot-stuffed.
+    pub message: &'a [u8],
+}
+
+/// What became of one recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The MTA has taken responsibility.
+    Delivered,
+    /// Try again later.
+    TemporaryFailure,
+    /// Never try again.
+    PermanentFailure,
+}
+
+/// What became of one recipient, with the MTA's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecipientResult {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The MTA's reply, for instance `550 5.1.1 user unknown`.
+    pub reply: String,
+}
+
+/// Hands mail to an MTA.
+pub trait OutgoingAdapter: Send + Sync + 'static {
+    /// The settings that this adapter reads.
+    fn settings() -> Vec<SettingSpec>
+    where
+        Self: Sized,
+    {
+        Vec::new()
+    }
+
+    /// Makes the adapter. Must not touch anything outside.
+    fn new(log: Box<dyn HostLog>, settings: &Settings) -> Result<Self>
+    where
+        Self: Sized;
+
+    /// Delivers one message; the answer has one result for each recipient, in their order.
+    ///
+    /// # Errors
+    /// The whole batch failed; [`ErrorKind::Temporary`] and every other kind: try all again later.
+    fn deliver(&self, batch: Batch<'_>) -> Result<Vec<RecipientResult>>;
+}

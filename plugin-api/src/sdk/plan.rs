@@ -1,0 +1,165 @@
+//! What an adapter wants done: tables, files, removals and commands, as data.
+//!
+//! The host stages everything, runs checks and compilers on the staged files, publishes in an
+//! order in which no address is answered with a permanent failure meanwhile, and undoes
+//! everything when a step fails.
+
+use super::{DomainView, ListView, Result};
+use std::time::Duration;
+
+/// What happened to the lists since the adapter was last asked.
+///
+/// An adapter may always plan everything; the change only allows it to save work.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Change<'a> {
+    /// Anything may have changed: plan everything.
+    Everything,
+    /// This list is new.
+    ListAdded(ListView<'a>),
+    /// This list is gone; it is no longer in the roster.
+    ListRemoved(ListView<'a>),
+    /// This domain is new.
+    DomainAdded(DomainView<'a>),
+    /// This domain is gone; it is no longer in the roster.
+    DomainRemoved(DomainView<'a>),
+}
+
+/// How a table is stored, and with that, how it must be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TableFormat {
+    /// A text file, published by rename.
+    Text,
+    /// A text file and a compiled file beside it (`PATH` + suffix, for instance `.db`); compiled
+    /// from a staged copy, then both are renamed.
+    CompiledRename {
+        /// What the compiler appends to the file name, with its dot.
+        suffix: String,
+    },
+    /// A text file and a compiled file that running daemons hold open and that therefore must
+    /// never be replaced by another inode (`.lmdb`): compiled on trial from a staged copy, then
+    /// compiled in place.
+    CompiledInPlace {
+        /// What the compiler appends to the file name, with its dot.
+        suffix: String,
+    },
+    /// An SQLite database `PATH` with the table `map(key TEXT PRIMARY KEY COLLATE NOCASE, value
+    /// TEXT NOT NULL)`, written by the host in place, in one transaction.
+    Sqlite,
+}
+
+/// What a table is for. It decides the order of publication: when an address is added, routing
+/// first and acceptance last; when it is removed, the reverse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum TableRole {
+    /// Where mail for a domain or an address goes.
+    Routing,
+    /// Rewriting of addresses, for instance from an alias domain.
+    Rewriting,
+    /// For which domains mail is accepted.
+    Domains,
+    /// Which addresses are accepted.
+    Acceptance,
+}
+
+/// A table to be generated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// The file, relative to [`Site::table_dir`](super::Site::table_dir); no `..`, not absolute.
+    pub path: String,
+    /// How it is stored.
+    pub format: TableFormat,
+    /// What it is for.
+    pub role: TableRole,
+    /// Comment lines for the head of a text file, without `#`.
+    pub comment: String,
+}
+
+/// One row of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row<'a> {
+    /// The key, as the MTA looks it up. Keys of one table must differ.
+    pub key: &'a str,
+    /// The value.
+    pub value: &'a str,
+    /// In a text file, the column (from 0) in which the value starts, for the reader's eye. At
+    /// least one blank is always written. No other effect.
+    pub column: u16,
+}
+
+/// When a command runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// On the staged files, before anything is published. Failure changes nothing.
+    Check,
+    /// Makes the compiled form of a table from its staged text. Failure changes nothing.
+    Compile,
+    /// After publication: reload, `newaliases`, a site's own command. Failure brings the previous
+    /// files back.
+    Activate,
+}
+
+/// Whether a command must run for the plan to take effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Need {
+    /// Without it the change is not (wholly) seen by the MTA.
+    Required,
+    /// Without it the change takes effect too, only later.
+    Advised,
+}
+
+/// Whose rights a command needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Privilege {
+    /// The user that owns the host's data.
+    Owner,
+    /// The superuser. When the host is not the superuser the command is printed instead.
+    Root,
+}
+
+/// A program to be run by the host: no shell, a clean environment, a time limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// When it runs.
+    pub phase: Phase,
+    /// Program (absolute path) and arguments. In phases `Check` and `Compile` the text `{file}`
+    /// inside an argument stands for the (staged) file of the table that the command belongs to.
+    pub argv: Vec<String>,
+    /// Names ([`Table::path`]) of the tables that it belongs to. `Check` and `Compile` run once
+    /// for each of them that changes. `Activate` runs once, right after the last of them is
+    /// published and before any later table is, and only if the contents of one of them changed.
+    /// Empty with `Activate`: after everything, if anything changed.
+    pub tables: Vec<String>,
+    /// Must it run?
+    pub need: Need,
+    /// Whose rights does it need?
+    pub privilege: Privilege,
+    /// If the command cannot be run here: how long the MTA needs to notice the published
+    /// tables by itself. The host then waits that long before it publishes later tables.
+    /// `None`: it never notices by itself.
+    pub settle: Option<Duration>,
+    /// Why, in a few words, shown to the administrator: `so that Postfix reads the new table`.
+    pub reason: String,
+}
+
+/// Where a plan goes. The host implements this.
+///
+/// Each method fails when the plan breaks a rule (path outside the directory, table not
+/// begun, program not declared, size limit); pass that error on.
+pub trait PlanSink {
+    /// Begins a table; the rows that follow belong to it.
+    fn table(&mut self, table: &Table) -> Result<()>;
+    /// Adds rows to the table that was begun last.
+    fn rows(&mut self, rows: &[Row<'_>]) -> Result<()>;
+    /// Wants this file with exactly these contents. `path` is relative to the table directory.
+    fn file(&mut self, path: &str, mode: u32, contents: &[u8]) -> Result<()>;
+    /// Wants this file (of an earlier plan) gone.
+    fn remove(&mut self, path: &str) -> Result<()>;
+    /// Wants this program run.
+    fn command(&mut self, command: &Command) -> Result<()>;
+}

@@ -1,0 +1,51 @@
+//! The read-only view of domains and lists that the host gives to an adapter.
+
+use super::Result;
+
+/// A mail domain that has (or may have) lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DomainView<'a> {
+    /// The domain of the list addresses, lower case, A-labels (RFC 5890).
+    pub name: &'a str,
+    /// The domain that the MTA really routes to the list server, when it differs: Mailman's
+    /// `alias_domain`. Empty when there is none.
+    pub alias: &'a str,
+}
+
+impl<'a> DomainView<'a> {
+    /// The domain that the MTA routes to the list server: the alias if there is one.
+    pub fn routed(&self) -> &'a str {
+        if self.alias.is_empty() {
+            self.name
+        } else {
+            self.alias
+        }
+    }
+}
+
+/// A mailing list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListView<'a> {
+    /// The local part of the posting address, lower case, only `[-_.0-9a-z]`.
+    pub local: &'a str,
+    /// The domain of the posting address.
+    pub domain: DomainView<'a>,
+    /// The list-id (RFC 2919), without brackets.
+    pub list_id: &'a str,
+}
+
+/// All domains and lists at one moment.
+///
+/// Domains come sorted by name, lists sorted by domain name and then by local part, both in
+/// byte order.
+pub trait Roster {
+    /// Shows every domain to `visit`; stops at its first error and returns that.
+    fn for_each_domain(&self, visit: &mut dyn FnMut(&DomainView<'_>) -> Result<()>) -> Result<()>;
+    /// Shows every list to `visit`; stops at its first error and returns that.
+    fn for_each_list(&self, visit: &mut dyn FnMut(&ListView<'_>) -> Result<()>) -> Result<()>;
+    /// How many lists there are.
+    fn list_count(&self) -> u64;
+    /// Is there a list with just this posting address? `foo-request` may be a list of its own and
+    /// then wins over the sub-address of `foo`.
+    fn is_list(&self, local: &str, domain: &str) -> bool;
+}

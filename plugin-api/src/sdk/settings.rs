@@ -1,0 +1,57 @@
+//! Settings of an adapter, from the file that `[mta] configuration` names.
+
+use std::collections::BTreeMap;
+
+/// What a setting's value looks like. The host checks it before the adapter sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SettingKind {
+    /// Any text, may be empty.
+    Text,
+    /// An absolute path of a program that exists or not.
+    Program,
+    /// An absolute path.
+    Path,
+    /// A whole number.
+    Integer,
+    /// `yes` or `no`.
+    Boolean,
+    /// One of these words. Each entry is the word and, after `=`, the word that it is an older
+    /// name of: `regex=regexp`.
+    Choice(Vec<String>),
+}
+
+/// One key that an adapter reads. The section of the file is the plugin's name (`[postfix]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingSpec {
+    /// The key.
+    pub name: String,
+    /// What the value looks like.
+    pub kind: SettingKind,
+    /// The value when the key is absent.
+    pub default: String,
+    /// What it does, for the administrator; whole sentences.
+    pub help: String,
+}
+
+/// Values of an adapter's settings. Every declared key has a value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings(BTreeMap<String, String>);
+
+impl Settings {
+    /// The value of a declared key; empty for a key that was not declared.
+    pub fn value(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+
+    /// All keys and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Settings {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        Settings(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
