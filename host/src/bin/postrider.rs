@@ -1,3 +1,5 @@
 //! The program `postrider`: daemon and command line.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    std::process::ExitCode::from(postrider::cli::main())
+}

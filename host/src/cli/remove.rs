@@ -1,0 +1,26 @@
+//! `postrider remove LIST`
+
+use super::{Exit, Session, output, publish};
+use crate::hookup::Change;
+
+/// Remove a list with its members and held posts, and tell the MTA
+#[derive(Debug, clap::Args)]
+pub struct Remove {
+    /// Posting address or list-id
+    list: String,
+    /// Print nothing but errors
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+impl Remove {
+    /// Runs it.
+    pub async fn run(&self, session: &Session) -> anyhow::Result<Exit> {
+        let list = session.list(&self.list).await?;
+        session.store().await?.remove_list(list.id).await?;
+        if !self.quiet {
+            output::line(&format!("Removed list: {}", list.address));
+        }
+        Ok(publish::publish(session, Change::ListRemoved(list.address)).await)
+    }
+}
