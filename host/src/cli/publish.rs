@@ -8,7 +8,6 @@ use crate::hookup::{self, Change, Options, Report};
 /// A failure here does not undo the change: the list is there, the MTA does not know it yet, and
 /// `aliases` (or the daemon) finishes the work.
 pub async fn publish(session: &Session, change: Change) -> Exit {
-    session.wake("lists").await;
     let done = async {
         let hookup = session.hookup()?;
         Ok::<_, anyhow::Error>(hookup::bring_up_to_date(session.store().await?, hookup, change, Options::default()).await?)
@@ -17,6 +16,7 @@ pub async fn publish(session: &Session, change: Change) -> Exit {
         Ok(report) => tell(&report),
         Err(error) => {
             output::error(&error);
+            session.wake("lists").await; // the daemon tries again too
             output::note("the MTA does not know of it yet; when the cause is gone, run `postrider aliases`");
             Exit::MtaBehind
         }
