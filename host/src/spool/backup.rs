@@ -6,8 +6,8 @@
 use super::body::BodyDirectory;
 use super::{DATABASE, DIRECTORY, Result, SpoolError};
 use rusqlite::Connection;
-use std::fs::File;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Writes the copy into `target`, which is made, or must be empty. A copy that could not be
@@ -50,8 +50,9 @@ fn copy(connection: &Connection, bodies: &BodyDirectory, target: &Path) -> Resul
     })?;
 
     let _lock = bodies.keep_all()?;
+    // SQLite would make the file for all to read, but takes an empty one.
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file).map_err(io)?;
     connection.execute("VACUUM INTO ?1", [name]).map_err(sqlite)?;
-    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(io)?;
     File::open(&file).and_then(|file| file.sync_all()).map_err(io)?;
 
     let copied = BodyDirectory::open(&target.join(DIRECTORY))?;
