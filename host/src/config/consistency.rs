@@ -33,6 +33,10 @@ pub fn check(config: &Config, origins: &[Origin], file: &str) -> Vec<ConfigError
     errors
 }
 
+/// Key of the format, key of the expression, the expression, what the format makes of a sample,
+/// what that must begin with, and what the groups must be.
+type Pair<'a> = (&'static str, &'static str, &'a str, String, &'a str, &'a [(&'a str, &'a str)]);
+
 /// The three pairs of a format and an expression, each tried on a sample.
 fn verp(verp: &Verp) -> Vec<(&'static str, &'static str, String)> {
     let mut problems = Vec::new();
@@ -44,7 +48,6 @@ fn verp(verp: &Verp) -> Vec<(&'static str, &'static str, String)> {
         &verp.probe_format,
         &[("bounces", "ants-bounces"), ("token", "0123456789abcdef"), ("domain", "lists.example.com")],
     );
-    type Pair<'a> = (&'static str, &'static str, &'a str, String, &'a str, &'a [(&'a str, &'a str)]);
     let pairs: [Pair<'_>; 3] = [
         (
             "verp_format",

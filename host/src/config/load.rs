@@ -208,18 +208,14 @@ impl<'a> Builder<'a> {
             return;
         }
         let keys = table::in_section(known).map(|setting| setting.key);
-        let meant = match nearest(&entry.key, keys) {
-            Some(key) => format!("did you mean `{key}`?"),
-            None => {
-                let elsewhere = SETTINGS.iter().find(|setting| setting.key == entry.key);
-                match elsewhere {
-                    Some(setting) => format!("it belongs into [{}]", setting.section),
-                    None => format!(
-                        "known are {}",
-                        table::in_section(known).map(|setting| setting.key).collect::<Vec<_>>().join(", ")
-                    ),
-                }
-            }
+        let elsewhere = || SETTINGS.iter().find(|setting| setting.key == entry.key);
+        let meant = if let Some(key) = nearest(&entry.key, keys) {
+            format!("did you mean `{key}`?")
+        } else if let Some(setting) = elsewhere() {
+            format!("it belongs into [{}]", setting.section)
+        } else {
+            let known: Vec<&str> = table::in_section(known).map(|setting| setting.key).collect();
+            format!("known are {}", known.join(", "))
         };
         self.errors
             .push(ConfigError::at(&entry.place, format!("no such key; {meant}")).with_key(&section.name, &entry.key));
@@ -315,7 +311,7 @@ impl<'a> Builder<'a> {
                 self.origins.push(Origin { setting, section, text, place: entry.map(|entry| entry.place.clone()) });
             }
             // A default that is wrong because another path is wrong: one mistake is told once.
-            Err(_) if entry.is_none() && self.errors.iter().any(|error| in_paths(error)) => {}
+            Err(_) if entry.is_none() && self.errors.iter().any(in_paths) => {}
             Err(message) => {
                 let error = match entry {
                     Some(entry) => ConfigError::at(&entry.place, message),

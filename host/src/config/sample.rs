@@ -1,5 +1,7 @@
 //! The annotated sample file, `packaging/postrider.cfg.sample`.
 
+use std::fmt::Write as _;
+
 use super::ini;
 use super::load::Loaded;
 use super::table::{SECTIONS, Setting};
@@ -25,13 +27,14 @@ pub fn sample_config() -> String {
     for (section, about) in SECTIONS {
         text.push('\n');
         text.push_str(&comment(about));
-        text.push_str(&format!("[{}]\n", shown_section(&loaded, section)));
+        // Writing to a string does not fail, here and below.
+        let _ = writeln!(text, "[{}]", shown_section(&loaded, section));
         for origin in loaded.origins.iter().filter(|origin| origin.setting.section == section) {
             let setting = origin.setting;
             let default = super::paths::built_in("fhs", setting.key).filter(|_| section == "paths");
             let default = default.unwrap_or(setting.default).replace('\n', ini::CONTINUATION);
             let blank = if default.is_empty() { "" } else { " " };
-            text.push_str(&format!("\n{}#{}:{blank}{default}\n", explain(setting), setting.key));
+            let _ = writeln!(text, "\n{}#{}:{blank}{default}", explain(setting), setting.key);
         }
     }
     text
@@ -39,13 +42,13 @@ pub fn sample_config() -> String {
 
 /// The comment lines that explain a setting.
 pub fn explain(setting: &Setting) -> String {
-    let unit = if setting.unit.is_empty() { String::new() } else { format!(" ({})", setting.unit) };
+    let unit = if setting.unit.is_empty() { String::new() } else { format!(" Unit: {}.", setting.unit) };
     let effect = match setting.effect {
         super::table::Effect::Reload => "after a reload",
         super::table::Effect::Restart => "after a restart",
     };
     comment(setting.help)
-        + &comment(&format!("Allowed: {}{unit}. A change takes effect {effect}.", setting.kind.allowed))
+        + &comment(&format!("Allowed: {}.{unit} A change takes effect {effect}.", setting.kind.allowed))
 }
 
 fn shown_section<'a>(loaded: &'a Loaded, section: &'a str) -> &'a str {

@@ -4,6 +4,8 @@
 //! in a comment above it, values without such a comment are defaults. Secrets are masked unless
 //! they are asked for.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 use super::ini;
@@ -70,11 +72,10 @@ pub fn print_key(loaded: &Loaded, section: Option<&str>, key: &str, show: Show) 
     for origin in found {
         let setting = origin.setting;
         let separator = if text.is_empty() { "" } else { "\n" };
-        text.push_str(&format!("{separator}[{}]\n{}", origin.section, super::sample::explain(setting)));
-        text.push_str(&match &origin.place {
-            Some(place) => format!("# From {place}.\n"),
-            None => "# This is the default.\n".to_owned(),
-        });
+        let from =
+            origin.place.as_ref().map_or_else(|| "This is the default.".to_owned(), |place| format!("From {place}."));
+        // Writing to a string does not fail, here and below.
+        let _ = writeln!(text, "{separator}[{}]\n{}# {from}", origin.section, super::sample::explain(setting));
         text.push_str(&line(origin, show));
     }
     Ok(text)
@@ -114,10 +115,10 @@ fn print(loaded: &Loaded, origins: &[&Origin], show: Show) -> String {
     };
     text.push_str("# Values without a remark are defaults.\n");
     for (section, origins) in by_section(origins) {
-        text.push_str(&format!("\n[{section}]\n"));
+        let _ = writeln!(text, "\n[{section}]");
         for origin in origins {
             if let Some(place) = &origin.place {
-                text.push_str(&format!("# {place}\n"));
+                let _ = writeln!(text, "# {place}");
             }
             text.push_str(&line(origin, show));
         }
@@ -188,7 +189,7 @@ fn find_key<'a>(loaded: &'a Loaded, section: Option<&str>, key: &str) -> Result<
 
 /// One value in JSON.
 #[derive(Serialize)]
-struct Value<'a> {
+struct Shown<'a> {
     section: &'a str,
     key: &'a str,
     value: String,
@@ -205,9 +206,9 @@ struct Value<'a> {
 }
 
 fn json(origins: &[&Origin], show: Show) -> String {
-    let values: Vec<Value<'_>> = origins
+    let values: Vec<Shown<'_>> = origins
         .iter()
-        .map(|origin| Value {
+        .map(|origin| Shown {
             section: &origin.section,
             key: origin.setting.key,
             value: shown(origin, show),

@@ -124,8 +124,7 @@ pub const LOG_FILTER: Kind<String> =
     kind("filter", "off, error, warn, info, debug or trace, or a list such as info,postrider::lmtp=debug", log_filter);
 pub const LOG_TARGET: Kind<LogTarget> =
     kind("log target", "auto, stderr, journal, or the absolute path of a file", log_target).substituted();
-pub const DELIMITER: Kind<String> =
-    kind("character", "one character that no list name contains, such as + or =", delimiter);
+pub const DELIMITER: Kind<String> = kind("character", "one of the characters + = # ~ ^ &", delimiter);
 pub const VERP_FORMAT: Kind<String> =
     kind("format", "text with ${bounces}, ${local} and ${domain}, each exactly once", |text| {
         VerpFormat::parse(text).map(|_| text.to_owned())
@@ -136,16 +135,17 @@ pub const PROBE_FORMAT: Kind<String> =
     kind("format", "text with $bounces, $token and $domain, each exactly once", |text| {
         template(text, &["bounces", "token", "domain"])
     });
-pub const VERP_REGEXP: Kind<String> =
-    kind("regular expression", "one with the groups (?P<bounces>…), (?P<local>…) and (?P<domain>…)", |text| {
-        groups(text, &["bounces", "local", "domain"])
-    });
+pub const VERP_REGEXP: Kind<String> = kind(
+    "regular expression",
+    "an expression with the groups (?P<bounces>…), (?P<local>…) and (?P<domain>…)",
+    |text| groups(text, &["bounces", "local", "domain"]),
+);
 pub const CONFIRM_REGEXP: Kind<String> =
-    kind("regular expression", "one with the groups (?P<addr>…) and (?P<cookie>…)", |text| {
+    kind("regular expression", "an expression with the groups (?P<addr>…) and (?P<cookie>…)", |text| {
         groups(text, &["addr", "cookie"])
     });
 pub const PROBE_REGEXP: Kind<String> =
-    kind("regular expression", "one with the groups (?P<bounces>…) and (?P<token>…)", |text| {
+    kind("regular expression", "an expression with the groups (?P<bounces>…) and (?P<token>…)", |text| {
         groups(text, &["bounces", "token"])
     });
 pub const EMAIL: Kind<String> = kind("address", "an email address, name@domain", |text| {
@@ -338,7 +338,7 @@ fn absolute_path(text: &str) -> Result<PathBuf, String> {
     if text.starts_with('/') { Ok(PathBuf::from(text)) } else { Err(format!("`{text}` is not absolute")) }
 }
 
-/// SQLAlchemy's form: three slashes, then the path, so an absolute one makes four.
+/// The form of `SQLAlchemy`: three slashes, then the path, so an absolute one makes four.
 fn database_url(text: &str) -> Result<DatabaseUrl, String> {
     let (scheme, rest) = text.split_once(':').ok_or_else(String::new)?;
     match scheme.split('+').next().unwrap_or_default() {
@@ -359,7 +359,7 @@ fn database_url(text: &str) -> Result<DatabaseUrl, String> {
     }
 }
 
-/// `sqlite:////$DATA_DIR/x` is a slip that SQLAlchemy forgives too.
+/// `sqlite:////$DATA_DIR/x` is a slip that `SQLAlchemy` forgives too.
 fn clean(path: &str) -> String {
     format!("/{}", path.trim_start_matches('/'))
 }
@@ -384,9 +384,7 @@ fn log_target(text: &str) -> Result<LogTarget, String> {
 fn delimiter(text: &str) -> Result<String, String> {
     let mut chars = text.chars();
     match (chars.next(), chars.next()) {
-        (Some(one @ ('+' | '=' | '#' | '!' | '%' | '&' | '*' | '/' | '?' | '^' | '|' | '~')), None) => {
-            Ok(one.to_string())
-        }
+        (Some(one @ ('+' | '=' | '#' | '~' | '^' | '&')), None) => Ok(one.to_string()),
         (Some(one @ ('-' | '_' | '.')), None) => {
             Err(format!("`{one}` can be part of a list's name, so addresses could not be taken apart"))
         }
