@@ -27,6 +27,7 @@ pub mod hookup;
 pub mod lists;
 pub mod lmtp;
 pub mod logging;
+pub mod nearest;
 pub mod notice;
 pub mod plugins;
 pub mod post;

@@ -123,7 +123,7 @@ pub struct Paths {
 /// Where the database is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatabaseUrl {
-    /// An SQLite file.
+    /// A file of `SQLite`.
     Sqlite(PathBuf),
 }
 

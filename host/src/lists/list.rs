@@ -1,5 +1,7 @@
 //! Domains and lists.
 
+use serde::{Deserialize, Serialize};
+
 use super::{DomainName, ListAddress, ListId};
 
 /// A mail domain.
@@ -42,8 +44,10 @@ pub struct List {
 /// The settings of a list that its owner can change.
 ///
 /// The table in `lists/settings.rs` names each, with its explanation; `postrider set` and
-/// `postrider info` go by that table.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// `postrider info` go by that table. The store keeps it as JSON: a key that an older version did
+/// not write takes its default, a key that a newer one wrote is ignored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ListSettings {
     /// What people call the list, `Ants`.
     pub display_name: String,
@@ -61,8 +65,23 @@ pub struct ListSettings {
     pub member_action: PostAction,
 }
 
+impl Default for ListSettings {
+    /// Mailman's defaults, without what depends on the list's name.
+    fn default() -> Self {
+        ListSettings {
+            display_name: String::new(),
+            description: String::new(),
+            subject_prefix: String::new(),
+            max_message_size: 40,
+            skip_addressed: false,
+            nonmember_action: PostAction::Hold,
+            member_action: PostAction::Accept,
+        }
+    }
+}
+
 /// What is done with a post.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PostAction {
     /// Distributed.
@@ -73,4 +92,24 @@ pub enum PostAction {
     Reject,
     /// Thrown away, with a line in the log.
     Discard,
+}
+
+impl PostAction {
+    /// Every action, in the order in which they are offered.
+    pub const ALL: [PostAction; 4] = [PostAction::Accept, PostAction::Hold, PostAction::Reject, PostAction::Discard];
+
+    /// The name in the store, in `postrider set` and in `postrider info`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PostAction::Accept => "accept",
+            PostAction::Hold => "hold",
+            PostAction::Reject => "reject",
+            PostAction::Discard => "discard",
+        }
+    }
+
+    /// The inverse of [`PostAction::as_str`]; upper case is taken too.
+    pub fn parse(text: &str) -> Option<Self> {
+        PostAction::ALL.into_iter().find(|action| action.as_str().eq_ignore_ascii_case(text))
+    }
 }

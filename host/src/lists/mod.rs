@@ -7,10 +7,12 @@ mod address;
 mod list;
 mod member;
 mod name;
+mod settings;
 mod subaddress;
 
 pub use address::{AddressError, EmailAddress, Mailbox};
 pub use list::{Domain, List, ListSettings, NewList, PostAction};
 pub use member::{DeliveryStatus, Member, Role};
 pub use name::{DomainName, ListAddress, ListId, ListName, NameError};
+pub use settings::{LIST_SETTINGS, ListSetting, SettingError};
 pub use subaddress::{SplitLocalPart, Subaddress, split_local_part};

@@ -1,0 +1,200 @@
+//! Settings of adapters: the file that `[mta] configuration` names, read against what the adapter
+//! declares.
+//!
+//! The file is ini; the section that counts has the plugin's name. Keys before any section count
+//! too, because Mailman's documentation prints its file that way. A file in which several plugins
+//! have sections is fine.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use postrider_plugin_api::sdk::{SettingKind, SettingSpec, Settings};
+
+use super::consistency::unreadable;
+use super::error::{ConfigError, ConfigErrors};
+use super::ini::{self, BareKeys, Entry};
+use super::types::{AdapterConfiguration, Config};
+use super::value::boolean;
+use crate::nearest::nearest;
+
+/// The settings of an adapter of this plugin: every declared key with its value or default.
+///
+/// # Errors
+/// The file cannot be read, has a key that the adapter does not declare, or a wrong value:
+/// everything that is wrong, at once.
+pub fn adapter_settings(config: &Config, plugin: &str, specs: &[SettingSpec]) -> Result<Settings, ConfigErrors> {
+    let AdapterConfiguration::File(path) = &config.mta.configuration else {
+        return Ok(specs.iter().map(|spec| (spec.name.clone(), spec.default.clone())).collect());
+    };
+    let bytes = read(path)?;
+    from_bytes(&path.display().to_string(), &bytes, plugin, specs)
+}
+
+/// Reads the file of `[mta] configuration`.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, ConfigErrors> {
+    if let Some(problem) = unreadable(path) {
+        return Err(ConfigError::in_file("", problem).with_key("mta", "configuration").into());
+    }
+    std::fs::read(path).map_err(|error| {
+        let message = format!("`{}` cannot be read: {error}", path.display());
+        ConfigError::in_file("", message).with_key("mta", "configuration").into()
+    })
+}
+
+fn from_bytes(name: &str, bytes: &[u8], plugin: &str, specs: &[SettingSpec]) -> Result<Settings, ConfigErrors> {
+    let (file, mut errors) = ini::parse(name, bytes, BareKeys::Allowed);
+    let mut values: BTreeMap<String, String> =
+        specs.iter().map(|spec| (spec.name.clone(), spec.default.clone())).collect();
+    let mut seen: BTreeMap<&str, &Entry> = BTreeMap::new();
+    let counts = |section: &str| section.is_empty() || section == plugin;
+    for entry in file.sections.iter().filter(|section| counts(&section.name)).flat_map(|section| &section.entries) {
+        let here = |message: String| ConfigError::at(&entry.place, message).with_key(plugin, &entry.key);
+        if let Some(first) = seen.insert(&entry.key, entry) {
+            let line = first.place.line;
+            errors.push(here(format!(
+                "the key stands in line {line} already; keep one of the two (lines {line} and {})",
+                entry.place.line
+            )));
+            continue;
+        }
+        let Some(spec) = specs.iter().find(|spec| spec.name == entry.key) else {
+            errors.push(here(unknown_key(&entry.key, plugin, specs)));
+            continue;
+        };
+        match check(&spec.kind, &entry.value) {
+            Ok(value) => drop(values.insert(spec.name.clone(), value)),
+            Err(message) => errors.push(here(message)),
+        }
+    }
+    if !file.sections.is_empty() && !file.sections.iter().any(|section| counts(&section.name)) {
+        let names: Vec<String> = file.sections.iter().map(|section| format!("[{}]", section.name)).collect();
+        errors.push(ConfigError::at(
+            &file.sections[0].place,
+            format!("the file has no section [{plugin}], only {}; rename the one that is meant", names.join(", ")),
+        ));
+    }
+    if errors.is_empty() { Ok(values.into_iter().collect()) } else { Err(ConfigErrors(errors)) }
+}
+
+fn unknown_key(key: &str, plugin: &str, specs: &[SettingSpec]) -> String {
+    let known = || specs.iter().map(|spec| spec.name.as_str());
+    match nearest(key, known()) {
+        Some(meant) => format!("no such key; did you mean `{meant}`?"),
+        None if specs.is_empty() => format!("no such key; the plugin `{plugin}` has no settings"),
+        None => format!("no such key; known are {}", known().collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// The value as the adapter gets it.
+fn check(kind: &SettingKind, value: &str) -> Result<String, String> {
+    match kind {
+        SettingKind::Program | SettingKind::Path if !value.starts_with('/') => {
+            Err(format!("`{value}` is not allowed; allowed is an absolute path"))
+        }
+        SettingKind::Integer => match value.parse::<i64>() {
+            Ok(number) => Ok(number.to_string()),
+            Err(_) => Err(format!("`{value}` is not allowed; allowed is a whole number")),
+        },
+        SettingKind::Boolean => match boolean(value) {
+            Some(truth) => Ok(if truth { "yes" } else { "no" }.to_owned()),
+            None => Err(format!("`{value}` is not allowed; allowed is yes or no")),
+        },
+        SettingKind::Choice(words) => choice(words, value),
+        _ => Ok(value.to_owned()),
+    }
+}
+
+/// `regex=regexp` makes `regex` an older name of `regexp`.
+fn choice(words: &[String], value: &str) -> Result<String, String> {
+    let lower = value.to_lowercase();
+    for word in words {
+        let (name, meaning) = word.split_once('=').unwrap_or((word, word));
+        if name == lower {
+            return Ok(meaning.to_owned());
+        }
+    }
+    let allowed: Vec<&str> = words.iter().filter(|word| !word.contains('=')).map(String::as_str).collect();
+    let meant = nearest(value, allowed.iter().copied()).map(|word| format!(" (did you mean `{word}`?)"));
+    Err(format!("`{value}` is not allowed{}; allowed is {}", meant.unwrap_or_default(), allowed.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(name: &str, kind: SettingKind, default: &str) -> SettingSpec {
+        SettingSpec { name: name.into(), kind, default: default.into(), help: String::new() }
+    }
+
+    fn specs() -> Vec<SettingSpec> {
+        let types = ["hash", "regexp", "regex=regexp", "lmdb"].map(str::to_owned).to_vec();
+        vec![
+            spec("transport_file_type", SettingKind::Choice(types), "hash"),
+            spec("postmap_command", SettingKind::Program, "/usr/sbin/postmap"),
+            spec("reload", SettingKind::Boolean, "yes"),
+            spec("limit", SettingKind::Integer, "5"),
+        ]
+    }
+
+    fn settings(text: &str) -> Result<Settings, String> {
+        from_bytes("p.cfg", text.as_bytes(), "postfix", &specs()).map_err(|errors| errors.to_string())
+    }
+
+    #[test]
+    fn mailmans_file_is_read_with_and_without_its_section() {
+        let printed = include_str!("../../tests/mailman/postfix-mailman.cfg");
+        for text in [printed, "transport_file_type: regex\n", "[postfix]\ntransport_file_type = regexp\n"] {
+            let settings = settings(text).expect(text);
+            assert_eq!(settings.value("transport_file_type"), "regexp");
+            assert_eq!(settings.value("postmap_command"), "/usr/sbin/postmap");
+        }
+    }
+
+    #[test]
+    fn an_empty_file_and_none_give_the_defaults() {
+        assert_eq!(settings("").expect("empty").value("transport_file_type"), "hash");
+        let config = Config::built_in().config;
+        assert_eq!(adapter_settings(&config, "postfix", &specs()).expect("defaults").value("limit"), "5");
+    }
+
+    #[test]
+    fn values_reach_the_adapter_in_one_spelling() {
+        let settings = settings("[postfix]\nreload: Off\nlimit: 007\ntransport_file_type: LMDB\n").expect("settings");
+        assert_eq!(settings.value("reload"), "no");
+        assert_eq!(settings.value("limit"), "7");
+        assert_eq!(settings.value("transport_file_type"), "lmdb");
+    }
+
+    #[test]
+    fn mistakes_are_told_together_with_what_is_allowed() {
+        let errors = settings(
+            "[postfix]\ntransport_file_type: btree\npostmap_command: postmap\nreload: maybe\nlimit: x\npostmap_comand: /x\n[exim4]\nother: 1\n",
+        )
+        .expect_err("mistakes");
+        let lines: Vec<&str> = errors.lines().collect();
+        assert_eq!(lines.len(), 5, "{errors}");
+        assert_eq!(
+            lines[0],
+            "p.cfg:2: [postfix] transport_file_type: `btree` is not allowed; allowed is hash, regexp, lmdb"
+        );
+        assert!(lines[1].contains("absolute path"), "{errors}");
+        assert!(lines[4].contains("did you mean `postmap_command`?"), "{errors}");
+    }
+
+    #[test]
+    fn a_file_for_another_plugin_is_an_error() {
+        let errors = settings("[postfx]\nlimit: 1\n").expect_err("section");
+        assert!(errors.contains("no section [postfix], only [postfx]"), "{errors}");
+        let errors = settings("limit: 1\n[postfix]\nlimit: 2\n").expect_err("twice");
+        assert!(errors.contains("lines 1 and 3"), "{errors}");
+    }
+
+    #[test]
+    fn a_missing_file_is_an_error_that_says_what_is_allowed() {
+        let text = "[mta]\nconfiguration: /nonexistent/postfix.cfg\n";
+        let config = Config::from_text("t.cfg", text).expect("parses").config;
+        let error = adapter_settings(&config, "postfix", &specs()).expect_err("missing").to_string();
+        assert!(error.contains("[mta] configuration: `/nonexistent/postfix.cfg` cannot be read"), "{error}");
+        assert!(error.contains("plugin:NAME"), "{error}");
+    }
+}

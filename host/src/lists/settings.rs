@@ -1,0 +1,293 @@
+//! The table of a list's settings: what `postrider set` takes, what `postrider info` shows.
+
+use super::{ListAddress, ListSettings, PostAction};
+use crate::nearest::nearest;
+
+/// One setting of a list.
+pub struct ListSetting {
+    /// Its name.
+    pub name: &'static str,
+    /// What a value is: `text`, `number`, `boolean`, `action`.
+    pub kind: &'static str,
+    /// The unit of a number; may be empty.
+    pub unit: &'static str,
+    /// The default; `Ants` stands for the list's name.
+    pub default: &'static str,
+    /// What is allowed; completes "allowed is …".
+    pub allowed: &'static str,
+    /// What it does; whole sentences.
+    pub help: &'static str,
+    show: fn(&ListSettings) -> String,
+    set: fn(&mut ListSettings, &str) -> Option<()>,
+}
+
+/// Why a setting was not changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    /// There is no such setting.
+    #[error("a list has no setting `{key}`; {hint}")]
+    Unknown {
+        /// What was asked for.
+        key: String,
+        /// The nearest, or all.
+        hint: String,
+    },
+    /// The value is not allowed.
+    #[error("`{value}` is no value for `{key}`; allowed is {allowed}")]
+    Value {
+        /// The setting.
+        key: &'static str,
+        /// What was given.
+        value: String,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+}
+
+/// Every setting, in the order in which they are shown.
+pub static LIST_SETTINGS: [ListSetting; 7] = [
+    ListSetting {
+        name: "display_name",
+        kind: "text",
+        unit: "",
+        default: "Ants",
+        allowed: "one line of at most 200 characters, not empty",
+        help: "What people call the list; stands in List-Id and in mail to members.",
+        show: |settings| settings.display_name.clone(),
+        set: |settings, value| {
+            settings.display_name = line(value).filter(|text| !text.is_empty())?;
+            Some(())
+        },
+    },
+    ListSetting {
+        name: "description",
+        kind: "text",
+        unit: "",
+        default: "",
+        allowed: "one line of at most 200 characters",
+        help: "One line about the list.",
+        show: |settings| settings.description.clone(),
+        set: |settings, value| {
+            settings.description = line(value)?;
+            Some(())
+        },
+    },
+    ListSetting {
+        name: "subject_prefix",
+        kind: "text",
+        unit: "",
+        default: "[Ants] ",
+        allowed: "one line of at most 200 characters; empty for none",
+        help: "Put before the subject of every post, with one blank behind it.",
+        show: |settings| settings.subject_prefix.clone(),
+        set: |settings, value| {
+            let text = line(value)?;
+            settings.subject_prefix = if text.is_empty() { text } else { text + " " };
+            Some(())
+        },
+    },
+    ListSetting {
+        name: "max_message_size",
+        kind: "number",
+        unit: "KiB",
+        default: "40",
+        allowed: "a whole number of KiB from 0 to 1048576; 0 for no limit",
+        help: "The largest post that passes; a larger one is held.",
+        show: |settings| settings.max_message_size.to_string(),
+        set: |settings, value| {
+            let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+            settings.max_message_size = value.parse().ok().filter(|size| digits && *size <= LARGEST_MESSAGE)?;
+            Some(())
+        },
+    },
+    ListSetting {
+        name: "skip_addressed",
+        kind: "boolean",
+        unit: "",
+        default: "no",
+        allowed: "yes or no",
+        help: "Whether members that a post names in To or Cc get no second copy through the list.",
+        show: |settings| if settings.skip_addressed { "yes" } else { "no" }.to_owned(),
+        set: |settings, value| {
+            settings.skip_addressed = match value.to_ascii_lowercase().as_str() {
+                "yes" | "true" | "on" | "1" => true,
+                "no" | "false" | "off" | "0" => false,
+                _ => return None,
+            };
+            Some(())
+        },
+    },
+    ListSetting {
+        name: "nonmember_action",
+        kind: "action",
+        unit: "",
+        default: "hold",
+        allowed: ACTIONS,
+        help: "What becomes of posts from people who are not members.",
+        show: |settings| settings.nonmember_action.as_str().to_owned(),
+        set: |settings, value| {
+            settings.nonmember_action = PostAction::parse(value)?;
+            Some(())
+        },
+    },
+    ListSetting {
+        name: "member_action",
+        kind: "action",
+        unit: "",
+        default: "accept",
+        allowed: ACTIONS,
+        help: "What becomes of posts from members.",
+        show: |settings| settings.member_action.as_str().to_owned(),
+        set: |settings, value| {
+            settings.member_action = PostAction::parse(value)?;
+            Some(())
+        },
+    },
+];
+
+const ACTIONS: &str = "accept, hold (for a moderator), reject (sent back) or discard (thrown away)";
+/// 1 GiB, in KiB: more never comes in by LMTP.
+const LARGEST_MESSAGE: u64 = 1 << 20;
+/// Longest text of a setting, in characters: it becomes part of headers.
+const LONGEST_TEXT: usize = 200;
+
+/// What Mailman calls them.
+const OTHER_NAMES: [(&str, &str); 2] =
+    [("default_nonmember_action", "nonmember_action"), ("default_member_action", "member_action")];
+
+impl ListSettings {
+    /// What a new list begins with: `display_name` is its name with a capital, and
+    /// `subject_prefix` is that in brackets.
+    pub fn defaults_for(address: &ListAddress) -> Self {
+        let mut display_name = address.name.as_str().to_owned();
+        // Names of lists are ASCII.
+        if let Some(first) = display_name.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        ListSettings { subject_prefix: format!("[{display_name}] "), display_name, ..ListSettings::default() }
+    }
+
+    /// Changes a setting, by its name here or Mailman's.
+    ///
+    /// # Errors
+    /// There is no such setting, or the value is not allowed; nothing was changed.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), SettingError> {
+        let setting = find(key)?;
+        let error = || SettingError::Value { key: setting.name, value: value.to_owned(), allowed: setting.allowed };
+        (setting.set)(self, value.trim()).ok_or_else(error)
+    }
+
+    /// The value of a setting in the form that [`ListSettings::set`] takes.
+    ///
+    /// # Errors
+    /// There is no such setting.
+    pub fn value(&self, key: &str) -> Result<String, SettingError> {
+        Ok((find(key)?.show)(self))
+    }
+
+    /// Every setting with its value, in the order in which they are shown.
+    pub fn values(&self) -> impl Iterator<Item = (&'static ListSetting, String)> + '_ {
+        LIST_SETTINGS.iter().map(|setting| (setting, (setting.show)(self)))
+    }
+}
+
+fn find(key: &str) -> Result<&'static ListSetting, SettingError> {
+    let folded = key.trim().to_lowercase();
+    let name = OTHER_NAMES.iter().find(|(other, _)| *other == folded).map_or(folded.as_str(), |(_, name)| name);
+    LIST_SETTINGS.iter().find(|setting| setting.name == name).ok_or_else(|| {
+        let names = || LIST_SETTINGS.iter().map(|setting| setting.name);
+        let hint = match nearest(key, names()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("there are {}", names().collect::<Vec<_>>().join(", ")),
+        };
+        SettingError::Unknown { key: key.to_owned(), hint }
+    })
+}
+
+/// The text when it may become part of a header.
+fn line(value: &str) -> Option<String> {
+    let good = value.chars().count() <= LONGEST_TEXT && !value.chars().any(char::is_control);
+    good.then(|| value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> ListSettings {
+        ListSettings::defaults_for(&ListAddress::parse("ants@example.com").expect("address"))
+    }
+
+    #[test]
+    fn a_new_list_has_mailmans_defaults() {
+        let settings = settings();
+        for (setting, value) in settings.values() {
+            assert_eq!(value, setting.default, "{}", setting.name);
+        }
+        let dotted = ListSettings::defaults_for(&ListAddress::parse("dev.team@example.com").expect("address"));
+        assert_eq!(dotted.subject_prefix, "[Dev.team] ");
+    }
+
+    #[test]
+    fn every_setting_can_be_set_and_is_shown_as_it_was_set() {
+        let mut settings = settings();
+        for (key, value, shown) in [
+            ("display_name", "The Ants", "The Ants"),
+            ("description", "All about ants", "All about ants"),
+            ("subject_prefix", "[A]", "[A] "),
+            ("max_message_size", "0", "0"),
+            ("skip_addressed", "ON", "yes"),
+            ("nonmember_action", "Discard", "discard"),
+            ("member_action", "hold", "hold"),
+            ("default_nonmember_action", "reject", "reject"),
+        ] {
+            settings.set(key, value).expect(key);
+            assert_eq!(settings.value(key).as_deref(), Ok(shown), "{key}");
+        }
+        settings.set("subject_prefix", "").expect("empty");
+        assert_eq!(settings.subject_prefix, "");
+        for setting in &LIST_SETTINGS {
+            let mut copy = settings.clone();
+            copy.set(setting.name, &settings.value(setting.name).expect("value")).expect(setting.name);
+            assert_eq!(copy, settings);
+        }
+    }
+
+    #[test]
+    fn an_unknown_setting_names_the_nearest() {
+        let error = settings().set("subject_prefx", "x").expect_err("unknown").to_string();
+        assert_eq!(error, "a list has no setting `subject_prefx`; did you mean `subject_prefix`?");
+        assert!(settings().set("xyzzy", "x").expect_err("unknown").to_string().contains("there are display_name,"));
+    }
+
+    #[test]
+    fn a_wrong_value_says_what_is_allowed_and_changes_nothing() {
+        let mut changed = settings();
+        let long = "x".repeat(201);
+        for (key, value) in [
+            ("display_name", ""),
+            ("display_name", "a\r\nBcc: x@example.com"),
+            ("description", &long),
+            ("subject_prefix", "a\nb"),
+            ("max_message_size", "40M"),
+            ("max_message_size", "+4"),
+            ("max_message_size", "-1"),
+            ("max_message_size", "1048577"),
+            ("skip_addressed", "maybe"),
+            ("nonmember_action", "defer"),
+        ] {
+            let error = changed.set(key, value).expect_err(key).to_string();
+            assert!(error.contains("; allowed is "), "{error}");
+        }
+        assert_eq!(changed, settings());
+    }
+
+    #[test]
+    fn settings_of_older_and_newer_versions_are_read() {
+        let json = serde_json::to_string(&settings()).expect("JSON");
+        assert!(json.contains("\"nonmember_action\":\"hold\""), "{json}");
+        assert_eq!(serde_json::from_str::<ListSettings>(&json).expect("reads back"), settings());
+        let other: ListSettings = serde_json::from_str(r#"{"display_name":"X","from_the_future":[1]}"#).expect("reads");
+        assert_eq!((other.display_name.as_str(), other.max_message_size), ("X", 40));
+    }
+}
