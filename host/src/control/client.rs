@@ -36,7 +36,9 @@ pub enum ClientError {
         request: Request,
     },
     /// It answered something else.
-    #[error("the daemon at {path} gave no answer to `{request}` that can be understood: {answer:?}; is it of another version?")]
+    #[error(
+        "the daemon at {path} gave no answer to `{request}` that can be understood: {answer:?}; is it of another version?"
+    )]
     Garbled {
         /// The socket.
         path: PathBuf,
@@ -61,8 +63,11 @@ pub enum ClientError {
 /// # Errors
 /// When a daemon is there and does not answer well within 5 s.
 pub async fn send(path: &Path, request: Request) -> Result<Option<Value>, ClientError> {
-    let outcome = timeout(ANSWER, exchange(path, request)).await;
-    match outcome {
+    ask(path, request, ANSWER).await
+}
+
+async fn ask(path: &Path, request: Request, patience: Duration) -> Result<Option<Value>, ClientError> {
+    match timeout(patience, exchange(path, request)).await {
         Err(_) => Err(ClientError::Timeout { path: path.to_owned(), request }),
         Ok(Err(error)) if is_absence(&error) => Ok(None),
         Ok(Err(source)) => Err(ClientError::Io { path: path.to_owned(), source }),
@@ -95,5 +100,19 @@ fn understand(path: &Path, request: Request, answer: &[u8]) -> Result<Value, Cli
             let answer = String::from_utf8_lossy(answer).chars().take(200).collect();
             Err(ClientError::Garbled { path: path.to_owned(), request, answer })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_silent_daemon_is_given_up_after_a_while() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("s");
+        let _listener = tokio::net::UnixListener::bind(&path).expect("socket");
+        let error = ask(&path, Request::Ping, Duration::from_millis(20)).await.expect_err("silence");
+        assert!(matches!(error, ClientError::Timeout { .. }), "{error}");
     }
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -78,6 +77,7 @@ impl Control {
     pub async fn run(self, calls: mpsc::Sender<Call>, mut stop: watch::Receiver<bool>) {
         let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut connections = JoinSet::new();
+        let stop_of_connections = stop.clone();
         loop {
             let next = async {
                 let slot = slots.clone().acquire_owned().await;
@@ -85,11 +85,11 @@ impl Control {
             };
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = stop_asked(&mut stop) => break,
                 Some(_) = connections.join_next() => {}
                 (slot, accepted) = next => match accepted {
                     Ok((stream, _)) => {
-                        let (calls, stop) = (calls.clone(), stop.clone());
+                        let (calls, stop) = (calls.clone(), stop_of_connections.clone());
                         connections.spawn(async move {
                             serve(stream, &calls, stop).await;
                             drop(slot);
@@ -116,7 +116,7 @@ async fn serve<S: AsyncRead + AsyncWrite>(stream: S, calls: &mpsc::Sender<Call>,
         let line = tokio::select! {
             biased;
             line = timeout(SILENCE, next_line(&mut reader)) => line,
-            _ = stop.wait_for(|stop| *stop) => return,
+            () = stop_asked(&mut stop) => return,
         };
         let (answer, go_on) = match line {
             Ok(Line::Text(line)) => (ask(&line, calls).await, true),
@@ -136,8 +136,13 @@ async fn serve<S: AsyncRead + AsyncWrite>(stream: S, calls: &mpsc::Sender<Call>,
     }
 }
 
+async fn stop_asked(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
 async fn ask(line: &[u8], calls: &mpsc::Sender<Call>) -> Result<Value, String> {
-    let request: Request = String::from_utf8_lossy(line).parse().map_err(|error: super::UnknownRequest| error.to_string())?;
+    let request: Request =
+        String::from_utf8_lossy(line).parse().map_err(|error: super::UnknownRequest| error.to_string())?;
     let (reply, answer) = oneshot::channel();
     let gone = || "the daemon is being stopped".to_owned();
     calls.send(Call { request, reply: ReplyHandle(reply) }).await.map_err(|_| gone())?;

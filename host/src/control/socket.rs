@@ -39,7 +39,9 @@ pub enum SocketError {
         path: PathBuf,
     },
     /// The system said no.
-    #[error("cannot {action} the socket {path}: {source}; check that the directory exists and belongs to the user that Postrider runs as")]
+    #[error(
+        "cannot {action} the socket {path}: {source}; check that the directory exists and belongs to the user that Postrider runs as"
+    )]
     Io {
         /// The socket.
         path: PathBuf,

@@ -97,16 +97,6 @@ async fn something_else_at_the_socket_is_reported() {
 }
 
 #[tokio::test]
-async fn a_silent_daemon_is_given_up_after_a_while() {
-    let directory = tempfile::tempdir().expect("directory");
-    let path = directory.path().join("s");
-    let _listener = tokio::net::UnixListener::bind(&path).expect("socket");
-    tokio::time::pause();
-    let error = send(&path, Request::Ping).await.expect_err("silence");
-    assert!(matches!(error, ClientError::Timeout { .. }), "{error}");
-}
-
-#[tokio::test]
 async fn a_second_daemon_is_refused() {
     let daemon = daemon().await;
     assert!(matches!(Control::bind(&daemon.path).await, Err(SocketError::InUse { .. })));

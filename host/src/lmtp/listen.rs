@@ -22,7 +22,9 @@ pub enum ListenError {
     #[error("there is no address to listen at for LMTP; set `lmtp_listen` in [mta], for instance to 127.0.0.1:8024")]
     Nothing,
     /// The host name has no address.
-    #[error("the LMTP host {host} cannot be resolved: {source}; set `lmtp_listen` in [mta] to an address of this machine")]
+    #[error(
+        "the LMTP host {host} cannot be resolved: {source}; set `lmtp_listen` in [mta] to an address of this machine"
+    )]
     Resolve {
         /// The name.
         host: String,
@@ -46,8 +48,10 @@ pub enum ListenError {
         address: SocketAddr,
     },
     /// A port below 1024.
-    #[error("listening at {address} is not permitted; use a port above 1023 in `lmtp_listen` of [mta], \
-        or let systemd open it (`lmtp_listen: systemd`)")]
+    #[error(
+        "listening at {address} is not permitted; use a port above 1023 in `lmtp_listen` of [mta], \
+        or let systemd open it (`lmtp_listen: systemd`)"
+    )]
     NotPermitted {
         /// Where.
         address: SocketAddr,
@@ -64,12 +68,16 @@ pub enum ListenError {
     #[error("`lmtp_listen` in [mta]: {0}")]
     Unix(#[from] SocketError),
     /// systemd has not handed anything over.
-    #[error("`lmtp_listen` in [mta] says systemd, but systemd handed over no socket; \
-        start Postrider through its .socket unit, or name an address")]
+    #[error(
+        "`lmtp_listen` in [mta] says systemd, but systemd handed over no socket; \
+        start Postrider through its .socket unit, or name an address"
+    )]
     NoActivation,
     /// systemd has handed over something else.
-    #[error("socket {number} that systemd handed over is of no use: {source}; \
-        in the .socket unit use ListenStream= with an address or an absolute path")]
+    #[error(
+        "socket {number} that systemd handed over is of no use: {source}; \
+        in the .socket unit use ListenStream= with an address or an absolute path"
+    )]
     Activation {
         /// Counted from 1.
         number: usize,

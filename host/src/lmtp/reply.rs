@@ -123,10 +123,7 @@ impl Refusal {
 
     /// Whether this answers something that is no command at all.
     pub(super) fn is_unknown_command(&self) -> bool {
-        matches!(
-            self,
-            Refusal::LineTooLong | Refusal::ControlCharacter | Refusal::UnknownCommand(_) | Refusal::NotLmtp
-        )
+        matches!(self, Refusal::LineTooLong | Refusal::ControlCharacter | Refusal::UnknownCommand(_) | Refusal::NotLmtp)
     }
 }
 

@@ -173,8 +173,7 @@ where
         let client = self.client.as_deref().unwrap_or("unknown");
         let trace_id = received::new_id();
         let trace = received::line(client, &self.peer, &settings.hostname, transaction.smtputf8, &trace_id);
-        let mut transfer =
-            Transfer::begin(self.shared.intake.body_writer(), &trace, settings.max_message_size).await;
+        let mut transfer = Transfer::begin(self.shared.intake.body_writer(), &trace, settings.max_message_size).await;
 
         self.connection.say(&Reply::SEND_DATA);
         self.connection.flush().await?;
