@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Longer than anything a test waits for; a hang becomes a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 trait Octets: Read + Write + Send {
     fn end_writing(&self);

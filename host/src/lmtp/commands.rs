@@ -54,14 +54,15 @@ pub(super) enum Recipient {
 pub(super) fn parse(line: &[u8]) -> Result<Command, Refusal> {
     let verb_end = line.iter().position(|&octet| octet == b' ').unwrap_or(line.len());
     let verb = line[..verb_end].to_ascii_uppercase();
-    let arguments = std::str::from_utf8(&line[verb_end..]);
+    let octets = &line[verb_end..];
+    let arguments = std::str::from_utf8(octets);
     match verb.as_slice() {
         b"MAIL" => mail(arguments.map_err(|_| Refusal::bad_sender("", "it is not UTF-8"))?),
         b"RCPT" => rcpt(arguments.map_err(|_| Refusal::bad_recipient("", "it is not UTF-8"))?),
         b"LHLO" => lhlo(arguments.map_err(|_| Refusal::Syntax("LHLO wants a host name"))?),
-        b"DATA" => alone(arguments, Command::Data, "DATA takes no parameter"),
-        b"RSET" => alone(arguments, Command::Rset, "RSET takes no parameter"),
-        b"QUIT" => alone(arguments, Command::Quit, "QUIT takes no parameter"),
+        b"DATA" => alone(octets, Command::Data, "DATA takes no parameter"),
+        b"RSET" => alone(octets, Command::Rset, "RSET takes no parameter"),
+        b"QUIT" => alone(octets, Command::Quit, "QUIT takes no parameter"),
         b"NOOP" => Ok(Command::Noop),
         b"HELP" => Ok(Command::Help),
         b"VRFY" => Ok(Command::Vrfy),
@@ -71,11 +72,8 @@ pub(super) fn parse(line: &[u8]) -> Result<Command, Refusal> {
     }
 }
 
-fn alone<E>(arguments: Result<&str, E>, command: Command, complaint: &'static str) -> Result<Command, Refusal> {
-    match arguments {
-        Ok(text) if text.trim_matches(' ').is_empty() => Ok(command),
-        _ => Err(Refusal::Syntax(complaint)),
-    }
+fn alone(arguments: &[u8], command: Command, complaint: &'static str) -> Result<Command, Refusal> {
+    if arguments.iter().all(|&octet| octet == b' ') { Ok(command) } else { Err(Refusal::Syntax(complaint)) }
 }
 
 fn lhlo(arguments: &str) -> Result<Command, Refusal> {

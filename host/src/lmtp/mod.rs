@@ -18,7 +18,7 @@
 //! | `listen`, `in_use` | sockets: TCP, Unix, systemd's; and who has the port if we cannot |
 //! | `session` | the dialogue of one connection |
 //! | `transaction` | the message under way: sender, recipients, their replies |
-//! | `commands`, `path` | a command line becomes a [`commands::Command`]; strict |
+//! | `commands`, `path` | a command line becomes a `Command`; strict |
 //! | `line` | octets become command lines |
 //! | `data` | octets become message content |
 //! | `connection` | reads, writes, time limits |

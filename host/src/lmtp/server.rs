@@ -93,7 +93,9 @@ impl<D: Directory, I: Intake> BoundServer<D, I> {
         }
         let _ = stop.wait_for(|stop| *stop).await;
         tell.send_replace(Some(Instant::now() + self.shared.settings.stop_grace));
-        while doors.join_next().await.is_some() {}
+        while let Some(ended) = doors.join_next().await {
+            log_panic(ended);
+        }
     }
 }
 
@@ -174,5 +176,10 @@ async fn pause_after(error: &io::Error) {
 fn log_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         tracing::error!(target: "lmtp", "a session ended by a defect of Postrider, please report it: {error}");
+        // The server lives on; a test must not.
+        #[cfg(test)]
+        if let Ok(panic) = error.try_into_panic() {
+            std::panic::resume_unwind(panic);
+        }
     }
 }

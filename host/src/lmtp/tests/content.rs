@@ -33,7 +33,7 @@ fn send(server: &Running, message: &[u8]) -> String {
 #[test]
 fn a_message_is_not_judged_by_its_content() {
     let server = start(settings());
-    let long = [&b"Subject: "[..], &[b'x'; 100_000], b"\r\n\r\n.\r\n"].concat();
+    let long = [&b"Subject: "[..], &vec![b'x'; 100_000], b"\r\n\r\n.\r\n"].concat();
     let broken_mime =
         b"Content-Type: multipart/mixed\r\nMIME-Version: x\r\nContent-Transfer-Encoding: 9bit\r\n\r\n--\r\n.\r\n";
     for message in [

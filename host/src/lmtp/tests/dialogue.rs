@@ -1,6 +1,6 @@
 //! The sentences of RFC 2033, 5321 and their extensions, one a test.
 
-use crate::lists::Subaddress;
+use crate::lists::{EmailAddress, Subaddress};
 use crate::lmtp::POSTMASTER_LIST;
 use crate::lmtp::client::Client;
 use crate::lmtp::fakes::{settings, start};
@@ -43,7 +43,7 @@ fn a_message_gets_one_reply_a_recipient_in_order() {
     assert_eq!(client.reply(), "250 2.0.0 OK", "exactly two replies, then that of NOOP");
     let kept = server.kept();
     assert_eq!(kept.len(), 1);
-    assert_eq!(kept[0].sender.as_ref().map(|sender| sender.as_str()), Some("Anne@Example.com"));
+    assert_eq!(kept[0].sender.as_ref().map(EmailAddress::as_str), Some("Anne@Example.com"));
     assert_eq!(kept[0].to(), ["ants@lists.example", "bees-owner@virt.example"]);
     assert_eq!(kept[0].recipients[1].function, Subaddress::Owner);
     assert_eq!(kept[0].recipients[1].list, 2);

@@ -100,7 +100,7 @@ fn one_connection_too_many_is_told_at_the_greeting() {
 
 #[test]
 fn a_silent_client_is_told_and_cut_off() {
-    let server = start(Settings { timeout: Duration::from_millis(100), ..settings() });
+    let server = start(Settings { timeout: Duration::from_millis(500), ..settings() });
     for begun in ["", "MAIL FROM:<>\r\n", "NOO", "MAIL FROM:<>\r\nRCPT TO:<ants@lists.example>\r\nDATA\r\nhalf"] {
         let mut client = server.client();
         client.send(begun);
@@ -114,7 +114,7 @@ fn a_silent_client_is_told_and_cut_off() {
 
 #[test]
 fn a_client_that_never_reads_replies_is_cut_off() {
-    let server = start(Settings { timeout: Duration::from_millis(200), ..settings() });
+    let server = start(Settings { timeout: Duration::from_millis(500), ..settings() });
     let mut client = server.client();
     let commands = "HELP\r\n".repeat(10_000);
     // Its replies are not read, so the sockets fill up in both directions until the server gives up.

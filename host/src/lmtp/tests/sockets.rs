@@ -74,6 +74,43 @@ async fn nothing_to_listen_at_is_an_error() {
     assert!(matches!(bind(&[ListenAddress::Systemd]).await, Err(ListenError::NoActivation)));
 }
 
+/// The other process of the test below; does nothing when it is not started by it.
+#[tokio::test]
+async fn serve_the_socket_that_was_handed_over() {
+    if std::env::var_os("LISTEN_FDS").is_none() {
+        return;
+    }
+    let server = Server::new(settings(), FakeDirectory, FakeIntake(std::sync::Arc::default()));
+    let bound = server.bind(&[ListenAddress::Systemd]).await.expect("handed over");
+    let (_never, stopped) = watch::channel(false);
+    bound.run(stopped).await;
+}
+
+#[test]
+fn sockets_of_systemd_are_served() {
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().join("lmtp.sock");
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("listener");
+    let address = tcp.local_addr().expect("address");
+    let unix = std::os::unix::net::UnixListener::bind(&path).expect("listener");
+    for (socket, is_tcp) in [(std::os::fd::OwnedFd::from(tcp), true), (unix.into(), false)] {
+        // As systemd does it, except that the first descriptor is 0 instead of 3.
+        let mut child = std::process::Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "lmtp::tests::sockets::serve_the_socket_that_was_handed_over"])
+            .env("LISTEN_FDS", "1")
+            .env("LISTEN_FDS_FIRST_FD", "0")
+            .stdin(socket)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .expect("child");
+        let mut client = if is_tcp { Client::tcp(address) } else { Client::unix(&path) }.greeted();
+        assert!(client.ask("QUIT").starts_with("221 "));
+        child.kill().expect("it still ran");
+        child.wait().expect("ended");
+    }
+    assert!(path.exists(), "systemd's socket is not ours to remove");
+}
+
 #[tokio::test]
 async fn a_stop_that_came_before_the_start_ends_at_once() {
     let server = Server::new(settings(), FakeDirectory, FakeIntake(std::sync::Arc::default()));
