@@ -27,8 +27,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The daemon's socket.
 pub struct Control {
-    listener: UnixListener,
     file: SocketFile,
+    listener: UnixListener,
 }
 
 /// A request that waits for its answer.
@@ -64,7 +64,7 @@ impl Control {
     /// [`SocketError::InUse`] when another daemon answers there.
     pub async fn bind(path: &Path) -> Result<Self, SocketError> {
         let (listener, file) = socket::listen(path, MODE).await?;
-        Ok(Control { listener, file })
+        Ok(Control { file, listener })
     }
 
     /// Where it is.
@@ -102,7 +102,7 @@ impl Control {
                 },
             }
         }
-        drop((self.listener, self.file, calls));
+        drop((self.file, self.listener, calls));
         let _ = timeout(SILENCE, async { while connections.join_next().await.is_some() {} }).await;
         connections.shutdown().await;
     }

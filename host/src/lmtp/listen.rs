@@ -134,8 +134,8 @@ impl fmt::Display for Peer {
 #[derive(Debug)]
 pub(super) enum Listener {
     Tcp(TcpListener),
-    /// With the file to be removed, unless it is systemd's.
-    Unix(UnixListener, Option<SocketFile>),
+    /// With the file to be removed first, unless it is systemd's.
+    Unix(Option<SocketFile>, UnixListener),
 }
 
 /// An accepted connection.
@@ -154,15 +154,15 @@ impl Listener {
                 stream.set_nodelay(true)?;
                 Ok(Stream::Tcp(stream, Peer::Tcp(peer)))
             }
-            Listener::Unix(listener, _) => Ok(Stream::Unix(listener.accept().await?.0)),
+            Listener::Unix(_, listener) => Ok(Stream::Unix(listener.accept().await?.0)),
         }
     }
 
     pub(super) fn address(&self) -> io::Result<BoundAddress> {
         Ok(match self {
             Listener::Tcp(listener) => BoundAddress::Tcp(listener.local_addr()?),
-            Listener::Unix(_, Some(file)) => BoundAddress::Unix(file.path().to_owned()),
-            Listener::Unix(listener, None) => {
+            Listener::Unix(Some(file), _) => BoundAddress::Unix(file.path().to_owned()),
+            Listener::Unix(None, listener) => {
                 BoundAddress::Unix(listener.local_addr()?.as_pathname().map(PathBuf::from).unwrap_or_default())
             }
         })
@@ -177,7 +177,7 @@ pub(super) async fn open(addresses: &[ListenAddress]) -> Result<Vec<Listener>, L
             ListenAddress::Tcp(host, port) => listeners.extend(tcp(host, *port).await?),
             ListenAddress::Unix(path, mode) => {
                 let (listener, file) = socket::listen(path, *mode).await?;
-                listeners.push(Listener::Unix(listener, Some(file)));
+                listeners.push(Listener::Unix(Some(file), listener));
             }
             ListenAddress::Systemd => listeners.extend(handed_over()?),
         }
@@ -240,7 +240,7 @@ fn handed_over() -> Result<Vec<Listener>, ListenError> {
             let activation = |source| ListenError::Activation { number: index + 1, source };
             if let Ok(Some(socket)) = handed.take_unix_listener(index) {
                 socket.set_nonblocking(true).map_err(activation)?;
-                return Ok(Listener::Unix(UnixListener::from_std(socket).map_err(activation)?, None));
+                return Ok(Listener::Unix(None, UnixListener::from_std(socket).map_err(activation)?));
             }
             let socket = handed.take_tcp_listener(index).map_err(activation)?.ok_or(ListenError::NoActivation)?;
             socket.set_nonblocking(true).map_err(activation)?;

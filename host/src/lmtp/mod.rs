@@ -24,6 +24,7 @@
 //! | `connection` | reads, writes, time limits |
 //! | `reply` | what is answered, with code and enhanced status |
 //! | `received` | the trace line |
+//! | `settings` | limits and names |
 //! | `traits` | what the server needs from store and spool |
 
 mod commands;
@@ -50,5 +51,5 @@ mod tests;
 
 pub use listen::{BoundAddress, ListenError};
 pub use server::{BoundServer, Server};
-pub use settings::Settings;
+pub use settings::{Settings, listen_addresses};
 pub use traits::{BodySink, Directory, Intake, POSTMASTER_LIST, SpoolIntake, StoreDirectory};
