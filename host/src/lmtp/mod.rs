@@ -1,1 +1,55 @@
-//! To be written.
+//! Mail comes in: the LMTP server (RFC 2033, with RFC 5321, 1870, 2034, 2920, 6152 and 6531).
+//!
+//! Promises:
+//! - **250 means on disk.** A recipient is answered 250 after the dot only when
+//!   [`Intake::accept`] has returned, never before.
+//! - **Only `CRLF.CRLF` ends a message and only `CRLF` ends a command.** Lines are cut by our own
+//!   readers before any parser sees them, so nothing can be smuggled from a body into commands.
+//! - **A message is never judged by its content**: missing Message-ID, NUL, 8-bit headers, long
+//!   lines and broken MIME are all accepted; what arrives is kept octet for octet, except that
+//!   bare CR and bare LF become CRLF and that a `Received:` line is put in front (RFC 5321,
+//!   section 4.4, wants one, and the MTA's hop count needs it to break loops).
+//! - **Memory is bounded**, whatever a client sends.
+//! - **A stop loses nothing**: idle sessions get 421, messages in transfer may finish.
+//!
+//! | file | its one idea |
+//! |---|---|
+//! | `server` | listeners, limits, start and stop |
+//! | `listen`, `in_use` | sockets: TCP, Unix, systemd's; and who has the port if we cannot |
+//! | `session` | the dialogue of one connection |
+//! | `transaction` | the message under way: sender, recipients, their replies |
+//! | `commands`, `path` | a command line becomes a `Command`; strict |
+//! | `line` | octets become command lines |
+//! | `data` | octets become message content |
+//! | `connection` | reads, writes, time limits |
+//! | `reply` | what is answered, with code and enhanced status |
+//! | `received` | the trace line |
+//! | `settings` | limits and names |
+//! | `traits` | what the server needs from store and spool |
+
+mod commands;
+mod connection;
+mod data;
+mod in_use;
+mod line;
+mod listen;
+mod path;
+mod received;
+mod reply;
+mod server;
+mod session;
+mod settings;
+mod traits;
+mod transaction;
+
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod fakes;
+#[cfg(test)]
+mod tests;
+
+pub use listen::{BoundAddress, ListenError};
+pub use server::{BoundServer, Server};
+pub use settings::{Settings, listen_addresses};
+pub use traits::{BodySink, Directory, Intake, POSTMASTER_LIST, SpoolIntake, StoreDirectory};

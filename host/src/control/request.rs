@@ -1,0 +1,70 @@
+//! What the daemon can be asked.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One request line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Request {
+    /// Are you there?
+    Ping,
+    /// There is something new in the spool.
+    Spool,
+    /// Domains, lists or members have changed.
+    Lists,
+    /// Read the configuration again.
+    Reload,
+    /// Say how you are.
+    Status,
+    /// Finish and end.
+    Stop,
+}
+
+/// Each request and its word.
+const WORDS: [(Request, &str); 6] = [
+    (Request::Ping, "ping"),
+    (Request::Spool, "spool"),
+    (Request::Lists, "lists"),
+    (Request::Reload, "reload"),
+    (Request::Status, "status"),
+    (Request::Stop, "stop"),
+];
+
+/// A line that is no request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no request; there are ping, spool, lists, reload, status and stop")]
+pub struct UnknownRequest(pub String);
+
+impl FromStr for Request {
+    type Err = UnknownRequest;
+
+    fn from_str(line: &str) -> Result<Self, UnknownRequest> {
+        let word = line.trim_ascii();
+        WORDS
+            .iter()
+            .find(|(_, known)| *known == word)
+            .map(|(request, _)| *request)
+            .ok_or_else(|| UnknownRequest(word.chars().take(40).collect()))
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (_, word) = WORDS.iter().find(|(request, _)| request == self).ok_or(fmt::Error)?;
+        f.write_str(word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_request_has_a_word_that_means_it() {
+        for (request, word) in WORDS {
+            assert_eq!(request.to_string(), word);
+            assert_eq!(format!(" {word}\r").parse(), Ok(request));
+        }
+        assert!("PING x".parse::<Request>().is_err());
+    }
+}

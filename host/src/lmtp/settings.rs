@@ -1,0 +1,76 @@
+//! What the server goes by.
+
+use std::time::Duration;
+
+use crate::config::{Config, ListenAddress, Mta};
+use crate::lists::{AddressError, EmailAddress};
+
+/// Limits and names of the server.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The name by which the server greets and that stands in `Received:` lines.
+    pub hostname: String,
+    /// Gets what is sent to `postmaster`.
+    pub site_owner: EmailAddress,
+    /// Largest message, in octets after dots were removed; 0: no limit (RFC 1870).
+    pub max_message_size: u64,
+    /// Most connections at a time; 0: no limit. One more gets 421 4.3.2.
+    pub max_connections: usize,
+    /// Most recipients of one message, repeated ones included; 0: no limit. One more gets 452 5.5.3.
+    pub max_recipients: usize,
+    /// How long a client may be silent, or not take our replies, before it gets 421 4.4.2.
+    pub timeout: Duration,
+    /// Most commands that are none, since the last accepted message; this one gets 421 and the
+    /// connection ends.
+    pub max_unknown_commands: u32,
+    /// How long a message in transfer may take to end once a stop was asked for.
+    pub stop_grace: Duration,
+}
+
+impl Settings {
+    /// The settings that the configuration asks for.
+    ///
+    /// # Errors
+    /// When `site_owner` is not an email address.
+    pub fn from_config(config: &Config) -> Result<Self, AddressError> {
+        let site_owner = EmailAddress::parse(&config.site.site_owner)?;
+        Ok(Settings {
+            max_message_size: config.lmtp.max_message_size,
+            max_connections: config.lmtp.max_connections,
+            max_recipients: config.lmtp.max_recipients,
+            timeout: config.lmtp.timeout,
+            ..Settings::new(site_owner)
+        })
+    }
+
+    /// The defaults, 32 MiB a message, for this site owner.
+    pub fn new(site_owner: EmailAddress) -> Self {
+        Settings {
+            hostname: this_host(),
+            site_owner,
+            max_message_size: 32 << 20,
+            max_connections: 100,
+            max_recipients: 1000,
+            timeout: Duration::from_mins(5),
+            max_unknown_commands: 5,
+            stop_grace: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Where the configuration wants us to listen: `lmtp_listen`, or where the MTA is told we are.
+pub fn listen_addresses(mta: &Mta) -> Vec<ListenAddress> {
+    if mta.lmtp_listen.is_empty() {
+        vec![ListenAddress::Tcp(mta.lmtp_host.clone(), mta.lmtp_port)]
+    } else {
+        mta.lmtp_listen.clone()
+    }
+}
+
+/// The kernel's name for this machine, or `localhost` when that could not stand in a reply.
+fn this_host() -> String {
+    let uname = rustix::system::uname();
+    let name = uname.nodename().to_string_lossy();
+    let good = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+    if good { name.into_owned() } else { "localhost".to_owned() }
+}
