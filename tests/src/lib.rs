@@ -1,1 +1,3 @@
-//! x
+//! What the black-box tests share.
+
+pub mod fixtures;

@@ -1,1 +1,60 @@
-//! To be written.
+//! Finds, checks and loads plugins.
+//!
+//! What it promises: a file that could hurt is refused before it runs (who owns it, who can write it,
+//! whether it is whole), and one that does not fit is refused before its first call (version of the
+//! interface, layout of every type, panics that cannot be caught). A refusal is one line that says
+//! which file, what was found, what was expected and what to do. One bad plugin never stops a good one.
+//! A loaded plugin is never unloaded; a panic in it becomes an error, and the next call meets a new
+//! adapter.
+//!
+//! What it cannot promise: a plugin shares the process. Code runs as soon as the file is opened, and
+//! nothing here catches a crash, an endless loop or `exit`. That is why only files that root or the
+//! host's own user could have put there are opened at all.
+//!
+//! | file | its one job |
+//! |---|---|
+//! | `registry.rs` | [`PluginRegistry`]: names to files, files to adapters; each file is loaded once |
+//! | `vet.rs` | who could have written this file? |
+//! | `elf.rs` | is it a whole shared library for this machine? |
+//! | `load.rs` | opens it and compares the interface |
+//! | `adapter.rs` | an adapter that is made anew after a panic |
+//! | `null.rs` | the built-in `null.NullMTA` |
+//! | `log.rs` | what adapters say goes to our log |
+//! | `error.rs` | the refusals |
+
+#![allow(unsafe_code)] // opening a shared library and trusting its symbol: `load.rs`
+
+mod adapter;
+mod elf;
+mod error;
+mod load;
+mod log;
+mod null;
+mod registry;
+mod vet;
+
+pub use error::PluginError;
+pub use log::AdapterLog;
+pub use null::NullMta;
+pub use registry::{AdapterReport, PluginInfo, PluginRegistry, PluginReport};
+
+/// What an adapter is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AdapterKind {
+    /// Tells the MTA about lists.
+    Incoming,
+    /// Hands mail to the MTA.
+    Outgoing,
+    /// Of a newer interface; this host has no use for it.
+    Unknown(u32),
+}
+
+impl std::fmt::Display for AdapterKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            AdapterKind::Incoming => f.write_str("incoming"),
+            AdapterKind::Outgoing => f.write_str("outgoing"),
+            AdapterKind::Unknown(number) => write!(f, "unknown kind {number}"),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Objects with methods. Each may get further methods in a minor version (rules 2 and 3).
+
+use super::{
+    Batch, Command, DomainView, Finding, ListChange, ListView, LmtpAddress, LogLevel, Pair, PairView, ProgramOutput,
+    RecipientResult, Res, Row, Snippet, Subaddress, Table,
+};
+use abi_stable::sabi_trait;
+use abi_stable::sabi_types::{RMut, RRef};
+use abi_stable::std_types::{RBox, RSlice, RStr, RString, RVec};
+
+// ---- Objects that the host implements: the way by which new data reaches plugins later.
+
+/// What an adapter gets from the host when it is made, and keeps.
+#[sabi_trait]
+pub trait Host: Send + Sync {
+    /// Writes one line to the log.
+    #[sabi(last_prefix_field)]
+    fn log(&self, level: LogLevel, message: RStr<'_>);
+}
+
+/// The host's [`Host`], owned by an adapter.
+pub type HostBox = Host_TO<'static, RBox<()>>;
+
+/// [`sdk::Site`](crate::sdk::Site).
+#[sabi_trait]
+pub trait Site {
+    /// Where the MTA reaches the host.
+    fn lmtp(&self) -> LmtpAddress;
+    /// Directory of the tables.
+    fn table_dir(&self) -> RStr<'_>;
+    /// Between an address and its detail.
+    fn delimiter(&self) -> RStr<'_>;
+    /// What every list has besides its posting address.
+    fn subaddresses(&self) -> RVec<Subaddress>;
+    /// Where outgoing mail goes: host.
+    fn smtp_host(&self) -> RStr<'_>;
+    /// Where outgoing mail goes: port.
+    #[sabi(last_prefix_field)]
+    fn smtp_port(&self) -> u16;
+}
+
+/// The host's [`Site`], lent.
+pub type SiteRef<'a> = Site_TO<'a, RRef<'a, ()>>;
+
+/// [`sdk::Roster`](crate::sdk::Roster).
+#[sabi_trait]
+pub trait Roster {
+    /// Shows all domains, any number at a time.
+    fn for_each_domain(&self, visitor: &mut DomainVisitorMut<'_>) -> Res<()>;
+    /// Shows all lists, any number at a time.
+    fn for_each_list(&self, visitor: &mut ListVisitorMut<'_>) -> Res<()>;
+    /// How many lists.
+    fn list_count(&self) -> u64;
+    /// Is there such a list?
+    #[sabi(last_prefix_field)]
+    fn is_list(&self, local: RStr<'_>, domain: RStr<'_>) -> bool;
+}
+
+/// The host's [`Roster`], lent.
+pub type RosterRef<'a> = Roster_TO<'a, RRef<'a, ()>>;
+
+/// [`sdk::PlanSink`](crate::sdk::PlanSink).
+#[sabi_trait]
+pub trait PlanSink {
+    /// Begins a table.
+    fn table(&mut self, table: Table<'_>) -> Res<()>;
+    /// Adds rows to it.
+    fn rows(&mut self, rows: RSlice<'_, Row<'_>>) -> Res<()>;
+    /// Wants a file.
+    fn file(&mut self, path: RStr<'_>, mode: u32, contents: RSlice<'_, u8>) -> Res<()>;
+    /// Wants a file gone.
+    fn remove(&mut self, path: RStr<'_>) -> Res<()>;
+    /// Wants a program run.
+    #[sabi(last_prefix_field)]
+    fn command(&mut self, command: Command<'_>) -> Res<()>;
+}
+
+/// The host's [`PlanSink`], lent.
+pub type PlanSinkMut<'a> = PlanSink_TO<'a, RMut<'a, ()>>;
+
+/// [`sdk::Tools`](crate::sdk::Tools).
+#[sabi_trait]
+pub trait Tools {
+    /// Runs a program.
+    fn run(&self, argv: RSlice<'_, RStr<'_>>, stdin: RStr<'_>) -> Res<ProgramOutput>;
+    /// Reads a file.
+    fn read_file(&self, path: RStr<'_>) -> Res<RString>;
+    /// Does this path exist?
+    #[sabi(last_prefix_field)]
+    fn exists(&self, path: RStr<'_>) -> bool;
+}
+
+/// The host's [`Tools`], lent.
+pub type ToolsRef<'a> = Tools_TO<'a, RRef<'a, ()>>;
+
+// ---- Objects that the plugin implements.
+
+/// Gets the domains of a [`Roster`].
+#[sabi_trait]
+pub trait DomainVisitor {
+    /// Some more domains.
+    #[sabi(last_prefix_field)]
+    fn domains(&mut self, domains: RSlice<'_, DomainView<'_>>) -> Res<()>;
+}
+
+/// The plugin's [`DomainVisitor`], lent.
+pub type DomainVisitorMut<'a> = DomainVisitor_TO<'a, RMut<'a, ()>>;
+
+/// Gets the lists of a [`Roster`].
+#[sabi_trait]
+pub trait ListVisitor {
+    /// Some more lists.
+    #[sabi(last_prefix_field)]
+    fn lists(&mut self, lists: RSlice<'_, ListView<'_>>) -> Res<()>;
+}
+
+/// The plugin's [`ListVisitor`], lent.
+pub type ListVisitorMut<'a> = ListVisitor_TO<'a, RMut<'a, ()>>;
+
+/// [`sdk::IncomingAdapter`](crate::sdk::IncomingAdapter). A context comes in its three parts.
+#[sabi_trait]
+pub trait Incoming: Send + Sync {
+    /// Asks the MTA what must be known to plan.
+    fn probe(&self, site: &SiteRef<'_>, tools: &ToolsRef<'_>) -> Res<RVec<Pair>>;
+    /// Plans.
+    fn plan(
+        &self,
+        site: &SiteRef<'_>,
+        facts: RSlice<'_, PairView<'_>>,
+        roster: &RosterRef<'_>,
+        change: ListChange<'_>,
+        sink: &mut PlanSinkMut<'_>,
+    ) -> Res<()>;
+    /// What the administrator puts into the MTA's configuration.
+    fn snippets(
+        &self,
+        site: &SiteRef<'_>,
+        facts: RSlice<'_, PairView<'_>>,
+        roster: &RosterRef<'_>,
+    ) -> Res<RVec<Snippet>>;
+    /// Asks the MTA whether it knows the lists.
+    #[sabi(last_prefix_field)]
+    fn check(
+        &self,
+        site: &SiteRef<'_>,
+        facts: RSlice<'_, PairView<'_>>,
+        roster: &RosterRef<'_>,
+        tools: &ToolsRef<'_>,
+    ) -> Res<RVec<Finding>>;
+}
+
+/// The plugin's [`Incoming`], owned by the host.
+pub type IncomingBox = Incoming_TO<'static, RBox<()>>;
+
+/// [`sdk::OutgoingAdapter`](crate::sdk::OutgoingAdapter).
+#[sabi_trait]
+pub trait Outgoing: Send + Sync {
+    /// Delivers one message.
+    #[sabi(last_prefix_field)]
+    fn deliver(&self, batch: Batch<'_>) -> Res<RVec<RecipientResult>>;
+}
+
+/// The plugin's [`Outgoing`], owned by the host.
+pub type OutgoingBox = Outgoing_TO<'static, RBox<()>>;

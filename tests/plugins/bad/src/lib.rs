@@ -1,0 +1,1 @@
+//! Nothing by itself: every other file here is a plugin, see `Cargo.toml`.

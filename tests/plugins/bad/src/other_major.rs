@@ -1,0 +1,28 @@
+//! Built against the next major version of the interface.
+#![allow(non_camel_case_types)]
+
+use abi_stable::library::RootModule;
+use abi_stable::prefix_type::PrefixTypeTrait;
+use abi_stable::sabi_types::VersionStrings;
+use abi_stable::StableAbi;
+
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = Plugin_Ref, prefix_fields = Plugin_Prefix)))]
+pub struct Plugin {
+    #[sabi(last_prefix_field)]
+    pub name: u64,
+}
+
+impl RootModule for Plugin_Ref {
+    abi_stable::declare_root_module_statics! {Plugin_Ref}
+    const BASE_NAME: &'static str = "postrider_plugin";
+    const NAME: &'static str = "postrider_plugin";
+    const VERSION_STRINGS: VersionStrings = VersionStrings::new("2.0.0");
+}
+
+fn root() -> Plugin_Ref {
+    panic!("a plugin that does not fit must not be started")
+}
+
+include!("foreign.inc");

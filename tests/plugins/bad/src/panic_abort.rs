@@ -1,0 +1,16 @@
+//! Says what a build with `panic = "abort"` says.
+
+use postrider_plugin_api::{abi, export};
+
+fn root() -> abi::Plugin_Ref {
+    export::plugin("panic_abort", "0", false, Vec::new())
+}
+
+extern "C" fn load() -> export::RootModuleResult {
+    export::__call_root_module_loader(root)
+}
+
+#[no_mangle]
+#[allow(non_upper_case_globals)]
+pub static _1as_0lib_1header_0root_bmodule_bloader: export::LibHeader =
+    unsafe { export::LibHeader::from_constructor::<abi::Plugin_Ref>(load, export::CheckTypeLayout::Yes) };

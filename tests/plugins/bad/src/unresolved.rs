@@ -1,0 +1,11 @@
+//! Needs a function that no library has.
+
+extern "C" {
+    fn postrider_nowhere();
+}
+
+#[no_mangle]
+pub extern "C" fn postrider_unresolved() {
+    // SAFETY: never called; the library cannot even be opened.
+    unsafe { postrider_nowhere() }
+}

@@ -1,0 +1,110 @@
+//! A well-behaved plugin: one adapter of each kind, each of which uses all that it is given.
+#![forbid(unsafe_code)]
+
+use postrider_plugin_api::sdk::*;
+use std::sync::{Arc, Mutex};
+
+/// Knows its lists from one text table.
+struct Lmtp {
+    log: Arc<dyn HostLog>,
+    comment: String,
+}
+
+impl IncomingAdapter for Lmtp {
+    fn settings() -> Vec<SettingSpec> {
+        vec![
+            SettingSpec {
+                name: "comment".into(),
+                kind: SettingKind::Text,
+                default: "lists".into(),
+                help: "What the head of the table says.".into(),
+            },
+            SettingSpec {
+                name: "format".into(),
+                kind: SettingKind::Choice(vec!["text".into(), "plain=text".into()]),
+                default: "text".into(),
+                help: "How the table is stored.".into(),
+            },
+        ]
+    }
+
+    fn new(log: Box<dyn HostLog>, settings: &Settings) -> Result<Self> {
+        match settings.value("comment") {
+            "" => Err(Error::setting("comment is empty").with_hint("write something")),
+            comment => Ok(Lmtp { log: log.into(), comment: comment.to_owned() }),
+        }
+    }
+
+    fn probe(&self, _: &Site, tools: &dyn Tools) -> Result<Facts> {
+        let version = tools.run(&["/bin/good", "--version"], "")?;
+        Ok(Facts::from([("version".to_owned(), version.stdout)]))
+    }
+
+    fn plan(&self, context: Context<'_>, _: Change<'_>, sink: &mut dyn PlanSink) -> Result<()> {
+        let lmtp = match &context.site.lmtp {
+            LmtpAddress::Tcp { host, port } => format!("{host}:{port}"),
+            LmtpAddress::Unix(path) => path.clone(),
+            _ => return Err(Error::failed("unknown kind of LMTP address")),
+        };
+        sink.table(&Table {
+            path: "good_lists".into(),
+            format: TableFormat::Text,
+            role: TableRole::Acceptance,
+            comment: self.comment.clone(),
+        })?;
+        context.roster.for_each_list(&mut |list| {
+            let key = format!("{}@{}", list.local, list.domain.routed());
+            sink.rows(&[Row { key: &key, value: &lmtp, column: 0 }])
+        })?;
+        // A log object may be used from any thread.
+        let (log, count) = (Arc::clone(&self.log), context.roster.list_count());
+        let thread = std::thread::spawn(move || log.log(LogLevel::Info, &format!("planned {count} lists")));
+        thread.join().map_err(|_| Error::failed("the log panicked"))
+    }
+
+    fn snippets(&self, context: Context<'_>) -> Result<Vec<Snippet>> {
+        Ok(vec![Snippet {
+            kind: SnippetKind::Lines,
+            file: "/etc/good.conf".into(),
+            text: format!("lists = text:{}/good_lists\n", context.site.table_dir),
+            explanation: format!("Good {} reads the table.", context.facts["version"]),
+        }])
+    }
+
+    fn check(&self, context: Context<'_>, tools: &dyn Tools) -> Result<Vec<Finding>> {
+        let there = tools.exists(&format!("{}/good_lists", context.site.table_dir));
+        Ok(vec![Finding {
+            severity: if there { Severity::Ok } else { Severity::Error },
+            subject: "good_lists".into(),
+            seen: if there { "there" } else { "missing" }.into(),
+            expected: "there".into(),
+            advice: if there { "" } else { "run `postrider aliases`" }.into(),
+        }])
+    }
+}
+
+/// Keeps what it delivers in memory, and says how much that is.
+struct Memory(Mutex<Vec<u8>>);
+
+impl OutgoingAdapter for Memory {
+    fn new(_: Box<dyn HostLog>, _: &Settings) -> Result<Self> {
+        Ok(Memory(Mutex::new(Vec::new())))
+    }
+
+    fn deliver(&self, batch: Batch<'_>) -> Result<Vec<RecipientResult>> {
+        let mut kept = self.0.lock().map_err(|_| Error::failed("poisoned"))?;
+        kept.extend_from_slice(batch.message);
+        let result = |recipient: &&str| RecipientResult {
+            outcome: if recipient.starts_with("nobody@") { Outcome::PermanentFailure } else { Outcome::Delivered },
+            reply: format!("250 2.0.0 {} to {recipient}, {} octets kept", batch.sender, kept.len()),
+        };
+        Ok(batch.recipients.iter().map(result).collect())
+    }
+}
+
+postrider_plugin_api::export_plugin! {
+    name: "good",
+    version: env!("CARGO_PKG_VERSION"),
+    incoming: ["LMTP" = Lmtp, "Lists in a text table"],
+    outgoing: ["Memory" = Memory, "Mail into memory"],
+}
