@@ -312,6 +312,18 @@ impl Spool {
         todo!()
     }
 
+    /// Gives leased recipients back as they were: nothing was tried, they stay due. Touches no row.
+    pub async fn release(&self, _outgoing: i64, _recipients: Vec<i64>) -> Result<()> {
+        todo!()
+    }
+
+    /// Returns when something may have become due for delivery since the last call: after
+    /// [`Spool::fan_out`] and [`Spool::retry_now`]. A change that came while nobody waited is told
+    /// at once (a `tokio::sync::Notify` with `notify_one`).
+    pub async fn outgoing_changed(&self) {
+        todo!()
+    }
+
     /// Makes everything that waits for a retry due now (`queue retry`); `None`: of all messages.
     pub async fn retry_now(&self, _outgoing: Option<i64>) -> Result<u64> {
         todo!()
