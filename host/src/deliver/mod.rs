@@ -1,3 +1,123 @@
 //! Mail goes out.
+//!
+//! [`Deliverer::run`] leases due recipients from the queue, cuts them into transactions
+//! ([`batch`]), hands these to the MTA over a few connections at a time ([`job`], [`session`],
+//! [`transaction`]) and records what became of each recipient ([`recorder`]).
+//!
+//! Promises:
+//! - Nobody is lost: each leased recipient is recorded or given back, whatever the MTA does.
+//! - Nobody gets a message twice, with one exception. Only what is in flight between its final dot
+//!   and the record of its result can be sent again, after a crash or when the connection breaks
+//!   just then. On each connection that is at most: the transaction in flight, the results whose
+//!   commit is under way, and those that wait for it. For bulk mail these are two transactions
+//!   (one being committed, one in flight), for VERP 40 messages and the one in flight.
+//! - What the MTA says about itself (no connection, 4xx or 5xx as banner, no TLS, wrong password,
+//!   421 before a message was begun) touches no recipient: it is left alone for a while and asked
+//!   again, with growing pauses. Nobody bounces because our own MTA was away.
+//! - What it says about a message or recipient is told in full: a temporary failure is tried again
+//!   ([`retry`]), a permanent one becomes a bounce event. A reply that ends in
+//!   `(in reply to COMMAND)` was about the message, not about this recipient.
+//! - Nothing is polled: without due mail it waits for the queue, for the next retry, or for an
+//!   idle connection to be closed.
+//!
+//! Between reading and writing nothing is copied for each recipient: the content is made ready
+//! once for each message ([`body`]), an envelope is one write, content with its final dot another.
 
+mod batch;
+pub mod body;
+mod capabilities;
+mod dispatch;
+mod job;
+mod limit;
+pub mod memory;
+pub mod path;
+mod pool;
+pub mod queue;
+mod recorder;
+pub mod reply;
+pub mod retry;
+pub mod session;
+pub mod settings;
+pub mod sink;
+mod stream;
+pub mod tls;
+pub mod transaction;
 pub mod verp;
+pub mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use queue::DeliveryQueue;
+pub use settings::{DeliverySettings, SettingsError};
+
+use limit::LearnedLimit;
+use pool::Pool;
+use postrider_plugin_api::sdk::OutgoingAdapter;
+use session::Target;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+
+/// `[mta] outgoing`.
+#[derive(Clone)]
+pub enum Outgoing {
+    /// `deliver`: SMTP, spoken by ourselves.
+    Smtp,
+    /// An adapter of a plugin. It is called on threads where it may block, at most
+    /// [`DeliverySettings::connections`] times at once.
+    Adapter(Arc<dyn OutgoingAdapter>),
+}
+
+/// Hands mail to the MTA.
+pub struct Deliverer<Q> {
+    context: Arc<Context<Q>>,
+}
+
+/// What all jobs share.
+struct Context<Q> {
+    settings: DeliverySettings,
+    queue: Arc<Q>,
+    outgoing: Way,
+    /// True: begin nothing new.
+    stopping: watch::Sender<bool>,
+}
+
+/// How mail goes out, with what it needs.
+enum Way {
+    Smtp(Smtp),
+    Adapter(Arc<dyn OutgoingAdapter>),
+}
+
+struct Smtp {
+    target: Target,
+    pool: Pool,
+    limit: LearnedLimit,
+}
+
+impl<Q: DeliveryQueue> Deliverer<Q> {
+    /// Makes it; nothing happens before [`Deliverer::run`].
+    pub fn new(settings: DeliverySettings, queue: Arc<Q>, outgoing: Outgoing) -> Self {
+        let outgoing = match outgoing {
+            Outgoing::Smtp => Way::Smtp(Smtp {
+                target: settings.target.clone(),
+                pool: Pool::new(settings.idle),
+                limit: LearnedLimit::default(),
+            }),
+            Outgoing::Adapter(adapter) => Way::Adapter(adapter),
+        };
+        Deliverer { context: Arc::new(Context { settings, queue, outgoing, stopping: watch::Sender::new(false) }) }
+    }
+
+    /// Delivers until `shutdown` is ready, then ends the transactions that run, gives back the
+    /// rest and says goodbye to the MTA. Returns within [`DeliverySettings::grace`] and a few
+    /// seconds.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
+        dispatch::run(self.context, shutdown).await;
+    }
+}
+
+/// Unix time, in seconds.
+fn unix_now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+}

@@ -16,6 +16,15 @@ enum Part {
     Domain,
 }
 
+impl Default for VerpFormat {
+    /// `${bounces}+${local}=${domain}`, the default of `verp_format`.
+    fn default() -> Self {
+        VerpFormat {
+            parts: vec![Part::Bounces, Part::Text("+".into()), Part::Local, Part::Text("=".into()), Part::Domain],
+        }
+    }
+}
+
 impl VerpFormat {
     /// Parses a format such as `${bounces}+${local}=${domain}`. Each part must occur once.
     ///
@@ -120,6 +129,6 @@ mod tests {
         ] {
             assert!(VerpFormat::parse(format).is_err(), "{format}");
         }
-        assert!(VerpFormat::parse("$bounces+$local=$domain").is_ok());
+        assert_eq!(VerpFormat::parse("$bounces+$local=$domain").expect("format"), VerpFormat::default());
     }
 }

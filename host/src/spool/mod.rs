@@ -280,9 +280,8 @@ impl Spool {
     }
 
     /// Gives a batch back untried: its recipients are due again at once, for anybody.
-    pub fn release(&self, batch: &DueBatch) {
-        let ids = batch.recipients.iter().map(|one| one.id).collect();
-        self.inner.shared.release(batch.outgoing, ids);
+    pub fn release(&self, outgoing: i64, recipients: Vec<i64>) {
+        self.inner.shared.release(outgoing, recipients);
     }
 
     /// When the next recipient that is not leased becomes due (Unix time, in seconds; in the past

@@ -1,0 +1,236 @@
+//! A lease becomes transactions, and transactions are dealt to connections.
+//!
+//! Bulk: up to `max_recipients` recipients share a transaction. VERP: each has a sender, and so a
+//! transaction, of its own (a server with XVERP will do better one day: then the lease becomes
+//! bulk envelopes with a parameter). Addresses that need SMTPUTF8 never share a transaction with
+//! others, which would otherwise be passed on to servers that cannot take them.
+
+use super::body::WireBody;
+use super::path::{PathError, ReversePath};
+use super::transaction::Envelope;
+use super::verp::VerpFormat;
+use crate::spool::{DueBatch, DueRecipient, EnvelopeSender};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Most recipients of one transaction when the administrator sets no limit. RFC 5321 (section
+/// 4.5.3.1.8) lets servers refuse the 101st, most take 1,000.
+pub(super) const MOST_RECIPIENTS: usize = 1000;
+/// A lease of VERP mail is dealt to several connections only in pieces of at least so many.
+const LEAST_PIECE: usize = 10;
+
+/// The message of a lease: what all its jobs share.
+#[derive(Debug)]
+pub(super) struct Letter {
+    pub(super) outgoing: i64,
+    pub(super) list_address: String,
+    pub(super) message_id: String,
+    pub(super) queued: i64,
+    /// As it is in the spool, for adapters of plugins.
+    pub(super) message: Arc<[u8]>,
+    /// As SMTP wants it; made only if SMTP is spoken.
+    pub(super) body: Option<Arc<WireBody>>,
+}
+
+/// Transactions for one connection, one after the other.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) letter: Arc<Letter>,
+    pub(super) envelopes: VecDeque<Envelope>,
+    /// Each recipient has an envelope of its own.
+    pub(super) single: bool,
+}
+
+/// Makes the envelopes of a lease.
+///
+/// # Errors
+/// The sender cannot be written into a command: nothing of this message can be sent.
+pub(super) fn envelopes(
+    batch: &mut DueBatch,
+    format: &VerpFormat,
+    max_recipients: usize,
+) -> Result<(VecDeque<Envelope>, bool), PathError> {
+    let recipients = std::mem::take(&mut batch.recipients);
+    let shared = match &batch.sender {
+        EnvelopeSender::Null => ReversePath::null(),
+        EnvelopeSender::Fixed(sender) | EnvelopeSender::Verp(sender) => match ReversePath::parse(sender) {
+            Ok(path) => path,
+            Err(error) => {
+                batch.recipients = recipients;
+                return Err(error);
+            }
+        },
+    };
+    if let EnvelopeSender::Verp(bounces) = &batch.sender {
+        let one = |recipient: DueRecipient| {
+            // What cannot be encoded (too long, a bracket in quotes) still goes out; its bounces
+            // are recognised by their content then.
+            let sender = ReversePath::parse(&format.expand(bounces, &recipient.address));
+            let sender = sender.unwrap_or_else(|_| shared.clone());
+            let smtp_utf8 = !recipient.address.is_ascii() || !sender.is_ascii();
+            Envelope { sender, recipients: vec![recipient], smtp_utf8 }
+        };
+        return Ok((recipients.into_iter().map(one).collect(), true));
+    }
+    let (plain, utf8): (Vec<_>, Vec<_>) = recipients.into_iter().partition(|one| one.address.is_ascii());
+    let mut envelopes = VecDeque::new();
+    for (group, utf8) in [(plain, false), (utf8, true)] {
+        let smtp_utf8 = utf8 || !shared.is_ascii();
+        envelopes.extend(chunks(group, max_recipients).map(|recipients| Envelope {
+            sender: shared.clone(),
+            recipients,
+            smtp_utf8,
+        }));
+    }
+    Ok((envelopes, false))
+}
+
+/// Deals envelopes to at most `connections` jobs, in runs, so that what is sorted stays together.
+pub(super) fn deal(
+    letter: &Arc<Letter>,
+    mut envelopes: VecDeque<Envelope>,
+    single: bool,
+    connections: usize,
+) -> Vec<Job> {
+    let most = if single { envelopes.len() / LEAST_PIECE } else { envelopes.len() };
+    let mut pieces = connections.min(most).max(1);
+    let mut jobs = Vec::with_capacity(pieces);
+    while pieces > 0 && !envelopes.is_empty() {
+        let rest = envelopes.split_off(envelopes.len().div_ceil(pieces));
+        jobs.push(Job { letter: Arc::clone(letter), envelopes, single });
+        envelopes = rest;
+        pieces -= 1;
+    }
+    jobs
+}
+
+/// Cuts off what exceeds the limit of a server.
+pub(super) fn cut(envelope: &mut Envelope, limit: usize) -> Option<Envelope> {
+    (envelope.recipients.len() > limit).then(|| Envelope {
+        sender: envelope.sender.clone(),
+        recipients: envelope.recipients.split_off(limit.max(1)),
+        smtp_utf8: envelope.smtp_utf8,
+    })
+}
+
+fn chunks(mut group: Vec<DueRecipient>, size: usize) -> impl Iterator<Item = Vec<DueRecipient>> {
+    let size = size.max(1);
+    std::iter::from_fn(move || {
+        (!group.is_empty()).then(|| {
+            let rest = group.split_off(size.min(group.len()));
+            std::mem::replace(&mut group, rest)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lists::EmailAddress;
+
+    fn batch(sender: EnvelopeSender, addresses: &[&str]) -> DueBatch {
+        let recipients = addresses
+            .iter()
+            .enumerate()
+            .map(|(id, address)| DueRecipient {
+                id: id as i64,
+                address: EmailAddress::parse(address).expect("address"),
+                attempts: 0,
+            })
+            .collect();
+        DueBatch {
+            outgoing: 1,
+            list_address: "ants@example.com".into(),
+            message_id: "<1@x>".into(),
+            sender,
+            message: Arc::from(&b"x\r\n"[..]),
+            recipients,
+            queued: 0,
+        }
+    }
+
+    fn made(sender: EnvelopeSender, addresses: &[&str], max: usize) -> Vec<(String, Vec<String>, bool)> {
+        let format = VerpFormat::parse("${bounces}+${local}=${domain}").expect("format");
+        let (envelopes, _) = envelopes(&mut batch(sender, addresses), &format, max).expect("envelopes");
+        envelopes
+            .into_iter()
+            .map(|one| {
+                let to = one.recipients.iter().map(|r| r.address.to_string()).collect();
+                (one.sender.as_str().to_owned(), to, one.smtp_utf8)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn bulk_recipients_share_transactions_of_limited_size() {
+        let made = made(EnvelopeSender::Fixed("b@l".into()), &["a@x", "b@x", "c@x"], 2);
+        assert_eq!(made.len(), 2);
+        assert_eq!(made[0], ("b@l".into(), vec!["a@x".into(), "b@x".into()], false));
+        assert_eq!(made[1].1, ["c@x"]);
+    }
+
+    #[test]
+    fn addresses_that_need_smtputf8_are_sent_apart() {
+        let made = made(EnvelopeSender::Null, &["a@x", "ü@x", "c@x"], 10);
+        assert_eq!(made[0], (String::new(), vec!["a@x".into(), "c@x".into()], false));
+        assert_eq!(made[1], (String::new(), vec!["ü@x".into()], true));
+    }
+
+    #[test]
+    fn verp_gives_each_recipient_a_sender() {
+        let made = made(EnvelopeSender::Verp("ants-bounces@l".into()), &["a@x", "ü@x"], 10);
+        assert_eq!(made[0], ("ants-bounces+a=x@l".into(), vec!["a@x".into()], false));
+        assert_eq!(made[1].2, true);
+    }
+
+    #[test]
+    fn what_verp_cannot_encode_goes_out_with_the_plain_sender() {
+        let long = format!("{}@{}", "a".repeat(60), "b.".repeat(90) + "b");
+        for recipient in ["\"a>b\"@x", long.as_str()] {
+            let made = made(EnvelopeSender::Verp("ants-bounces@lists.example.com".into()), &[recipient], 10);
+            assert_eq!(made[0].0, "ants-bounces@lists.example.com", "{recipient}");
+        }
+    }
+
+    #[test]
+    fn a_sender_that_could_inject_commands_sends_nothing() {
+        let format = VerpFormat::parse("${bounces}+${local}=${domain}").expect("format");
+        for sender in ["a@b\r\nRCPT TO:<x@y>", "a@b> SIZE=0", "a b@c"] {
+            for sender in [EnvelopeSender::Fixed(sender.into()), EnvelopeSender::Verp(sender.into())] {
+                let mut batch = batch(sender, &["a@x"]);
+                assert!(envelopes(&mut batch, &format, 10).is_err());
+                assert_eq!(batch.recipients.len(), 1, "nobody is lost");
+            }
+        }
+    }
+
+    #[test]
+    fn work_is_dealt_to_all_connections_and_none_is_lost() {
+        let letter = Arc::new(Letter {
+            outgoing: 1,
+            list_address: String::new(),
+            message_id: String::new(),
+            queued: 0,
+            message: Arc::from(&b""[..]),
+            body: None,
+        });
+        let addresses: Vec<String> = (0..105).map(|n| format!("u{n}@x")).collect();
+        let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        let format = VerpFormat::parse("${bounces}+${local}=${domain}").expect("format");
+        for (sender, max, jobs) in [
+            (EnvelopeSender::Verp("b@l".into()), 10, 4),
+            (EnvelopeSender::Fixed("b@l".into()), 10, 4),
+            (EnvelopeSender::Fixed("b@l".into()), 60, 2),
+            (EnvelopeSender::Fixed("b@l".into()), 200, 1),
+        ] {
+            let (envelopes, single) = envelopes(&mut batch(sender, &addresses), &format, max).expect("envelopes");
+            let dealt = deal(&letter, envelopes, single, 4);
+            assert_eq!(dealt.len(), jobs);
+            let sent: Vec<i64> = dealt
+                .iter()
+                .flat_map(|job| job.envelopes.iter().flat_map(|one| one.recipients.iter().map(|r| r.id)))
+                .collect();
+            assert_eq!(sent, (0..105).collect::<Vec<i64>>());
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The octets of a message as they go over the wire.
+//!
+//! Promise: every line ends in CRLF and no other CR or LF is left, whatever the message held, so
+//! that no server can see the end of the message where we do not (SMTP smuggling); lines that
+//! begin with a dot have one more (RFC 5321, section 4.5.2); the final dot is part of it, so that
+//! content and end are one write. Made once for each message and shared by all its transactions.
+
+/// A message, ready to be written after the 354 to DATA.
+#[derive(Debug, PartialEq, Eq)]
+pub struct WireBody {
+    octets: Box<[u8]>,
+    size: u64,
+    eight_bit: bool,
+}
+
+impl WireBody {
+    /// Makes it of a message. A bare CR or LF becomes a CRLF; a last line without end gets one.
+    pub fn new(message: &[u8]) -> Self {
+        let mut octets = Vec::with_capacity(message.len() + message.len() / 64 + 16);
+        let mut stuffed = 0;
+        let mut rest = message;
+        while !rest.is_empty() {
+            if rest[0] == b'.' {
+                octets.push(b'.');
+                stuffed += 1;
+            }
+            let end = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+            octets.extend_from_slice(&rest[..end]);
+            octets.extend_from_slice(b"\r\n");
+            rest = match &rest[end..] {
+                [b'\r', b'\n', after @ ..] | [_, after @ ..] => after,
+                [] => &[],
+            };
+        }
+        let size = octets.len() as u64 - stuffed;
+        octets.extend_from_slice(b".\r\n");
+        WireBody { octets: octets.into_boxed_slice(), size, eight_bit: !message.is_ascii() }
+    }
+
+    /// Everything that follows DATA, final dot included.
+    pub fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+
+    /// Octets as SIZE (RFC 1870) counts them: line ends included, stuffed dots and the final dot
+    /// not.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether it holds octets above 127, which need 8BITMIME (RFC 6152).
+    pub fn is_eight_bit(&self) -> bool {
+        self.eight_bit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(message: &str) -> String {
+        String::from_utf8(WireBody::new(message.as_bytes()).octets().to_vec()).expect("text")
+    }
+
+    #[test]
+    fn lines_that_begin_with_a_dot_get_another() {
+        assert_eq!(wire(".a\r\n..b\r\nc.\r\n.\r\n"), "..a\r\n...b\r\nc.\r\n..\r\n.\r\n");
+    }
+
+    #[test]
+    fn a_body_that_ends_in_crlf_gets_no_empty_line() {
+        assert_eq!(wire("a\r\n"), "a\r\n.\r\n");
+        assert_eq!(wire("a"), "a\r\n.\r\n");
+        assert_eq!(wire("a\r\n\r\n"), "a\r\n\r\n.\r\n");
+        assert_eq!(wire(""), ".\r\n");
+    }
+
+    #[test]
+    fn no_end_of_data_can_be_smuggled() {
+        for smuggled in
+            ["\n.\n", "\n.\r\n", "\r.\r", "\r.\r\n", "\r\n.\n", "\r\n.\r", "\r\r\n.\r\n", "\n\r.\n\r", "\r\n\x00.\r\n"]
+        {
+            let body = WireBody::new(format!("a{smuggled}MAIL FROM:<x@y>\r\n").as_bytes());
+            let content = &body.octets()[..body.octets().len() - 3];
+            for (at, octet) in content.iter().enumerate() {
+                match octet {
+                    b'\r' => assert_eq!(content.get(at + 1), Some(&b'\n'), "{smuggled:?}"),
+                    b'\n' => assert_eq!(content[at - 1], b'\r', "{smuggled:?}"),
+                    _ => {}
+                }
+            }
+            assert!(!content.windows(5).any(|part| part == b"\r\n.\r\n"), "{smuggled:?}");
+            assert!(body.octets().ends_with(b"\r\n.\r\n"));
+        }
+    }
+
+    #[test]
+    fn size_counts_what_the_server_stores() {
+        assert_eq!(WireBody::new(b".a\r\n\nb").size(), "a\r\n\r\nb\r\n".len() as u64 + 1);
+        assert_eq!(WireBody::new(b"").size(), 0);
+    }
+
+    #[test]
+    fn eight_bit_octets_are_seen() {
+        assert!(WireBody::new("ü".as_bytes()).is_eight_bit());
+        assert!(!WireBody::new(b"u\r\n").is_eight_bit());
+    }
+}

@@ -1,0 +1,265 @@
+//! One job: some transactions of one message, over one connection, and their results.
+
+use super::batch::{Job, Letter, cut};
+use super::pool::OpenSession;
+use super::queue::DeliveryQueue;
+use super::recorder::Recorder;
+use super::session::OpenError;
+use super::transaction::{Envelope, Sent, Verdict};
+use super::{Context, Way, unix_now};
+use crate::spool::{DeliveryResult, DueRecipient};
+use postrider_plugin_api::sdk::{Batch, Outcome, OutgoingAdapter};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Why a job ended.
+#[derive(Debug)]
+pub(super) enum JobEnd {
+    /// Everything was tried, or the program ends.
+    Done {
+        /// Whether the MTA took anything.
+        delivered: bool,
+    },
+    /// The MTA does not work at all: it is left alone for a while. Nobody was judged by it.
+    Unreachable(String),
+    /// It takes no further connection, but others are open and work.
+    Crowded(String),
+}
+
+/// What the log line of a job counts.
+#[derive(Debug, Default)]
+struct Tally {
+    delivered: usize,
+    retried: usize,
+    failed: usize,
+}
+
+/// Does the job; what was not tried is released.
+pub(super) async fn run<Q: DeliveryQueue>(job: Job, context: Arc<Context<Q>>) -> JobEnd {
+    let begun = Instant::now();
+    let letter = Arc::clone(&job.letter);
+    let mut work = Work {
+        recorder: Recorder::new(Arc::clone(&context.queue), letter.outgoing, job.single, context.stopping.subscribe()),
+        letter,
+        tally: Tally::default(),
+        untried: Vec::new(),
+        context,
+    };
+    let end = match &work.context.outgoing {
+        Way::Smtp(_) => work.over_smtp(job).await,
+        Way::Adapter(adapter) => {
+            let adapter = Arc::clone(adapter);
+            work.through_adapter(job, &adapter).await
+        }
+    };
+    work.finish(begun).await;
+    end
+}
+
+struct Work<Q> {
+    context: Arc<Context<Q>>,
+    letter: Arc<Letter>,
+    recorder: Recorder<Q>,
+    tally: Tally,
+    untried: Vec<i64>,
+}
+
+impl<Q: DeliveryQueue> Work<Q> {
+    async fn over_smtp(&mut self, mut job: Job) -> JobEnd {
+        let context = Arc::clone(&self.context);
+        let Way::Smtp(smtp) = &context.outgoing else { return JobEnd::Done { delivered: false } };
+        let Some(body) = self.letter.body.clone() else { return JobEnd::Done { delivered: false } };
+        let mut session: Option<OpenSession> = None;
+        let mut end = None;
+        while let Some(mut envelope) = job.envelopes.pop_front() {
+            if *context.stopping.borrow() {
+                job.envelopes.push_front(envelope);
+                break;
+            }
+            let mut open = match session.take() {
+                Some(open) => open,
+                None => {
+                    let mut stopping = context.stopping.subscribe();
+                    let taken = tokio::select! {
+                        taken = smtp.pool.take(&smtp.target) => Some(taken),
+                        _ = stopping.wait_for(|stop| *stop) => None,
+                    };
+                    match taken {
+                        Some(Ok(open)) => open,
+                        failed => {
+                            job.envelopes.push_front(envelope);
+                            end = failed.and_then(Result::err).map(|error| unreachable(&error, smtp.pool.open()));
+                            break;
+                        }
+                    }
+                }
+            };
+            if let Some(rest) = smtp.limit.current().and_then(|limit| cut(&mut envelope, limit)) {
+                job.envelopes.push_front(rest);
+            }
+            let fresh = open.transactions() == 0;
+            let sent = open.send(&envelope, &body).await;
+            if let Some(limit) = sent.limit {
+                smtp.limit.learn(limit, &smtp.target);
+            }
+            if let Some(error) = &sent.broken {
+                tracing::info!(server = %smtp.target, message_id = %self.letter.message_id, "connection ended: {error}");
+                if fresh && !sent.mail_accepted && sent.verdicts.iter().all(|verdict| *verdict == Verdict::Unjudged) {
+                    job.envelopes.push_front(envelope);
+                    drop(open);
+                    let reason = format!("mail server {}: {error}", smtp.target);
+                    end =
+                        Some(if smtp.pool.open() > 0 { JobEnd::Crowded(reason) } else { JobEnd::Unreachable(reason) });
+                    break;
+                }
+            } else if open.transactions() >= context.settings.max_transactions {
+                tokio::spawn(open.into_inner().quit());
+            } else {
+                session = Some(open);
+            }
+            if let Some(rest) = self.take_verdicts(envelope, sent) {
+                job.envelopes.push_front(rest);
+            }
+            self.recorder.checkpoint().await;
+        }
+        if let Some(open) = session {
+            smtp.pool.give_back(open);
+        }
+        self.untried.extend(job.envelopes.iter().flat_map(|one| one.recipients.iter().map(|r| r.id)));
+        end.unwrap_or(JobEnd::Done { delivered: self.tally.delivered > 0 })
+    }
+
+    /// Records verdicts; returns those who got none and are sent again at once.
+    ///
+    /// That is allowed only when somebody got a verdict, or when the message was not even begun:
+    /// so a message on which the MTA always hangs up is put off like any other failure, and
+    /// cannot hold up the rest.
+    fn take_verdicts(&mut self, envelope: Envelope, sent: Sent) -> Option<Envelope> {
+        let progress = sent.verdicts.iter().any(|verdict| *verdict != Verdict::Unjudged);
+        let reason = sent.broken.filter(|_| sent.mail_accepted && !progress).map(|error| error.to_string());
+        let Envelope { sender, recipients, smtp_utf8 } = envelope;
+        let mut rest = Vec::new();
+        for (recipient, verdict) in recipients.into_iter().zip(sent.verdicts) {
+            match (verdict, &reason) {
+                (Verdict::Unjudged, None) => rest.push(recipient),
+                (Verdict::Unjudged, Some(reason)) => self.judge(&recipient, Verdict::Temporary(reason.clone())),
+                (verdict, _) => self.judge(&recipient, verdict),
+            }
+        }
+        (!rest.is_empty()).then_some(Envelope { sender, recipients: rest, smtp_utf8 })
+    }
+
+    async fn through_adapter(&mut self, mut job: Job, adapter: &Arc<dyn OutgoingAdapter>) -> JobEnd {
+        while let Some(envelope) = job.envelopes.pop_front() {
+            if *self.context.stopping.borrow() {
+                job.envelopes.push_front(envelope);
+                break;
+            }
+            let verdicts = call_adapter(Arc::clone(adapter), &envelope, Arc::clone(&self.letter.message)).await;
+            for (recipient, verdict) in envelope.recipients.iter().zip(verdicts) {
+                self.judge(recipient, verdict);
+            }
+            self.recorder.checkpoint().await;
+        }
+        self.untried.extend(job.envelopes.iter().flat_map(|one| one.recipients.iter().map(|r| r.id)));
+        JobEnd::Done { delivered: self.tally.delivered > 0 }
+    }
+
+    fn judge(&mut self, recipient: &DueRecipient, verdict: Verdict) {
+        let result = match verdict {
+            Verdict::Delivered => DeliveryResult::Delivered,
+            Verdict::Permanent(reply) => DeliveryResult::Failed { reply },
+            Verdict::Temporary(reply) => {
+                let retry = self.context.settings.retry;
+                retry.after_failure(recipient.attempts, self.letter.queued, unix_now(), reply)
+            }
+            // Never asked for; whoever gets no verdict was put back into an envelope.
+            Verdict::Unjudged => return self.untried.push(recipient.id),
+        };
+        match &result {
+            DeliveryResult::Delivered => self.tally.delivered += 1,
+            DeliveryResult::Retry { after, reply } => {
+                self.tally.retried += 1;
+                tracing::warn!(
+                    message_id = %self.letter.message_id,
+                    list = %self.letter.list_address,
+                    recipient = %recipient.address,
+                    attempts = recipient.attempts + 1,
+                    "not delivered, next try in {} s: {reply}", after.as_secs()
+                );
+            }
+            DeliveryResult::Failed { reply } => {
+                self.tally.failed += 1;
+                tracing::warn!(
+                    message_id = %self.letter.message_id,
+                    list = %self.letter.list_address,
+                    recipient = %recipient.address,
+                    "delivery failed: {reply}"
+                );
+            }
+        }
+        self.recorder.push(recipient.id, result);
+    }
+
+    async fn finish(self, begun: Instant) {
+        self.recorder.finish().await;
+        let untried = self.untried.len();
+        if untried > 0
+            && let Err(error) = self.context.queue.release(self.letter.outgoing, self.untried).await
+        {
+            tracing::error!(
+                outgoing = self.letter.outgoing,
+                recipients = untried,
+                "recipients could not be given back to the queue and wait for the next start: {error}"
+            );
+        }
+        let Tally { delivered, retried, failed } = self.tally;
+        if delivered + retried + failed > 0 {
+            tracing::info!(
+                message_id = %self.letter.message_id,
+                list = %self.letter.list_address,
+                delivered,
+                retried,
+                failed,
+                seconds = begun.elapsed().as_millis() as f64 / 1000.0,
+                "delivered"
+            );
+        }
+    }
+}
+
+fn unreachable(error: &OpenError, open: usize) -> JobEnd {
+    if open > 0 { JobEnd::Crowded(error.to_string()) } else { JobEnd::Unreachable(error.to_string()) }
+}
+
+/// Asks a plugin, on a thread where it may block, and sees that it answered for everybody.
+async fn call_adapter(adapter: Arc<dyn OutgoingAdapter>, envelope: &Envelope, message: Arc<[u8]>) -> Vec<Verdict> {
+    let count = envelope.recipients.len();
+    let sender = envelope.sender.as_str().to_owned();
+    let recipients: Vec<String> = envelope.recipients.iter().map(|one| one.address.to_string()).collect();
+    let answer = tokio::task::spawn_blocking(move || {
+        let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+        adapter.deliver(Batch { sender: &sender, recipients: &recipients, message: &message })
+    })
+    .await;
+    let reason = match answer {
+        Ok(Ok(results)) if results.len() == count => {
+            let verdict = |result: postrider_plugin_api::sdk::RecipientResult| match result.outcome {
+                Outcome::Delivered => Verdict::Delivered,
+                Outcome::PermanentFailure => Verdict::Permanent(result.reply),
+                // What a later version of the interface may say is not to be lost either.
+                _ => Verdict::Temporary(result.reply),
+            };
+            return results.into_iter().map(verdict).collect();
+        }
+        Ok(Ok(results)) => {
+            format!(
+                "the outgoing adapter answered for {} of {count} recipients; this is a mistake in the plugin",
+                results.len()
+            )
+        }
+        Ok(Err(error)) => format!("the outgoing adapter failed: {error}"),
+        Err(error) => format!("the outgoing adapter broke off: {error}"),
+    };
+    vec![Verdict::Temporary(reason); count]
+}

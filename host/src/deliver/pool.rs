@@ -1,0 +1,102 @@
+//! Connections that wait for more mail.
+
+use super::session::{OpenError, Session, Target};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Idle connections to one MTA; the one used last is used next, so that the others can end.
+#[derive(Debug)]
+pub(super) struct Pool {
+    idle: Mutex<Vec<(OpenSession, Instant)>>,
+    open: Arc<AtomicUsize>,
+    keep: Duration,
+}
+
+/// A session that is counted as long as it lives.
+#[derive(Debug)]
+pub(super) struct OpenSession {
+    session: Session,
+    _counted: Counted,
+}
+
+#[derive(Debug)]
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Deref for OpenSession {
+    type Target = Session;
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl DerefMut for OpenSession {
+    fn deref_mut(&mut self) -> &mut Session {
+        &mut self.session
+    }
+}
+
+impl Pool {
+    /// Keeps idle connections for so long.
+    pub(super) fn new(keep: Duration) -> Self {
+        Pool { idle: Mutex::default(), open: Arc::default(), keep }
+    }
+
+    /// An idle connection that is still alive, or a new one.
+    pub(super) async fn take(&self, target: &Target) -> Result<OpenSession, OpenError> {
+        loop {
+            let Some((mut session, _)) = self.lock().pop() else { break };
+            if session.is_alive() {
+                return Ok(session);
+            }
+        }
+        let session = Session::open(target).await?;
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Ok(OpenSession { session, _counted: Counted(Arc::clone(&self.open)) })
+    }
+
+    /// Keeps a connection for the next mail.
+    pub(super) fn give_back(&self, session: OpenSession) {
+        self.lock().push((session, Instant::now() + self.keep));
+    }
+
+    /// Connections that are open, in use or idle.
+    pub(super) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// When the first idle connection is to be closed.
+    pub(super) fn first_expiry(&self) -> Option<Instant> {
+        self.lock().iter().map(|(_, at)| *at).min()
+    }
+
+    /// Takes out what has been idle for too long; the caller says goodbye.
+    pub(super) fn expired(&self) -> Vec<Session> {
+        let now = Instant::now();
+        self.lock().extract_if(.., |(_, at)| *at <= now).map(|(open, _)| open.into_inner()).collect()
+    }
+
+    /// Takes out everything.
+    pub(super) fn drain(&self) -> Vec<Session> {
+        self.lock().drain(..).map(|(open, _)| open.into_inner()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(OpenSession, Instant)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OpenSession {
+    /// The session, counted no more: it is about to be closed.
+    pub(super) fn into_inner(self) -> Session {
+        self.session
+    }
+}

@@ -1,0 +1,104 @@
+//! Results on their way into the queue.
+//!
+//! While one group of results is being committed the connection goes on sending; it waits only
+//! when the next group is full before the last one is on disk. That bounds what a crash can make
+//! us send twice: see the module's promise.
+
+use super::queue::DeliveryQueue;
+use crate::spool::{DeliveryResult, SpoolError};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// VERP: so many results share a commit.
+const GROUP: usize = 20;
+/// VERP: no result waits longer for its commit while others come, if transactions are slow.
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+/// Collects the results of one job.
+pub(super) struct Recorder<Q> {
+    queue: Arc<Q>,
+    outgoing: i64,
+    group: usize,
+    results: Vec<(i64, DeliveryResult)>,
+    since: Instant,
+    commit: Option<JoinHandle<()>>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl<Q: DeliveryQueue> Recorder<Q> {
+    /// For one message; with `single`, each transaction has only one recipient.
+    pub(super) fn new(queue: Arc<Q>, outgoing: i64, single: bool, stopping: watch::Receiver<bool>) -> Self {
+        let group = if single { GROUP } else { 1 };
+        Recorder { queue, outgoing, group, results: Vec::new(), since: Instant::now(), commit: None, stopping }
+    }
+
+    /// Adds a result.
+    pub(super) fn push(&mut self, recipient: i64, result: DeliveryResult) {
+        if self.results.is_empty() {
+            self.since = Instant::now();
+        }
+        self.results.push((recipient, result));
+    }
+
+    /// After each transaction: commits if there is enough.
+    pub(super) async fn checkpoint(&mut self) {
+        if self.results.len() >= self.group || (!self.results.is_empty() && self.since.elapsed() >= LONGEST_WAIT) {
+            self.commit().await;
+        }
+    }
+
+    /// Commits everything, and returns when it is on disk.
+    pub(super) async fn finish(mut self) {
+        if !self.results.is_empty() {
+            self.commit().await;
+        }
+        self.wait().await;
+    }
+
+    async fn commit(&mut self) {
+        self.wait().await;
+        let results = std::mem::take(&mut self.results);
+        let work = persist(Arc::clone(&self.queue), self.outgoing, results, self.stopping.clone());
+        self.commit = Some(tokio::spawn(work));
+    }
+
+    async fn wait(&mut self) {
+        if let Some(commit) = self.commit.take()
+            && let Err(error) = commit.await
+        {
+            tracing::error!(outgoing = self.outgoing, "results of a delivery were not recorded: {error}");
+        }
+    }
+}
+
+/// Records, again and again if need be: what was delivered must not be sent again because a disk
+/// is full for a while. Gives up only when the program ends.
+async fn persist<Q: DeliveryQueue>(
+    queue: Arc<Q>,
+    outgoing: i64,
+    results: Vec<(i64, DeliveryResult)>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let mut pause = Duration::from_millis(500);
+    loop {
+        let Err(error) = queue.record(outgoing, results.clone()).await else { return };
+        if matches!(error, SpoolError::Closed) || *stopping.borrow() {
+            tracing::error!(
+                outgoing,
+                recipients = results.len(),
+                "results of a delivery could not be recorded, so these recipients will get the message again: {error}"
+            );
+            return;
+        }
+        tracing::error!(outgoing, recipients = results.len(), "recording a delivery failed, trying again: {error}");
+        let alone = matches!(tokio::time::timeout(pause, stopping.wait_for(|stop| *stop)).await, Ok(Err(_)));
+        // When the deliverer itself is gone, nobody tells us to stop: a plain sleep.
+        if alone {
+            tokio::time::sleep(pause).await;
+        }
+        pause = (pause * 2).min(Duration::from_secs(30));
+    }
+}

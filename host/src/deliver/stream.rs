@@ -1,0 +1,128 @@
+//! The connection's octets: TCP without Nagle's delay, with or without TLS.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+/// A connection.
+#[derive(Debug)]
+pub(super) enum Stream {
+    /// In the clear.
+    Plain(TcpStream),
+    /// Encrypted.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Connects to one of the addresses that the name has, in the order of the resolver.
+    ///
+    /// # Errors
+    /// A sentence that names the last address that was tried.
+    pub(super) async fn connect(host: &str, port: u16) -> Result<Self, String> {
+        let addresses = tokio::net::lookup_host((host, port))
+            .await
+            .map_err(|error| format!("the name {host} cannot be resolved: {error}; check [mta] smtp_host"))?;
+        let mut last = format!("the name {host} has no address; check [mta] smtp_host");
+        for address in addresses {
+            match TcpStream::connect(address).await {
+                Ok(tcp) => {
+                    // Without it the end of each message may wait 40 ms for an acknowledgement.
+                    tcp.set_nodelay(true).map_err(|error| format!("{address}: TCP_NODELAY failed: {error}"))?;
+                    return Ok(Stream::Plain(tcp));
+                }
+                Err(error) => {
+                    last = format!(
+                        "{address} cannot be connected to: {error}; check [mta] smtp_host and smtp_port, and that the mail server runs"
+                    );
+                }
+            }
+        }
+        Err(last)
+    }
+
+    /// Does the TLS handshake on a connection in the clear.
+    ///
+    /// # Errors
+    /// A sentence: the certificate is refused, or there is no TLS at the other end.
+    pub(super) async fn encrypt(self, tls: &TlsConnector, host: &str) -> Result<Self, String> {
+        let Stream::Plain(tcp) = self else { return Err("the connection is encrypted already".to_owned()) };
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| format!("{host:?} is no name that a certificate can have; check [mta] smtp_host"))?;
+        let stream = tls.connect(name, tcp).await.map_err(|error| super::tls::explain(&error))?;
+        Ok(Stream::Tls(Box::new(stream)))
+    }
+
+    /// Whether it is encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(self, Stream::Tls(_))
+    }
+
+    /// The IP address of our end.
+    pub(super) fn local_ip(&self) -> Option<std::net::IpAddr> {
+        self.tcp().local_addr().ok().map(|address| address.ip())
+    }
+
+    /// The IP address of the other end.
+    pub(super) fn peer_ip(&self) -> Option<std::net::IpAddr> {
+        self.tcp().peer_addr().ok().map(|address| address.ip())
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Stream::Plain(tcp) => tcp,
+            Stream::Tls(tls) => tls.get_ref().0,
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, octets),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, octets),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,524 @@
+//! One mail transaction: MAIL, RCPT for each recipient, DATA, content.
+//!
+//! With PIPELINING (RFC 2920) the envelope with DATA is one write and the content with its final
+//! dot another; without it each command waits for its reply. Both ways feed the same [`Ledger`],
+//! which knows what each reply means.
+//!
+//! Promise: a recipient is [`Verdict::Delivered`] only after a 2xx to the final dot; every other
+//! verdict was pronounced by the server about this recipient or this message; who got no verdict
+//! is [`Verdict::Unjudged`] and can be sent again without doubling anything. The only exception,
+//! a connection lost after the final dot, says so in its text.
+
+use super::body::WireBody;
+use super::path::ReversePath;
+use super::reply::{EnhancedStatus, Reply, ReplyClass};
+use super::session::Session;
+use super::wire::WireError;
+use crate::spool::DueRecipient;
+use std::io::Write as _;
+use std::ops::ControlFlow;
+
+/// Sender and recipients of one transaction.
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    /// Who is told about failures.
+    pub sender: ReversePath,
+    /// Who gets it; never empty.
+    pub recipients: Vec<DueRecipient>,
+    /// Whether an address is not ASCII, so that SMTPUTF8 (RFC 6531) is needed.
+    pub smtp_utf8: bool,
+}
+
+/// What a transaction says about one recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The MTA took it.
+    Delivered,
+    /// Not now; with the reply or what happened.
+    Temporary(String),
+    /// Never; with the reply.
+    Permanent(String),
+    /// Nothing is known; it was surely not delivered.
+    Unjudged,
+}
+
+/// How a transaction went.
+#[derive(Debug)]
+pub struct Sent {
+    /// One for each recipient, in their order.
+    pub verdicts: Vec<Verdict>,
+    /// The server takes only so many recipients in one transaction.
+    pub limit: Option<usize>,
+    /// Whether it took the sender, so that what followed was about this message.
+    pub mail_accepted: bool,
+    /// The session is of no use any more; why.
+    pub broken: Option<WireError>,
+}
+
+impl Session {
+    /// Sends a message to these recipients.
+    pub async fn send(&mut self, envelope: &Envelope, body: &WireBody) -> Sent {
+        let mut ledger = Ledger::new(envelope.recipients.len(), self.needs_reset);
+        if let Some(reason) = self.refusal_without_asking(envelope, body) {
+            ledger.judge_all(&Verdict::Permanent(reason));
+            return ledger.close(None);
+        }
+        self.transactions += 1;
+        let asked = if self.capabilities.pipelining {
+            self.envelope_in_one_group(envelope, body, &mut ledger).await
+        } else {
+            self.envelope_by_commands(envelope, body, &mut ledger).await
+        };
+        let broken = match asked {
+            Ok(()) if ledger.go => self.content(body, &mut ledger).await.err(),
+            Ok(()) => None,
+            Err(error) => Some(error),
+        };
+        self.needs_reset = ledger.is_open_at_server();
+        ledger.close(broken)
+    }
+
+    /// What the server's own announcement says about this message.
+    fn refusal_without_asking(&self, envelope: &Envelope, body: &WireBody) -> Option<String> {
+        if let Some(limit) = self.capabilities.size.filter(|limit| *limit > 0 && body.size() > *limit) {
+            return Some(format!(
+                "552 5.3.4 the message has {} octets, {} takes at most {limit}; it was not sent",
+                body.size(),
+                self.server
+            ));
+        }
+        (envelope.smtp_utf8 && !self.capabilities.smtp_utf8).then(|| {
+            format!("553 5.6.7 this address needs SMTPUTF8, which {} does not offer; it was not sent", self.server)
+        })
+    }
+
+    async fn envelope_in_one_group(
+        &mut self,
+        envelope: &Envelope,
+        body: &WireBody,
+        ledger: &mut Ledger,
+    ) -> Result<(), WireError> {
+        self.group.clear();
+        let mut want = envelope.recipients.len() + 2;
+        if self.needs_reset {
+            self.group.extend_from_slice(b"RSET\r\n");
+            want += 1;
+        }
+        self.push_mail(envelope, body);
+        for recipient in &envelope.recipients {
+            push_rcpt(&mut self.group, recipient);
+        }
+        self.group.extend_from_slice(b"DATA\r\n");
+        let mut failure = None;
+        let exchange = self
+            .wire
+            .exchange(&self.group, want, self.timeouts.reply, |reply| match ledger.take(reply) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failure = Some(error);
+                    ControlFlow::Break(())
+                }
+            })
+            .await;
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        exchange.result?;
+        // All replies before all commands: they cannot belong to each other.
+        if exchange.sent_all { Ok(()) } else { Err(WireError::Unasked) }
+    }
+
+    async fn envelope_by_commands(
+        &mut self,
+        envelope: &Envelope,
+        body: &WireBody,
+        ledger: &mut Ledger,
+    ) -> Result<(), WireError> {
+        if self.needs_reset {
+            self.command(b"RSET\r\n", ledger).await?;
+        }
+        self.group.clear();
+        self.push_mail(envelope, body);
+        let mail = std::mem::take(&mut self.group);
+        self.command(&mail, ledger).await?;
+        self.group = mail;
+        if !ledger.mail_accepted {
+            return Ok(());
+        }
+        let mut line = Vec::new();
+        for recipient in &envelope.recipients {
+            line.clear();
+            push_rcpt(&mut line, recipient);
+            self.command(&line, ledger).await?;
+            if ledger.limit.is_some() {
+                break;
+            }
+        }
+        if ledger.accepted > 0 {
+            ledger.next = Step::Data;
+            self.command(b"DATA\r\n", ledger).await?;
+        }
+        Ok(())
+    }
+
+    async fn command(&mut self, line: &[u8], ledger: &mut Ledger) -> Result<(), WireError> {
+        let reply = self.wire.ask(line, self.timeouts.reply).await?;
+        ledger.take(reply)
+    }
+
+    /// The content, or a lone dot when the server said 354 though it took no recipient.
+    async fn content(&mut self, body: &WireBody, ledger: &mut Ledger) -> Result<(), WireError> {
+        let octets = if ledger.accepted == 0 { b".\r\n" } else { body.octets() };
+        let mut answer = None;
+        let exchange = self
+            .wire
+            .exchange(octets, 1, self.timeouts.end_of_data, |reply| {
+                answer = Some(reply);
+                ControlFlow::Continue(())
+            })
+            .await;
+        let result = exchange.result.and(answer.ok_or(WireError::Closed));
+        match result {
+            Ok(reply) if exchange.sent_all => ledger.take(reply),
+            Ok(reply) => {
+                // It answered before it had seen the dot: it may refuse, it cannot have taken it.
+                if !reply.is_positive() {
+                    ledger.take(reply)?;
+                }
+                Err(WireError::Unasked)
+            }
+            Err(error) => {
+                if exchange.sent_all {
+                    ledger.judge_accepted(&Verdict::Temporary(format!(
+                        "no reply to the final dot, so it may have arrived and come twice: {error}"
+                    )));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn push_mail(&mut self, envelope: &Envelope, body: &WireBody) {
+        let group = &mut self.group;
+        group.extend_from_slice(b"MAIL FROM:<");
+        group.extend_from_slice(envelope.sender.as_str().as_bytes());
+        group.push(b'>');
+        if self.capabilities.size.is_some() {
+            // Writing into a vector cannot fail.
+            let _ = write!(group, " SIZE={}", body.size());
+        }
+        if body.is_eight_bit() || envelope.smtp_utf8 {
+            if self.capabilities.eight_bit_mime {
+                group.extend_from_slice(b" BODY=8BITMIME");
+            } else {
+                // RFC 6152 wants it recoded or returned. Recoding breaks signatures, and no server
+                // of these days cuts the eighth bit off, so it goes as it is.
+                tracing::debug!(server = %self.server, "8-bit message for a server without 8BITMIME");
+            }
+        }
+        if envelope.smtp_utf8 {
+            group.extend_from_slice(b" SMTPUTF8");
+        }
+        group.extend_from_slice(b"\r\n");
+    }
+}
+
+fn push_rcpt(line: &mut Vec<u8>, recipient: &DueRecipient) {
+    line.extend_from_slice(b"RCPT TO:<");
+    line.extend_from_slice(recipient.address.as_str().as_bytes());
+    line.extend_from_slice(b">\r\n");
+}
+
+/// Which command the next reply answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Reset,
+    Mail,
+    Rcpt(usize),
+    Data,
+    Content,
+    Over,
+}
+
+/// What is known of each recipient while the transaction goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Accepted,
+    Judged(Verdict),
+}
+
+/// Gives each reply to the command that it answers. Knows nothing of connections.
+#[derive(Debug)]
+struct Ledger {
+    recipients: Vec<State>,
+    next: Step,
+    mail_accepted: bool,
+    accepted: usize,
+    limit: Option<usize>,
+    /// DATA got its 354.
+    go: bool,
+}
+
+impl Ledger {
+    fn new(recipients: usize, reset_first: bool) -> Self {
+        Ledger {
+            recipients: vec![State::Waiting; recipients],
+            next: if reset_first { Step::Reset } else { Step::Mail },
+            mail_accepted: false,
+            accepted: 0,
+            limit: None,
+            go: false,
+        }
+    }
+
+    /// Takes the next reply.
+    ///
+    /// # Errors
+    /// The connection must be closed.
+    fn take(&mut self, reply: Reply) -> Result<(), WireError> {
+        let command = match self.next {
+            Step::Reset => "RSET",
+            Step::Mail => "MAIL FROM",
+            Step::Rcpt(_) => "RCPT TO",
+            Step::Data => "DATA",
+            Step::Content => "end of data",
+            Step::Over => return Err(WireError::Unasked),
+        };
+        if reply.is_closing() {
+            return Err(WireError::Closing { command, reply });
+        }
+        if reply.class() == ReplyClass::Intermediate && (self.next != Step::Data || reply.code != 354) {
+            return Err(WireError::Unexpected { command, reply });
+        }
+        match self.next {
+            Step::Reset if reply.is_positive() => self.next = Step::Mail,
+            Step::Reset => return Err(WireError::Unexpected { command, reply }),
+            Step::Mail => {
+                self.next = Step::Rcpt(0);
+                self.mail(command, reply)?;
+            }
+            Step::Rcpt(number) => {
+                self.next = if number + 1 < self.recipients.len() { Step::Rcpt(number + 1) } else { Step::Data };
+                self.rcpt(number, &reply);
+            }
+            Step::Data => {
+                self.next = Step::Over;
+                self.data(command, reply)?;
+            }
+            Step::Content | Step::Over => {
+                self.next = Step::Over;
+                self.judge_accepted(&verdict(&reply, command));
+            }
+        }
+        Ok(())
+    }
+
+    fn mail(&mut self, command: &'static str, reply: Reply) -> Result<(), WireError> {
+        match reply.code {
+            200..=299 => self.mail_accepted = true,
+            // Encryption or login is asked for: our configuration, not this message.
+            530 | 534 | 535 | 538 => return Err(WireError::NotWelcome { command, reply }),
+            _ => self.judge_all(&verdict(&reply, command)),
+        }
+        Ok(())
+    }
+
+    fn rcpt(&mut self, number: usize, reply: &Reply) {
+        // After a refused MAIL every RCPT gets 503; that says nothing about the recipient.
+        if !self.mail_accepted {
+            return;
+        }
+        self.recipients[number] = if reply.is_positive() {
+            self.accepted += 1;
+            State::Accepted
+        } else if self.accepted > 0 && means_too_many_recipients(reply) {
+            self.limit.get_or_insert(self.accepted);
+            State::Waiting
+        } else if reply.code == 503 {
+            State::Judged(Verdict::Temporary(reply.to_string()))
+        } else {
+            State::Judged(plain_verdict(reply, reply.to_string()))
+        };
+    }
+
+    fn data(&mut self, command: &'static str, reply: Reply) -> Result<(), WireError> {
+        match reply.class() {
+            ReplyClass::Intermediate => {
+                self.go = true;
+                self.next = Step::Content;
+            }
+            ReplyClass::Positive => return Err(WireError::Unexpected { command, reply }),
+            // With nobody accepted it complains of just that.
+            _ if self.accepted == 0 => {}
+            _ if reply.code == 503 => {
+                self.judge_accepted(&Verdict::Temporary(format!("{reply} (in reply to {command})")));
+            }
+            _ => self.judge_accepted(&verdict(&reply, command)),
+        }
+        Ok(())
+    }
+
+    fn judge_all(&mut self, verdict: &Verdict) {
+        self.recipients.fill(State::Judged(verdict.clone()));
+    }
+
+    fn judge_accepted(&mut self, verdict: &Verdict) {
+        for state in self.recipients.iter_mut().filter(|state| **state == State::Accepted) {
+            *state = State::Judged(verdict.clone());
+        }
+    }
+
+    /// The server still has a sender (and recipients) that it was given no content for.
+    fn is_open_at_server(&self) -> bool {
+        self.mail_accepted && !self.go
+    }
+
+    fn close(self, broken: Option<WireError>) -> Sent {
+        let verdicts = self
+            .recipients
+            .into_iter()
+            .map(|state| match state {
+                State::Judged(verdict) => verdict,
+                State::Waiting | State::Accepted => Verdict::Unjudged,
+            })
+            .collect();
+        Sent { verdicts, limit: self.limit, mail_accepted: self.mail_accepted, broken }
+    }
+}
+
+/// A verdict on the message as a whole. The command is told, so that whoever counts bounces can
+/// tell these from replies to RCPT: they are no fault of the recipient.
+fn verdict(reply: &Reply, command: &str) -> Verdict {
+    plain_verdict(reply, format!("{reply} (in reply to {command})"))
+}
+
+fn plain_verdict(reply: &Reply, text: String) -> Verdict {
+    match reply.class() {
+        ReplyClass::Positive => Verdict::Delivered,
+        ReplyClass::Permanent => Verdict::Permanent(text),
+        ReplyClass::Temporary | ReplyClass::Intermediate => Verdict::Temporary(text),
+    }
+}
+
+/// 452 (or 552, RFC 5321, section 4.5.3.1.10) because of the number of recipients, and not because
+/// of this one's mailbox.
+fn means_too_many_recipients(reply: &Reply) -> bool {
+    matches!(reply.code, 452 | 552)
+        && match reply.enhanced() {
+            Some(EnhancedStatus { subject, detail, .. }) => (subject, detail) == (5, 3),
+            None => reply.text.to_ascii_lowercase().contains("too many recipients"),
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(line: &str) -> Reply {
+        let (code, text) = line.split_once(' ').unwrap_or((line, ""));
+        Reply { code: code.parse().expect("code"), text: text.to_owned() }
+    }
+
+    /// Replies to MAIL, RCPT…, DATA and end of data.
+    fn play(recipients: usize, replies: &[&str]) -> Sent {
+        let mut ledger = Ledger::new(recipients, false);
+        let broken = replies.iter().find_map(|line| ledger.take(reply(line)).err());
+        ledger.close(broken)
+    }
+
+    fn temporary(verdict: &Verdict) -> bool {
+        matches!(verdict, Verdict::Temporary(_))
+    }
+
+    #[test]
+    fn only_a_positive_reply_to_the_final_dot_delivers() {
+        assert_eq!(play(1, &["250", "250", "354", "250 ok"]).verdicts, [Verdict::Delivered]);
+        assert_eq!(play(1, &["250", "250", "354"]).verdicts, [Verdict::Unjudged]);
+        assert_eq!(
+            play(1, &["250", "250", "354", "554 5.7.1 spam"]).verdicts,
+            [Verdict::Permanent("554 5.7.1 spam (in reply to end of data)".into())]
+        );
+        assert!(temporary(&play(1, &["250", "250", "354", "451 later"]).verdicts[0]));
+    }
+
+    #[test]
+    fn each_recipient_has_its_own_reply() {
+        let sent = play(4, &["250", "250", "550 5.1.1 who", "451 4.2.0 busy", "251 ok", "354", "250"]);
+        assert_eq!(
+            sent.verdicts,
+            [
+                Verdict::Delivered,
+                Verdict::Permanent("550 5.1.1 who".into()),
+                Verdict::Temporary("451 4.2.0 busy".into()),
+                Verdict::Delivered
+            ]
+        );
+    }
+
+    #[test]
+    fn after_a_refused_sender_503_to_rcpt_is_no_bounce() {
+        let sent = play(2, &["450 4.7.1 too much mail", "503 5.5.1 need MAIL command", "503 5.5.1", "503 5.5.1"]);
+        assert!(sent.verdicts.iter().all(temporary), "{sent:?}");
+        assert!(!sent.mail_accepted && sent.broken.is_none());
+    }
+
+    #[test]
+    fn too_many_recipients_is_learned_and_the_rest_is_left() {
+        for line in ["452 4.5.3 Error: too many recipients", "452 too many recipients", "552 Too many recipients"] {
+            let sent = play(4, &["250", "250", "250", line, line, "354", "250"]);
+            assert_eq!(sent.limit, Some(2), "{line}");
+            assert_eq!(sent.verdicts[..2], [Verdict::Delivered, Verdict::Delivered]);
+            assert_eq!(sent.verdicts[2..], [Verdict::Unjudged, Verdict::Unjudged]);
+        }
+    }
+
+    #[test]
+    fn a_full_mailbox_is_not_too_many_recipients() {
+        let sent = play(2, &["250", "250", "452 4.2.2 mailbox full", "354", "250"]);
+        assert_eq!(sent.limit, None);
+        assert_eq!(sent.verdicts[1], Verdict::Temporary("452 4.2.2 mailbox full".into()));
+        let sent = play(1, &["250", "452 4.5.3 too many recipients", "554"]);
+        assert!(temporary(&sent.verdicts[0]), "nobody was accepted before, so there is nothing to learn");
+    }
+
+    #[test]
+    fn closing_anywhere_leaves_the_rest_unjudged() {
+        let sent = play(3, &["250", "250", "550 5.1.1 no", "421 4.7.0 too many errors"]);
+        assert!(matches!(sent.broken, Some(WireError::Closing { command: "RCPT TO", .. })));
+        assert_eq!(sent.verdicts, [Verdict::Unjudged, Verdict::Permanent("550 5.1.1 no".into()), Verdict::Unjudged]);
+        let sent = play(1, &["250", "250", "354", "421 4.3.2 shutting down"]);
+        assert_eq!(sent.verdicts, [Verdict::Unjudged]);
+    }
+
+    #[test]
+    fn data_refused_after_accepted_recipients_is_about_the_message() {
+        let early = play(1, &["250", "250", "554 5.7.1 no"]);
+        assert_eq!(early.verdicts, [Verdict::Permanent("554 5.7.1 no (in reply to DATA)".into())]);
+        assert!(temporary(&play(1, &["250", "250", "503 5.5.1 odd"]).verdicts[0]));
+        assert!(temporary(&play(1, &["250", "250", "451 4.3.0"]).verdicts[0]));
+    }
+
+    #[test]
+    fn data_refused_because_nobody_was_accepted_changes_nothing() {
+        let sent = play(1, &["250", "450 4.2.1 later", "554 5.5.1 no valid recipients"]);
+        assert_eq!(sent.verdicts, [Verdict::Temporary("450 4.2.1 later".into())]);
+    }
+
+    #[test]
+    fn replies_that_a_command_cannot_have_break_the_session() {
+        assert!(play(1, &["354"]).broken.is_some());
+        assert!(play(1, &["250", "354"]).broken.is_some());
+        assert!(play(1, &["250", "250", "250"]).broken.is_some());
+        assert!(play(1, &["250", "250", "334"]).broken.is_some());
+        assert!(play(1, &["250", "250", "354", "354"]).broken.is_some());
+        assert!(play(1, &["250", "250", "354", "250", "250"]).broken.is_some());
+    }
+
+    #[test]
+    fn a_login_that_is_asked_for_is_no_bounce() {
+        let sent = play(1, &["530 5.7.0 Must issue a STARTTLS command first"]);
+        assert!(matches!(sent.broken, Some(WireError::NotWelcome { .. })));
+        assert_eq!(sent.verdicts, [Verdict::Unjudged]);
+    }
+}

@@ -1,0 +1,199 @@
+//! One group of commands goes out, its replies come in.
+//!
+//! Promise: writing and reading are polled together, so that neither side can block the other
+//! however large the group is; replies are handed over in order, as soon as they are whole; after
+//! an error, or when the replies were there before everything was written, the connection must be
+//! given up. [`Exchange::sent_all`] tells whether the server may have seen the whole group.
+
+use super::reply::{Reply, ReplyError, ReplyReader};
+use super::stream::Stream;
+use std::future::poll_fn;
+use std::io;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+/// Read at once, in octets.
+const READ: usize = 16 * 1024;
+
+/// Why a connection is of no use any more.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// The server closed it.
+    #[error("the server closed the connection")]
+    Closed,
+    /// Reading or writing failed.
+    #[error("the connection was lost: {0}")]
+    Io(#[from] io::Error),
+    /// Nothing was heard for so long.
+    #[error("no reply for {} s", .0.as_secs())]
+    Timeout(Duration),
+    /// What came is no reply.
+    #[error("the server broke the protocol: {0}")]
+    Reply(#[from] ReplyError),
+    /// Something came that answers no command.
+    #[error("the server broke the protocol: it sent something that nobody asked for")]
+    Unasked,
+    /// A reply that this command cannot have.
+    #[error("the server broke the protocol: {reply} in reply to {command}")]
+    Unexpected {
+        /// The command.
+        command: &'static str,
+        /// The reply.
+        reply: Reply,
+    },
+    /// 421: the server wants to end this connection.
+    #[error("the server closes the connection: {reply} (in reply to {command})")]
+    Closing {
+        /// The command.
+        command: &'static str,
+        /// The reply.
+        reply: Reply,
+    },
+    /// The server wants us to do something first (log in, encrypt), which concerns all mail.
+    #[error("the server does not take mail from us: {reply} (in reply to {command})")]
+    NotWelcome {
+        /// The command.
+        command: &'static str,
+        /// The reply.
+        reply: Reply,
+    },
+}
+
+/// How a group went.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    /// Whether all of it was handed to the network.
+    pub(super) sent_all: bool,
+    /// Whether all replies came, or the receiver of the replies stopped it.
+    pub(super) result: Result<(), WireError>,
+}
+
+/// A connection with its unread replies.
+#[derive(Debug)]
+pub(super) struct Wire {
+    stream: Stream,
+    replies: ReplyReader,
+    input: Box<[u8]>,
+}
+
+impl Wire {
+    pub(super) fn new(stream: Stream) -> Self {
+        Wire { stream, replies: ReplyReader::default(), input: vec![0; READ].into_boxed_slice() }
+    }
+
+    pub(super) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// The bare connection, for the TLS handshake.
+    ///
+    /// # Errors
+    /// Something came in the clear behind the reply to STARTTLS; whoever sent it was not the
+    /// server we are going to authenticate (CVE-2011-0411 and its family).
+    pub(super) fn into_stream(self) -> Result<Stream, WireError> {
+        if self.replies.is_empty() { Ok(self.stream) } else { Err(WireError::Unasked) }
+    }
+
+    /// Whether an idle connection is still good: not closed, and nothing (such as 421) came.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        let mut buffer = [0; 1];
+        let mut buffer = ReadBuf::new(&mut buffer);
+        let mut cx = Context::from_waker(Waker::noop());
+        self.replies.is_empty() && Pin::new(&mut self.stream).poll_read(&mut cx, &mut buffer).is_pending()
+    }
+
+    /// Writes one command (or nothing) and returns its reply.
+    pub(super) async fn ask(&mut self, command: &[u8], patience: Duration) -> Result<Reply, WireError> {
+        let mut answer = None;
+        let exchange = self
+            .exchange(command, 1, patience, |reply| {
+                answer = Some(reply);
+                ControlFlow::Continue(())
+            })
+            .await;
+        exchange.result?;
+        answer.ok_or(WireError::Closed)
+    }
+
+    /// Writes a group and hands its `want` replies to `each`, which may stop it. `patience` is the
+    /// longest wait for the next reply, counted anew whenever a part of the group went out.
+    pub(super) async fn exchange(
+        &mut self,
+        group: &[u8],
+        want: usize,
+        patience: Duration,
+        mut each: impl FnMut(Reply) -> ControlFlow<()>,
+    ) -> Exchange {
+        if !self.replies.is_empty() {
+            return Exchange { sent_all: false, result: Err(WireError::Unasked) };
+        }
+        let Wire { stream, replies, input } = self;
+        let mut written = 0;
+        let mut flushed = group.is_empty();
+        let mut write_error = None;
+        let mut seen = 0;
+        let timer = tokio::time::sleep(patience);
+        tokio::pin!(timer);
+        let result = poll_fn(|cx| {
+            loop {
+                let mut progress = false;
+                while written < group.len() && write_error.is_none() {
+                    match Pin::new(&mut *stream).poll_write(cx, &group[written..]) {
+                        Poll::Ready(Ok(0)) => write_error = Some(io::Error::from(io::ErrorKind::WriteZero)),
+                        Poll::Ready(Ok(count)) => {
+                            written += count;
+                            progress = true;
+                        }
+                        Poll::Ready(Err(error)) => write_error = Some(error),
+                        Poll::Pending => break,
+                    }
+                }
+                if written == group.len() && !flushed && write_error.is_none() {
+                    match Pin::new(&mut *stream).poll_flush(cx) {
+                        Poll::Ready(Ok(())) => flushed = true,
+                        Poll::Ready(Err(error)) => write_error = Some(error),
+                        Poll::Pending => {}
+                    }
+                }
+                // Reading goes on after a failed write: a 421 that explains it may be waiting.
+                let mut buffer = ReadBuf::new(input);
+                match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
+                    Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
+                        return Poll::Ready(Err(write_error.take().map_or(WireError::Closed, WireError::Io)));
+                    }
+                    Poll::Ready(Ok(())) => replies.feed(buffer.filled()),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(WireError::Io(error))),
+                    Poll::Pending => {
+                        if progress {
+                            timer.as_mut().reset(Instant::now() + patience);
+                        }
+                        if timer.as_mut().poll(cx).is_ready() {
+                            let error = write_error.take().map_or(WireError::Timeout(patience), WireError::Io);
+                            return Poll::Ready(Err(error));
+                        }
+                        return Poll::Pending;
+                    }
+                }
+                loop {
+                    match replies.next_reply() {
+                        Ok(Some(reply)) => {
+                            seen += 1;
+                            timer.as_mut().reset(Instant::now() + patience);
+                            if each(reply).is_break() || seen == want {
+                                return Poll::Ready(Ok(()));
+                            }
+                        }
+                        Ok(None) => break,
+                        Err(error) => return Poll::Ready(Err(WireError::Reply(error))),
+                    }
+                }
+            }
+        })
+        .await;
+        Exchange { sent_all: written == group.len(), result }
+    }
+}
