@@ -13,8 +13,8 @@ use postrider_plugin_api::sdk::{SettingKind, SettingSpec, Settings};
 use super::consistency::unreadable;
 use super::error::{ConfigError, ConfigErrors};
 use super::ini::{self, BareKeys, Entry};
+use super::parse::boolean;
 use super::types::{AdapterConfiguration, Config};
-use super::value::boolean;
 use crate::nearest::nearest;
 
 /// The settings of an adapter of this plugin: every declared key with its value or default.
