@@ -8,11 +8,12 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::fmt::format::{Compact, Format, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
@@ -118,12 +119,13 @@ fn build(logging: &Logging, variable: Option<String>) -> Result<(Log, impl Subsc
     let mut file = None;
     let layer: Boxed = match &logging.target {
         LogTarget::Journal => journal()?,
-        LogTarget::Auto if stderr_is_journal() => journal()?,
-        LogTarget::Auto | LogTarget::Stderr => lines(io::stderr, io::stderr().is_terminal()),
+        // Nobody asked for the journal by name, so without it standard error is good enough.
+        LogTarget::Auto if stderr_is_journal() => journal().unwrap_or_else(|_| to_stderr()),
+        LogTarget::Auto | LogTarget::Stderr => to_stderr(),
         LogTarget::File(path) => {
             let opened = LogFile::open(path)?;
             file = Some(opened.clone());
-            lines(opened, false)
+            lines(opened)
         }
     };
     let subscriber = tracing_subscriber::registry().with(filter).with(layer);
@@ -139,16 +141,23 @@ fn filter(logging: &Logging, variable: Option<String>) -> Result<EnvFilter, Logg
 }
 
 fn journal() -> Result<Boxed, LoggingError> {
-    let layer = tracing_journald::layer().map_err(LoggingError::Journal)?;
-    Ok(layer.with_syslog_identifier("postrider".to_owned()).with_field_prefix(None).boxed())
+    let layer = tracing_subscriber::fmt::layer().event_format(OneLine::new(Time::Omitted)).with_ansi(false);
+    Ok(layer.with_writer(Journal::open()?).boxed())
 }
 
-fn lines<W>(writer: W, colours: bool) -> Boxed
+fn to_stderr() -> Boxed {
+    lines(io::stderr)
+}
+
+fn lines<W>(writer: W) -> Boxed
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let format = OneLine { compact: Format::default().compact().without_time() };
-    tracing_subscriber::fmt::layer().event_format(format).with_ansi(colours).with_writer(writer).boxed()
+    tracing_subscriber::fmt::layer()
+        .event_format(OneLine::new(Time::Written))
+        .with_ansi(false)
+        .with_writer(writer)
+        .boxed()
 }
 
 /// Whether standard error goes to the journal: systemd tells its device and inode in
@@ -164,9 +173,24 @@ fn is_stream(stream: &str, device: u64, inode: u64) -> bool {
     stream.split_once(':').is_some_and(|(dev, ino)| dev.parse() == Ok(device) && ino.parse() == Ok(inode))
 }
 
-/// The compact form with time, and with control characters made harmless.
+/// The compact form, with control characters made harmless.
 struct OneLine {
     compact: Format<Compact, ()>,
+    time: Time,
+}
+
+/// Whether a line begins with the time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Time {
+    Written,
+    /// The journal notes it itself.
+    Omitted,
+}
+
+impl OneLine {
+    fn new(time: Time) -> Self {
+        OneLine { compact: Format::default().compact().without_time(), time }
+    }
 }
 
 impl<S, N> FormatEvent<S, N> for OneLine
@@ -177,9 +201,11 @@ where
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut line = String::new();
         self.compact.format_event(context, Writer::new(&mut line), event)?;
-        SystemTime.format_time(&mut writer)?;
-        writer.write_char(' ')?;
-        for c in line.trim_end_matches('\n').chars() {
+        if self.time == Time::Written {
+            SystemTime.format_time(&mut writer)?;
+            writer.write_char(' ')?;
+        }
+        for c in line.trim().chars() {
             // U+2028 and U+2029 end lines in some viewers.
             if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
                 write!(writer, "{}", c.escape_default())?;
@@ -232,6 +258,72 @@ impl<'w> MakeWriter<'w> for LogFile {
 
     fn make_writer(&'w self) -> Self::Writer {
         self
+    }
+}
+
+/// Where journald listens, systemd-journald.service(8).
+const JOURNAL: &str = "/run/systemd/journal/socket";
+/// Longest line that is sent, in octets; a datagram has its limits.
+const LONGEST_LINE: usize = 32 << 10;
+
+/// The journal, in its native protocol. Each event is one record whose MESSAGE is the whole line
+/// with its fields, because that is what `journalctl` shows.
+struct Journal {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl Journal {
+    fn open() -> Result<Self, LoggingError> {
+        Journal::at(Path::new(JOURNAL)).map_err(LoggingError::Journal)
+    }
+
+    fn at(path: &Path) -> io::Result<Self> {
+        UnixDatagram::unbound()?.connect(path)?;
+        // Not connected for good: journald may be started again.
+        Ok(Journal { socket: UnixDatagram::unbound()?, path: path.to_owned() })
+    }
+}
+
+/// One record on its way.
+struct Record<'j> {
+    journal: &'j Journal,
+    priority: u8,
+}
+
+impl Write for Record<'_> {
+    /// Sends a whole line, as the formatter writes it.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        let text = &text[..text.len().min(LONGEST_LINE)];
+        let mut record = format!("PRIORITY={}\nSYSLOG_IDENTIFIER=postrider\nMESSAGE=", self.priority).into_bytes();
+        record.extend_from_slice(text);
+        record.push(b'\n');
+        self.journal.socket.send_to(&record, &self.journal.path)?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'w> MakeWriter<'w> for Journal {
+    type Writer = Record<'w>;
+
+    fn make_writer(&'w self) -> Self::Writer {
+        Record { journal: self, priority: 6 }
+    }
+
+    /// Priorities are those of syslog(3).
+    fn make_writer_for(&'w self, metadata: &Metadata<'_>) -> Self::Writer {
+        let priority = match *metadata.level() {
+            Level::ERROR => 3,
+            Level::WARN => 4,
+            Level::INFO => 6,
+            _ => 7,
+        };
+        Record { journal: self, priority }
     }
 }
 
@@ -292,6 +384,25 @@ mod tests {
     fn a_log_file_that_cannot_be_opened_says_what_to_do() {
         let error = build(&to_file(Path::new("/nonexistent/p.log"), "info"), None).err().expect("error").to_string();
         assert!(error.contains("/nonexistent/p.log") && error.contains("[logging] target"), "{error}");
+    }
+
+    #[test]
+    fn a_journal_record_has_its_priority_and_the_whole_line() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("socket");
+        let journald = UnixDatagram::bind(&path).expect("socket");
+        let layer = tracing_subscriber::fmt::layer()
+            .event_format(OneLine::new(Time::Omitted))
+            .with_ansi(false)
+            .with_writer(Journal::at(&path).expect("journal"));
+        let _guard = tracing_subscriber::registry().with(layer).set_default();
+        tracing::warn!(list = "ants", "post\nPRIORITY=0");
+        let mut buffer = [0; 1000];
+        let length = journald.recv(&mut buffer).expect("record");
+        let record = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        assert!(record.starts_with("PRIORITY=4\nSYSLOG_IDENTIFIER=postrider\nMESSAGE=WARN "), "{record}");
+        assert!(record.ends_with("post\\nPRIORITY=0 list=\"ants\"\n"), "{record}");
+        assert_eq!(record.lines().count(), 3, "{record}");
     }
 
     #[test]

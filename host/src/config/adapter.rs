@@ -13,8 +13,8 @@ use postrider_plugin_api::sdk::{SettingKind, SettingSpec, Settings};
 use super::consistency::unreadable;
 use super::error::{ConfigError, ConfigErrors};
 use super::ini::{self, BareKeys, Entry};
+use super::parse::boolean;
 use super::types::{AdapterConfiguration, Config};
-use super::value::boolean;
 use crate::nearest::nearest;
 
 /// The settings of an adapter of this plugin: every declared key with its value or default.
@@ -61,6 +61,12 @@ fn from_bytes(name: &str, bytes: &[u8], plugin: &str, specs: &[SettingSpec]) -> 
             errors.push(here(unknown_key(&entry.key, plugin, specs)));
             continue;
         };
+        if let Some(line) = entry.continued.filter(|_| spec.kind != SettingKind::Text && entry.value.contains('\n')) {
+            errors.push(here(format!(
+                "the value goes on in line {line}, because that line is indented deeper than the key; allowed is one line"
+            )));
+            continue;
+        }
         match check(&spec.kind, &entry.value) {
             Ok(value) => drop(values.insert(spec.name.clone(), value)),
             Err(message) => errors.push(here(message)),
@@ -179,6 +185,12 @@ mod tests {
         );
         assert!(lines[1].contains("absolute path"), "{errors}");
         assert!(lines[4].contains("did you mean `postmap_command`?"), "{errors}");
+    }
+
+    #[test]
+    fn an_indented_key_does_not_become_part_of_a_program() {
+        let error = settings("postmap_command: /usr/sbin/postmap\n  limit: 3\n").expect_err("indent");
+        assert!(error.contains("p.cfg:1: [postfix] postmap_command: the value goes on in line 2"), "{error}");
     }
 
     #[test]

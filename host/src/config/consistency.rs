@@ -6,8 +6,8 @@ use regex::Regex;
 
 use super::error::{ConfigError, Notice};
 use super::load::{Loaded, Origin};
+use super::template::{TemplatePart, template_parts};
 use super::types::{AdapterConfiguration, Config, SecureMode, Verp};
-use super::value::{TemplatePart, template_parts};
 use crate::deliver::verp::VerpFormat;
 use crate::lists::EmailAddress;
 

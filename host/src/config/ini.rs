@@ -7,7 +7,7 @@
 //! reading goes on, so that one run finds every mistake.
 //!
 //! The reader is our own because ini crates keep no line numbers and misread some of these forms
-//! (the tests below name them). Writing is done by the crate `ini`, see [`write`].
+//! (the tests below name them). Writing is done by the crate `ini`, see [`write()`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -199,10 +199,12 @@ impl Reader {
 
     fn key(&mut self, place: Place, indent: usize, text: &str) {
         let Some(separator) = text.find([':', '=']) else {
+            // The rest of the line is not shown: it may be a password.
+            let first = text.split([' ', '\t']).next().unwrap_or(text);
             self.errors.push(ConfigError::at(
                 &place,
                 format!(
-                    "`{text}` has neither `:` nor `=`; write `key: value`, or indent the line if it continues a value"
+                    "`{first}` has neither `:` nor `=`; write `key: value`, or indent the line if it continues a value"
                 ),
             ));
             return;

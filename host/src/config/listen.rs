@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 
+use super::parse::{host, port};
 use super::types::{ListenAddress, Mta};
 
 /// Why there is nothing to listen at.
@@ -66,6 +67,80 @@ fn is_local(ip: IpAddr) -> bool {
     !ip.is_multicast() && TcpListener::bind((ip, 0)).is_ok()
 }
 
+/// Words with blanks, line ends or commas between them.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty())
+}
+
+/// Parses the value of `lmtp_listen`.
+///
+/// # Errors
+/// What is wrong with one of the addresses.
+pub fn parse_list(text: &str) -> Result<Vec<ListenAddress>, String> {
+    let mut addresses = Vec::new();
+    for word in words(text) {
+        let address = ListenAddress::parse(word)?;
+        if addresses.contains(&address) {
+            return Err(format!("`{word}` stands there twice"));
+        }
+        addresses.push(address);
+    }
+    Ok(addresses)
+}
+
+impl ListenAddress {
+    /// Parses one address of `lmtp_listen`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text == "systemd" {
+            return Ok(ListenAddress::Systemd);
+        }
+        if let Some(rest) = text.strip_prefix("unix:") {
+            let (path, mode) = match rest.rsplit_once(':') {
+                Some((path, mode)) => {
+                    let octal = u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o777);
+                    (path, octal.ok_or_else(|| format!("`{mode}` in `{text}` is no mode such as 0660"))?)
+                }
+                None => (rest, DEFAULT_SOCKET_MODE),
+            };
+            // sun_path holds 108 octets with the NUL at its end.
+            if !path.starts_with('/') || path.ends_with('/') || path.len() > 107 {
+                return Err(format!("`{path}` is no absolute path of at most 107 octets"));
+            }
+            return Ok(ListenAddress::Unix(path.into(), mode));
+        }
+        let (name, number) =
+            text.rsplit_once(':').ok_or_else(|| format!("`{text}` is no HOST:PORT and does not begin with `unix:`"))?;
+        let number = port(number).ok_or_else(|| format!("`{number}` in `{text}` is no port from 1 to 65535"))?;
+        if name.is_empty() || name == "*" {
+            return Err(format!(
+                "`{text}` names no address; for every address write 0.0.0.0:{number} or [::]:{number}"
+            ));
+        }
+        if name.contains(':') && !name.starts_with('[') {
+            return Err(format!("`{text}` needs brackets around the IPv6 address, as in [::1]:{number}"));
+        }
+        let name = host(name).map_err(|_| format!("`{name}` in `{text}` is no host name or IP address"))?;
+        Ok(ListenAddress::Tcp(name, number))
+    }
+}
+
+/// The MTA gets at the socket by being in our group.
+const DEFAULT_SOCKET_MODE: u32 = 0o660;
+
+impl std::fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ListenAddress::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            ListenAddress::Tcp(host, port) => write!(f, "{host}:{port}"),
+            ListenAddress::Unix(path, mode) => write!(f, "unix:{}:{mode:04o}", path.display()),
+            ListenAddress::Systemd => f.write_str("systemd"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,5 +169,28 @@ mod tests {
     #[test]
     fn lmtp_listen_wins_and_is_not_asked_for() {
         assert_eq!(listen("lmtp_host: 192.0.2.1\nlmtp_listen: systemd").expect("listed"), [ListenAddress::Systemd]);
+    }
+
+    #[test]
+    fn listen_addresses_of_every_sort() {
+        let list = parse_list("127.0.0.1:8024, [::1]:8024\nunix:/run/postrider/lmtp.sock unix:/a:0666 systemd");
+        assert_eq!(
+            list,
+            Ok(vec![
+                ListenAddress::Tcp("127.0.0.1".into(), 8024),
+                ListenAddress::Tcp("::1".into(), 8024),
+                ListenAddress::Unix("/run/postrider/lmtp.sock".into(), 0o660),
+                ListenAddress::Unix("/a".into(), 0o666),
+                ListenAddress::Systemd,
+            ])
+        );
+        for text in list.unwrap_or_default() {
+            assert_eq!(ListenAddress::parse(&text.to_string()), Ok(text));
+        }
+        for text in
+            ["8024", "*:8024", ":8024", "::1:8024", "h:0", "h:70000", "unix:relative", "unix:/a:9", "unix:/", "a:1 a:1"]
+        {
+            assert!(parse_list(text).is_err(), "{text}");
+        }
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::consistency;
 use super::error::{ConfigError, ConfigErrors, Notice, Place};
@@ -11,10 +10,7 @@ use super::foreign;
 use super::ini::{self, BareKeys, Entry, IniFile, Section};
 use super::paths::{self, Substitution, Surroundings};
 use super::table::{self, SETTINGS, Setting};
-use super::types::{
-    AdapterConfiguration, AdapterName, Config, DatabaseUrl, LmtpSettings, LogTarget, Logging, Mta, OutgoingName, Paths,
-    PluginSettings, Secret, SecureMode, SiteSettings, Verp,
-};
+use super::types::Config;
 use crate::nearest::nearest;
 
 /// The file that is read when none is named.
@@ -114,7 +110,7 @@ fn read(name: &str, bytes: &[u8], file: Option<PathBuf>) -> Result<Loaded, Confi
     let (ini, errors) = ini::parse(name, bytes, BareKeys::Refused);
     let mut builder = Builder {
         name,
-        config: blank(file),
+        config: Config::blank(file),
         notices: Vec::new(),
         errors,
         origins: Vec::new(),
@@ -358,65 +354,6 @@ fn path_values<'a>(layout: &str, sections: &[&'a Section]) -> HashMap<&'a str, O
         }
     }
     values
-}
-
-/// A configuration in which nothing is set. Every field is overwritten from the table; a test
-/// makes sure of that.
-fn blank(file: Option<PathBuf>) -> Config {
-    Config {
-        file,
-        mta: Mta {
-            incoming: AdapterName::Null,
-            outgoing: OutgoingName::Deliver,
-            configuration: AdapterConfiguration::Defaults,
-            lmtp_host: String::new(),
-            lmtp_port: 0,
-            lmtp_listen: Vec::new(),
-            smtp_host: String::new(),
-            smtp_port: 0,
-            smtp_user: String::new(),
-            smtp_pass: Secret::default(),
-            smtp_secure_mode: SecureMode::Smtp,
-            smtp_verify_cert: true,
-            smtp_verify_hostname: true,
-            max_recipients: 0,
-            max_sessions_per_connection: 0,
-            max_delivery_threads: 0,
-            delivery_retry_period: Duration::ZERO,
-            verp: Verp {
-                delimiter: String::new(),
-                format: String::new(),
-                regexp: String::new(),
-                delivery_interval: 0,
-                personalized_deliveries: false,
-                confirmations: false,
-                confirm_format: String::new(),
-                confirm_regexp: String::new(),
-                probes: false,
-                probe_format: String::new(),
-                probe_regexp: String::new(),
-            },
-        },
-        site: SiteSettings { site_owner: String::new(), noreply_address: String::new(), layout: String::new() },
-        paths: Paths {
-            var_dir: PathBuf::new(),
-            data_dir: PathBuf::new(),
-            table_dir: PathBuf::new(),
-            socket: PathBuf::new(),
-            log_dir: PathBuf::new(),
-            lock_dir: PathBuf::new(),
-        },
-        database: DatabaseUrl::Sqlite(PathBuf::new()),
-        logging: Logging { filter: String::new(), target: LogTarget::Auto },
-        plugins: PluginSettings { path: Vec::new() },
-        lmtp: LmtpSettings {
-            max_message_size: 0,
-            max_connections: 0,
-            timeout: Duration::ZERO,
-            max_recipients: 0,
-            min_free_space: 0,
-        },
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@
 //! |---|---|
 //! | `ini` | text becomes sections, keys, values with their lines |
 //! | `table` | every setting: section, key, kind, default, explanation |
-//! | `value` | what a value can be, with its parser |
+//! | `value` | what a value can be: its parser, and what is allowed in words |
+//! | `parse`, `template` | the parsers |
 //! | `names` | adapters, as we and Mailman write them |
 //! | `paths` | layouts and `$var_dir` |
 //! | `foreign` | what is Mailman's and means nothing here |
@@ -30,10 +31,12 @@ pub mod ini;
 mod listen;
 mod load;
 mod names;
+mod parse;
 mod paths;
 mod sample;
 pub mod show;
 mod table;
+mod template;
 #[cfg(test)]
 mod tests;
 mod types;

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
 use super::table;
-use super::value::{TemplatePart, template_parts};
+use super::template::{TemplatePart, template_parts};
 
 /// The layouts that are built in, with what they have different from the table.
 const LAYOUTS: [(&str, &[(&str, &str)]); 4] = [

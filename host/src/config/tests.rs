@@ -40,7 +40,7 @@ fn the_defaults_are_mailmans() {
     assert_eq!(mta.smtp_secure_mode, SecureMode::Smtp);
     assert!(mta.smtp_verify_cert && mta.smtp_verify_hostname);
     assert_eq!((mta.max_recipients, mta.max_sessions_per_connection, mta.max_delivery_threads), (10, 0, 0));
-    assert_eq!(mta.delivery_retry_period, Duration::from_secs(5 * 86_400));
+    assert_eq!(mta.delivery_retry_period, Duration::from_hours(5 * 24));
     assert_eq!(mta.verp.delimiter, "+");
     assert_eq!(mta.verp.format, "${bounces}+${local}=${domain}");
     assert_eq!(mta.verp.regexp, r"^(?P<bounces>[^+]+?)\+(?P<local>[^=]+)=(?P<domain>[^@]+)@.*$");
@@ -71,7 +71,7 @@ fn what_is_not_mailmans_has_defaults_of_ours() {
     assert_eq!((config.logging.filter.as_str(), config.logging.target), ("info", LogTarget::Auto));
     assert_eq!(config.lmtp.max_message_size, 32 << 20);
     assert_eq!(config.lmtp.min_free_space, 100 << 20);
-    assert_eq!(config.lmtp.timeout, Duration::from_secs(300));
+    assert_eq!(config.lmtp.timeout, Duration::from_mins(5));
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn every_key_can_be_set_and_reaches_its_field() {
     assert_eq!(mta.smtp_secure_mode, SecureMode::Starttls);
     assert!(!mta.smtp_verify_cert && !mta.smtp_verify_hostname);
     assert_eq!((mta.max_recipients, mta.max_sessions_per_connection, mta.max_delivery_threads), (500, 30, 4));
-    assert_eq!(mta.delivery_retry_period, Duration::from_secs(5400));
+    assert_eq!(mta.delivery_retry_period, Duration::from_mins(90));
     assert_eq!((mta.verp.delimiter.as_str(), mta.verp.delivery_interval), ("=", 3));
     assert!(mta.verp.personalized_deliveries && !mta.verp.confirmations && mta.verp.probes);
     assert_eq!(config.site.site_owner, "owner@example.com");

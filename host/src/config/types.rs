@@ -24,6 +24,67 @@ pub struct Config {
     pub lmtp: LmtpSettings,
 }
 
+impl Config {
+    /// A configuration in which nothing is set. Every field is overwritten from the table; a test
+    /// makes sure of that.
+    pub(super) fn blank(file: Option<PathBuf>) -> Config {
+        Config {
+            file,
+            mta: Mta {
+                incoming: AdapterName::Null,
+                outgoing: OutgoingName::Deliver,
+                configuration: AdapterConfiguration::Defaults,
+                lmtp_host: String::new(),
+                lmtp_port: 0,
+                lmtp_listen: Vec::new(),
+                smtp_host: String::new(),
+                smtp_port: 0,
+                smtp_user: String::new(),
+                smtp_pass: Secret::default(),
+                smtp_secure_mode: SecureMode::Smtp,
+                smtp_verify_cert: true,
+                smtp_verify_hostname: true,
+                max_recipients: 0,
+                max_sessions_per_connection: 0,
+                max_delivery_threads: 0,
+                delivery_retry_period: Duration::ZERO,
+                verp: Verp {
+                    delimiter: String::new(),
+                    format: String::new(),
+                    regexp: String::new(),
+                    delivery_interval: 0,
+                    personalized_deliveries: false,
+                    confirmations: false,
+                    confirm_format: String::new(),
+                    confirm_regexp: String::new(),
+                    probes: false,
+                    probe_format: String::new(),
+                    probe_regexp: String::new(),
+                },
+            },
+            site: SiteSettings { site_owner: String::new(), noreply_address: String::new(), layout: String::new() },
+            paths: Paths {
+                var_dir: PathBuf::new(),
+                data_dir: PathBuf::new(),
+                table_dir: PathBuf::new(),
+                socket: PathBuf::new(),
+                log_dir: PathBuf::new(),
+                lock_dir: PathBuf::new(),
+            },
+            database: DatabaseUrl::Sqlite(PathBuf::new()),
+            logging: Logging { filter: String::new(), target: LogTarget::Auto },
+            plugins: PluginSettings { path: Vec::new() },
+            lmtp: LmtpSettings {
+                max_message_size: 0,
+                max_connections: 0,
+                timeout: Duration::ZERO,
+                max_recipients: 0,
+                min_free_space: 0,
+            },
+        }
+    }
+}
+
 /// `[mta]`.
 #[derive(Clone, Debug)]
 pub struct Mta {
