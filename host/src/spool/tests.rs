@@ -460,7 +460,7 @@ async fn a_dropped_call_and_a_returned_batch_lease_nothing() {
                     biased;
         batch = spool.due(10) => {
                         if let Some(batch) = batch.expect("due") {
-                            spool.release(&batch);
+                            spool.release(batch.outgoing, batch.recipients.iter().map(|one| one.id).collect());
                         }
                     }
                     () = tokio::task::yield_now() => {}
