@@ -145,7 +145,10 @@ impl PlanSink for Collector {
                     | TableFormat::CompiledInPlace { .. }
                     | TableFormat::Sqlite
             ) {
-                return Err(wrong(format!("table {} has a format that this version of Postrider does not know", table.path)));
+                return Err(wrong(format!(
+                    "table {} has a format that this version of Postrider does not know",
+                    table.path
+                )));
             }
             // Compiled tables and SQLite are looked up without regard to case.
             let folds = !matches!(table.format, TableFormat::Text);
@@ -180,7 +183,9 @@ impl PlanSink for Collector {
         self.step(|this| {
             this.claim(path)?;
             if mode & !0o775 != 0 || mode & 0o400 == 0 {
-                return Err(wrong(format!("file {path} has the mode {mode:04o}; allowed is 0400 to 0775, without 0002")));
+                return Err(wrong(format!(
+                    "file {path} has the mode {mode:04o}; allowed is 0400 to 0775, without 0002"
+                )));
             }
             this.files_bytes += contents.len();
             if contents.len() > MAX_FILE || this.files_bytes > MAX_FILES_BYTES || this.plan.files.len() >= MAX_FILES {
@@ -237,7 +242,10 @@ fn check_path(path: &str) -> Result<()> {
     }
     // The table directory is the data directory, as in Mailman, and holds our own databases too.
     let first = path.split('/').next().unwrap_or_default();
-    if first.starts_with(".postrider") || first.starts_with("postrider.") || first == "spool" || first.starts_with("spool.")
+    if first.starts_with(".postrider")
+        || first.starts_with("postrider.")
+        || first == "spool"
+        || first.starts_with("spool.")
     {
         return bad("Postrider's own files have such names");
     }
@@ -389,7 +397,10 @@ mod tests {
         assert!(error.contains("lists.db twice"), "{error}");
         let error = rejected(|sink| {
             sink.table(&table("lists", TableFormat::Sqlite))?;
-            sink.rows(&[Row { key: "ants@e.org", value: "1", column: 0 }, Row { key: "Ants@E.org", value: "2", column: 0 }])
+            sink.rows(&[
+                Row { key: "ants@e.org", value: "1", column: 0 },
+                Row { key: "Ants@E.org", value: "2", column: 0 },
+            ])
         });
         assert!(error.contains("table lists has the key \"Ants@E.org\" twice"), "{error}");
     }
@@ -456,7 +467,8 @@ mod tests {
         sink.table(&text("lists")).expect("table");
         for list in 0..100_000 {
             let keys: Vec<String> = (0..9).map(|sub| format!("list{list}-{sub}@lists.example.com")).collect();
-            let rows: Vec<Row<'_>> = keys.iter().map(|key| Row { key, value: "lmtp:[127.0.0.1]:8024", column: 40 }).collect();
+            let rows: Vec<Row<'_>> =
+                keys.iter().map(|key| Row { key, value: "lmtp:[127.0.0.1]:8024", column: 40 }).collect();
             sink.rows(&rows).expect("rows");
         }
         let plan = sink.finish().expect("plan");

@@ -146,7 +146,8 @@ impl CommandFailure {
         };
         // Some programs complain on standard output.
         let words = if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr };
-        let stderr = words.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect::<Vec<_>>().join(" / ");
+        let stderr =
+            words.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect::<Vec<_>>().join(" / ");
         CommandFailure { command, phase, file: file.to_owned(), reason, stderr }
     }
 

@@ -26,7 +26,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long we wait for another run: longer than any healthy one takes.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// An incoming adapter and the place of its tables.
 pub struct Hookup {
@@ -260,7 +260,8 @@ fn extra_work(
         }
     }
     if let (Some(Unfinished::Waiting(names)), false) = (before, activated) {
-        extra.owed = (0..tables.len()).filter(|number| names.iter().any(|name| name == tables[*number].name())).collect();
+        extra.owed =
+            (0..tables.len()).filter(|number| names.iter().any(|name| name == tables[*number].name())).collect();
     }
     Ok(extra)
 }

@@ -74,9 +74,7 @@ impl Place {
         let (process, tag) = rest.split_once('.').unwrap_or((rest, ""));
         // Compilers and SQLite append `.db`, `-journal` and the like.
         let word = tag.split(['.', '-']).next().unwrap_or(tag);
-        !process.is_empty()
-            && process.bytes().all(|b| b.is_ascii_digit())
-            && TAGS.iter().any(|(_, one)| *one == word)
+        !process.is_empty() && process.bytes().all(|b| b.is_ascii_digit()) && TAGS.iter().any(|(_, one)| *one == word)
     }
 }
 
@@ -165,8 +163,9 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 /// Refuses to replace an SQLite database by a file that is none.
 pub(crate) fn refuse_database(path: &Path) -> Result<(), HookupError> {
     let mut head = [0; 16];
-    let is_database =
-        File::open(path).and_then(|mut file| io::Read::read_exact(&mut file, &mut head)).is_ok_and(|()| head == *b"SQLite format 3\0");
+    let is_database = File::open(path)
+        .and_then(|mut file| io::Read::read_exact(&mut file, &mut head))
+        .is_ok_and(|()| head == *b"SQLite format 3\0");
     if is_database { Err(HookupError::NotATable(path.to_owned())) } else { Ok(()) }
 }
 
@@ -188,13 +187,16 @@ mod tests {
         let dir = tempfile::tempdir().expect("directory");
         let place = Place::new(dir.path(), "lists");
         let ours = [".lists.12.new", ".lists.12.new.db", ".lists.9.both.lmdb", ".lists.1.old", ".lists.1.new-journal"];
-        let others = ["lists", "lists.db", ".lists.new", ".lists.x1.new", ".lists.1.news", ".other.1.new", ".lists.1.backup"];
+        let others =
+            ["lists", "lists.db", ".lists.new", ".lists.x1.new", ".lists.1.news", ".other.1.new", ".lists.1.backup"];
         for name in ours.iter().chain(&others) {
             fs::write(dir.path().join(name), "x").expect("written");
         }
         remove_temporaries([&place].into_iter()).expect("removed");
-        let mut left: Vec<_> =
-            fs::read_dir(dir.path()).expect("read").map(|e| e.expect("entry").file_name().into_string().expect("UTF-8")).collect();
+        let mut left: Vec<_> = fs::read_dir(dir.path())
+            .expect("read")
+            .map(|e| e.expect("entry").file_name().into_string().expect("UTF-8"))
+            .collect();
         left.sort();
         let mut others = others.map(str::to_owned).to_vec();
         others.sort();

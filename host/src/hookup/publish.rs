@@ -32,7 +32,7 @@ use super::sqlite::{self, Unwanted};
 use super::steps::Steps;
 use postrider_plugin_api::sdk::{Command, Need, Phase, Privilege, TableFormat};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
@@ -88,6 +88,8 @@ impl<'a> Publication<'a> {
     /// Does it all.
     pub(crate) fn run(mut self) -> Result<Report, HookupError> {
         if self.passes.is_empty() {
+            // A run that was killed while it staged leaves no note, only temporary files.
+            self.tidy();
             if self.before.is_some() {
                 self.marker.remove()?;
             }
@@ -95,7 +97,7 @@ impl<'a> Publication<'a> {
         }
         if let Err(error) = self.stage() {
             if !matches!(error, HookupError::Stopped) {
-                let _ = self.remove_temporaries(); // the next run tries again
+                self.tidy();
                 return Err(HookupError::NotPublished(Box::new(error)));
             }
             return Err(error);
@@ -105,15 +107,15 @@ impl<'a> Publication<'a> {
             Err(HookupError::Stopped) => return Err(HookupError::Stopped),
             Err(cause) => return Err(self.roll_back(cause)),
         }
-        // From here on a failure (of removing temporary files, say) must not undo anything.
+        // All is published; what fails from here on must not undo it.
+        self.tidy();
+        self.steps.done("removed temporary files", self.table_dir)?;
         if self.report.waiting.is_some() {
             self.marker.write(&Unfinished::Waiting(self.awaiting_administrator()))?;
         } else {
             self.marker.remove()?;
         }
         self.steps.done("closed the note", self.marker.path())?;
-        self.remove_temporaries()?;
-        self.steps.done("removed temporary files", self.table_dir)?;
         Ok(self.finished())
     }
 
@@ -212,7 +214,9 @@ impl<'a> Publication<'a> {
     fn publish_item(&mut self, item: Item, kept: Tag) -> Result<(), HookupError> {
         match item {
             Item::Table(_, Version::AsIs) => Ok(()),
-            Item::Table(number, version) if self.tables[number].is_sqlite() => self.publish_sqlite(number, version, kept),
+            Item::Table(number, version) if self.tables[number].is_sqlite() => {
+                self.publish_sqlite(number, version, kept)
+            }
             Item::Table(number, version) => self.publish_table(number, version, kept),
             Item::File(number) => self.publish_file(&self.plan.files[number].path, kept, true),
             Item::Removal(number) => self.publish_file(&self.plan.removals[number], kept, false),
@@ -416,21 +420,16 @@ impl<'a> Publication<'a> {
             (None, Some(before)) => self.marker.write(before),
             (None, None) => self.marker.remove(),
         };
-        match second.or(closed.err()) {
-            Some(second) => HookupError::RollbackFailed {
-                cause: Box::new(cause),
-                state: if files_are_back {
-                    "the previous tables are back in place, but this failed too"
-                } else {
-                    "bringing the previous tables back failed too"
-                },
-                second: Box::new(second),
-            },
-            None => {
-                let _ = self.remove_temporaries(); // the next run tries again
-                HookupError::RolledBack(Box::new(cause))
-            }
-        }
+        let Some(second) = second.or(closed.err()) else {
+            self.tidy();
+            return HookupError::RolledBack(Box::new(cause));
+        };
+        let state = if files_are_back {
+            "the previous tables are back in place, but this failed too"
+        } else {
+            "bringing the previous tables back failed too"
+        };
+        HookupError::RollbackFailed { cause: Box::new(cause), state, second: Box::new(second) }
     }
 
     /// Whether a table of this activation is not back yet.
@@ -481,16 +480,25 @@ impl<'a> Publication<'a> {
         }
     }
 
+    /// Removes temporary files where that is the smaller trouble; the next run tries again.
+    fn tidy(&self) {
+        if let Err(error) = self.remove_temporaries() {
+            tracing::warn!("temporary files are left: {error}");
+        }
+    }
+
     fn remove_temporaries(&self) -> Result<(), HookupError> {
         let tables = self.tables.iter().map(|table| table.place.clone());
         let files = self.plan.files.iter().map(|file| file.path.as_str());
-        let files = files.chain(self.plan.removals.iter().map(String::as_str)).map(|path| Place::new(self.table_dir, path));
+        let files =
+            files.chain(self.plan.removals.iter().map(String::as_str)).map(|path| Place::new(self.table_dir, path));
         let places: Vec<Place> = tables.chain(files).collect();
         place::remove_temporaries(places.iter())
     }
 
     fn finished(mut self) -> Report {
-        self.report.tables = self.tables.iter().enumerate().map(|(number, table)| self.table_report(number, table)).collect();
+        self.report.tables =
+            self.tables.iter().enumerate().map(|(number, table)| self.table_report(number, table)).collect();
         let files = self.published.iter().filter_map(|item| match item {
             Item::File(number) => Some(self.plan.files[*number].path.clone()),
             Item::Removal(number) => Some(self.plan.removals[*number].clone()),
@@ -502,8 +510,10 @@ impl<'a> Publication<'a> {
 
     fn table_report(&self, number: usize, table: &Assessed<'_>) -> TableReport {
         let concerns = |item: &Item| matches!(item, Item::Table(n, Version::New | Version::Both) if *n == number);
-        let (done, planned) =
-            (self.published.iter().filter(|item| concerns(item)).count(), self.passes.iter().flatten().filter(|item| concerns(item)).count());
+        let (done, planned) = (
+            self.published.iter().filter(|item| concerns(item)).count(),
+            self.passes.iter().flatten().filter(|item| concerns(item)).count(),
+        );
         let outcome = match (done, planned) {
             (_, 0) => TableOutcome::Unchanged,
             (done, planned) if done < planned => TableOutcome::Held,
@@ -529,6 +539,6 @@ fn is_in_place(table: &Assessed<'_>) -> bool {
     matches!(table.planned.table.format, TableFormat::CompiledInPlace { .. })
 }
 
-fn put_back(path: &Path, kept: &PathBuf, existed: bool) -> Result<(), HookupError> {
+fn put_back(path: &Path, kept: &Path, existed: bool) -> Result<(), HookupError> {
     if existed { place::rename(kept, path) } else { place::remove_if_there(path) }
 }

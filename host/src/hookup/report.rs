@@ -81,7 +81,8 @@ pub struct Waiting {
 impl Report {
     /// Whether anything was published.
     pub fn changed(&self) -> bool {
-        !self.files.is_empty() || self.tables.iter().any(|table| matches!(table.outcome, TableOutcome::Published { .. }))
+        !self.files.is_empty()
+            || self.tables.iter().any(|table| matches!(table.outcome, TableOutcome::Published { .. }))
     }
 }
 

@@ -67,11 +67,6 @@ impl Rows {
         self.spans.len()
     }
 
-    /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.spans.is_empty()
-    }
-
     /// The row with this number, in the order in which they came.
     pub(crate) fn row(&self, number: u32) -> Row<'_> {
         let span = self.spans[number as usize];

@@ -30,7 +30,7 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// For the commands of a plan: compiling the tables of 100,000 lists takes six seconds.
-    pub(crate) const COMMAND: Limits = Limits { time: Duration::from_secs(120), output: 64 << 10 };
+    pub(crate) const COMMAND: Limits = Limits { time: Duration::from_mins(2), output: 64 << 10 };
     /// For questions to the MTA.
     pub(crate) const QUESTION: Limits = Limits { time: Duration::from_secs(30), output: 4 << 20 };
 }
@@ -169,7 +169,7 @@ mod tests {
         run(&["/bin/sh", "-c", script], stdin, Limits { time, output: 100 }).expect("started")
     }
 
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     #[test]
     fn output_status_and_input_are_passed() {

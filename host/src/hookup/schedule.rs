@@ -70,7 +70,9 @@ pub(crate) fn schedule(tables: &[Assessed<'_>], extra: &Extra) -> Passes {
     let files = extra.files.iter().map(|number| Item::File(*number));
     let removals = extra.removals.iter().map(|number| Item::Removal(*number));
     if extra.everything || (grow && shrink && count > 1) {
-        let first = adding.iter().filter(|number| wanted(number) && (extra.everything || grows(**number) || !shrinks(**number)));
+        let first = adding
+            .iter()
+            .filter(|number| wanted(number) && (extra.everything || grows(**number) || !shrinks(**number)));
         passes.push(
             first
                 .map(|number| Item::Table(*number, if shrinks(*number) { Version::Both } else { Version::New }))
@@ -79,7 +81,8 @@ pub(crate) fn schedule(tables: &[Assessed<'_>], extra: &Extra) -> Passes {
         );
         passes.push(removals.chain(adding.iter().rev().filter(|number| shrinks(**number)).map(new)).collect());
     } else if shrink {
-        passes.push(removals.chain(adding.iter().rev().filter(|number| wanted(number)).map(new)).chain(files).collect());
+        passes
+            .push(removals.chain(adding.iter().rev().filter(|number| wanted(number)).map(new)).chain(files).collect());
     } else {
         passes.push(adding.iter().filter(|number| wanted(number)).map(new).chain(files).collect());
     }
@@ -134,10 +137,7 @@ mod tests {
     #[test]
     fn additions_and_removals_together_take_two_passes() {
         let none = Extra::default();
-        assert_eq!(
-            passes([(1, 1), (1, 0), (0, 1)], &none),
-            [vec![T(1, New), T(0, Both)], vec![T(0, New), T(2, New)]]
-        );
+        assert_eq!(passes([(1, 1), (1, 0), (0, 1)], &none), [vec![T(1, New), T(0, Both)], vec![T(0, New), T(2, New)]]);
         assert_eq!(passes([(1, 1), (0, 0), (0, 0)], &none), [[T(0, New)]], "a single table needs no order");
     }
 
@@ -150,10 +150,7 @@ mod tests {
     #[test]
     fn after_a_kill_everything_is_published_anew() {
         let extra = Extra { everything: true, ..Extra::default() };
-        assert_eq!(
-            passes([(0, 0), (0, 1), (0, 0)], &extra),
-            [vec![T(1, Both), T(2, New), T(0, New)], vec![T(1, New)]]
-        );
+        assert_eq!(passes([(0, 0), (0, 1), (0, 0)], &extra), [vec![T(1, Both), T(2, New), T(0, New)], vec![T(1, New)]]);
     }
 
     #[test]

@@ -172,7 +172,8 @@ mod tests {
             .expect("made");
         assert!(matches!(update(&store, &rows(&[]), Unwanted::Delete), Err(HookupError::NotATable(_))));
         let text = dir.path().join("text");
-        std::fs::write(&text, "ants@example.com lmtp:x, long enough to be no empty database\n".repeat(20)).expect("written");
+        std::fs::write(&text, "ants@example.com lmtp:x, long enough to be no empty database\n".repeat(20))
+            .expect("written");
         let error = update(&text, &rows(&[("a", "b")]), Unwanted::Delete).expect_err("no database").to_string();
         assert!(error.contains("not a database") && error.contains("move the file away"), "{error}");
         assert!(std::fs::read_to_string(&text).expect("text").starts_with("ants@"));

@@ -100,9 +100,9 @@ impl IncomingAdapter for FakeAdapter {
         sink.table(&table("routing", TableRole::Routing))?;
         let LmtpAddress::Tcp { host, port } = &context.site.lmtp else { unreachable!("tests use TCP") };
         let value = format!("lmtp:[{host}]:{port}");
-        context.roster.for_each_domain(&mut |domain| {
-            sink.rows(&[Row { key: domain.routed(), value: &value, column: 40 }])
-        })?;
+        context
+            .roster
+            .for_each_domain(&mut |domain| sink.rows(&[Row { key: domain.routed(), value: &value, column: 40 }]))?;
         if setup.files {
             for path in &paths {
                 sink.file(path, 0o644, b"")?;
@@ -257,7 +257,11 @@ impl Lab {
             _ => path,
         };
         let Ok(text) = fs::read_to_string(&path) else { return Vec::new() };
-        assert!(text.starts_with("compiled\n") || text.starts_with("# Written by"), "{} is not whole: {text}", path.display());
+        assert!(
+            text.starts_with("compiled\n") || text.starts_with("# Written by"),
+            "{} is not whole: {text}",
+            path.display()
+        );
         let mut keys: Vec<String> = text
             .lines()
             .filter(|line| !line.is_empty() && !line.starts_with('#') && *line != "compiled")
