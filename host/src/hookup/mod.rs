@@ -1,1 +1,64 @@
-//! To be written.
+//! An adapter's plan becomes files of the MTA.
+//!
+//! An adapter says what it wants (tables, files, commands) and touches nothing; this module does
+//! it, the same way for every MTA: [`Hookup::apply`] publishes, [`Hookup::preview`] shows what would
+//! change, [`Hookup::write_to`] writes elsewhere, [`bring_up_to_date`] keeps the tables in step with
+//! the store.
+//!
+//! What it promises:
+//! - Every file is at every moment wholly old or wholly new, whatever happens to the host.
+//! - A failure changes nothing, or brings the previous files back and activates them.
+//! - What a killed run began, the next one finishes.
+//! - No address that is a list before and after is answered with a permanent failure meanwhile;
+//!   none is accepted before it has a route.
+//! - Equal lists give equal bytes; then nothing is written and no command runs.
+//!
+//! | file | its one job |
+//! |---|---|
+//! | `front` | [`Hookup`]: what others call |
+//! | `generation` | [`bring_up_to_date`]: store and tables in step |
+//! | `site`, `roster`, `tools` | what adapters see |
+//! | `collect`, `rows` | takes a plan and checks it |
+//! | `assess`, `diff` | what differs from what is published |
+//! | `schedule` | in which order it is published |
+//! | `publish` | stages, publishes, takes back |
+//! | `render`, `sqlite`, `place`, `marker` | the forms on disk |
+//! | `command`, `run` | programs: no shell, clean environment, time limit |
+//! | `lock`, `steps`, `report`, `error` | one at a time; crash tests; what is told |
+
+mod assess;
+mod collect;
+mod command;
+mod diff;
+mod error;
+mod front;
+mod generation;
+mod lock;
+mod marker;
+mod place;
+mod publish;
+mod render;
+mod report;
+mod roster;
+mod rows;
+mod run;
+mod schedule;
+mod site;
+mod sqlite;
+mod steps;
+mod tools;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use error::{CommandFailure, FailureReason, HookupError};
+pub use front::{FilePreview, Hookup, Options, Preview, TablePreview};
+pub use generation::{Outcome, RosterChange, Wish, bring_up_to_date};
+pub use lock::Lock;
+pub use report::{ByHand, Report, TableOutcome, TableReport, Waiting};
+pub use roster::Roster;
+pub use site::site_from;
+pub use steps::{Observer, Step};
+pub use tools::HostTools;

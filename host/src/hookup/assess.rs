@@ -1,0 +1,109 @@
+//! Compares a plan with what is published.
+
+use super::collect::{PlannedFile, PlannedTable};
+use super::diff::RowDiff;
+use super::error::HookupError;
+use super::place::{Place, refuse_database, with_suffix};
+use super::render::{self, Comparison};
+use super::rows::Rows;
+use super::sqlite;
+use postrider_plugin_api::sdk::TableFormat;
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// A planned table beside the published one.
+#[derive(Debug)]
+pub(crate) struct Assessed<'p> {
+    pub(crate) planned: &'p PlannedTable,
+    pub(crate) place: Place,
+    /// The compiled file, if the format has one.
+    pub(crate) compiled: Option<PathBuf>,
+    /// The published rows; read only if something differs.
+    pub(crate) old: Rows,
+    pub(crate) diff: RowDiff,
+    /// Whether the files differ from what is wanted, be it in a comment.
+    pub(crate) differs: bool,
+}
+
+impl Assessed<'_> {
+    pub(crate) fn name(&self) -> &str {
+        &self.planned.table.path
+    }
+
+    pub(crate) fn is_sqlite(&self) -> bool {
+        self.planned.table.format == TableFormat::Sqlite
+    }
+}
+
+/// Compares one table.
+pub(crate) fn table<'p>(table_dir: &Path, planned: &'p PlannedTable) -> Result<Assessed<'p>, HookupError> {
+    let place = Place::new(table_dir, &planned.table.path);
+    let compiled = planned.suffix().map(|suffix| with_suffix(&place.path, suffix));
+    let (old, differs) = if planned.table.format == TableFormat::Sqlite {
+        (sqlite::read(&place.path)?, !place.path.exists())
+    } else {
+        text(planned, &place.path)?
+    };
+    let compiled_is_missing = compiled.as_ref().is_some_and(|path| !path.exists());
+    let look = differs || planned.table.format == TableFormat::Sqlite;
+    let diff = if look { RowDiff::between(&old, &planned.rows) } else { RowDiff::default() };
+    let differs = differs || compiled_is_missing || !diff.is_empty();
+    Ok(Assessed { planned, place, compiled, old, diff, differs })
+}
+
+/// The rows of a published text file, if its bytes are not those that are wanted.
+fn text(planned: &PlannedTable, path: &Path) -> Result<(Rows, bool), HookupError> {
+    let reading = |source| HookupError::File { doing: "read", path: path.to_owned(), source };
+    let none = || {
+        let mut none = Rows::new(planned.rows.folds());
+        none.index();
+        none
+    };
+    refuse_database(path)?;
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((none(), true)),
+        Err(error) => return Err(reading(error)),
+    };
+    let mut out = BufWriter::with_capacity(64 << 10, Comparison::with(BufReader::with_capacity(64 << 10, file)));
+    render::render(&planned.table, planned.rows.iter(), &mut out).map_err(reading)?;
+    out.flush().map_err(reading)?;
+    let comparison = out.into_inner().map_err(|error| reading(error.into_error()))?;
+    if comparison.finish().map_err(reading)? {
+        return Ok((none(), false));
+    }
+    let bytes = fs::read(path).map_err(reading)?;
+    Ok((render::parse(&String::from_utf8_lossy(&bytes), planned.rows.folds()), true))
+}
+
+/// Whether a file must be written: its contents or its mode differ.
+pub(crate) fn file_differs(table_dir: &Path, file: &PlannedFile) -> Result<bool, HookupError> {
+    let path = table_dir.join(&file.path);
+    refuse_database(&path)?;
+    let same = |path: &Path| -> io::Result<bool> {
+        let metadata = fs::metadata(path)?;
+        Ok(metadata.len() == file.contents.len() as u64
+            && metadata.permissions().mode() & 0o7777 == file.mode
+            && fs::read(path)? == file.contents)
+    };
+    match same(&path) {
+        Ok(same) => Ok(!same),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(HookupError::file("read", &path)(error)),
+    }
+}
+
+/// Whether a file that shall be gone is there.
+pub(crate) fn is_there(table_dir: &Path, relative: &str) -> Result<bool, HookupError> {
+    let path = table_dir.join(relative);
+    match fs::symlink_metadata(&path) {
+        Ok(metadata) if metadata.is_dir() => {
+            Err(HookupError::file("remove", &path)(io::ErrorKind::IsADirectory.into()))
+        }
+        Ok(_) => refuse_database(&path).map(|()| true),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(HookupError::file("read", &path)(error)),
+    }
+}

@@ -1,0 +1,330 @@
+//! What commands and the daemon call.
+//!
+//! All of it blocks (disk, programs, at worst minutes); asynchronous callers use
+//! `spawn_blocking`, as [`bring_up_to_date`](super::bring_up_to_date) does.
+
+use super::assess::{self, Assessed};
+use super::collect::{Collector, Plan};
+use super::command;
+use super::diff;
+use super::error::HookupError;
+use super::lock::Lock;
+use super::marker::{Marker, Unfinished};
+use super::place::with_suffix;
+use super::publish::Publication;
+use super::render;
+use super::report::{ByHand, Report};
+use super::schedule::{Extra, schedule};
+use super::steps::{Observer, Steps};
+use super::tools::HostTools;
+use postrider_plugin_api::sdk::{
+    Change, Context, ErrorKind, Facts, Finding, IncomingAdapter, Need, Phase, Roster, Site, Snippet, TableFormat,
+};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long we wait for another run: longer than any healthy one takes.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// An incoming adapter and the place of its tables.
+pub struct Hookup {
+    adapter: Box<dyn IncomingAdapter>,
+    site: Site,
+    lock_dir: PathBuf,
+    superuser: bool,
+    /// What the adapter found out about the MTA; asked once.
+    facts: Mutex<Option<Facts>>,
+}
+
+/// How a plan is carried out.
+#[derive(Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// The administrator says that the command for which an earlier run waits has been run.
+    pub activated: bool,
+    /// Sees every step; for crash tests.
+    pub observer: Option<Observer<'a>>,
+}
+
+/// What [`Hookup::apply`] would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Preview {
+    /// Every table of the plan.
+    pub tables: Vec<TablePreview>,
+    /// Files that would be written or removed.
+    pub files: Vec<FilePreview>,
+    /// Commands that would run after publication.
+    pub commands: Vec<String>,
+    /// An earlier run was interrupted; all tables would be published again.
+    pub unfinished: bool,
+}
+
+/// How a table would change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TablePreview {
+    /// Relative to the table directory.
+    pub path: String,
+    /// Rows with new keys.
+    pub added: usize,
+    /// Rows with new values.
+    pub changed: usize,
+    /// Rows that would go.
+    pub removed: usize,
+    /// A unified diff of the text form; empty when nothing changes.
+    pub diff: String,
+}
+
+/// How a file would change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePreview {
+    /// Relative to the table directory.
+    pub path: String,
+    /// Whether it would go.
+    pub removed: bool,
+}
+
+impl Preview {
+    /// Whether nothing would be done.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && !self.unfinished && self.tables.iter().all(|table| table.diff.is_empty())
+    }
+}
+
+impl Hookup {
+    /// Publishes in [`Site::table_dir`].
+    pub fn new(adapter: Box<dyn IncomingAdapter>, site: Site, lock_dir: PathBuf) -> Self {
+        let superuser = rustix::process::geteuid().is_root();
+        Hookup { adapter, site, lock_dir, superuser, facts: Mutex::new(None) }
+    }
+
+    /// For tests of what happens without the superuser's rights, whoever runs them.
+    #[cfg(test)]
+    pub(crate) fn with_superuser(mut self, superuser: bool) -> Self {
+        self.superuser = superuser;
+        self
+    }
+
+    /// The installation, as the adapter sees it.
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// Waits until nobody else publishes.
+    pub fn lock(&self) -> Result<Lock, HookupError> {
+        Lock::wait(&self.lock_dir, PATIENCE)
+    }
+
+    /// Makes the MTA's tables those of this roster.
+    pub fn apply(&self, roster: &dyn Roster, change: Change<'_>, options: Options<'_>) -> Result<Report, HookupError> {
+        self.apply_locked(&self.lock()?, roster, change, options)
+    }
+
+    /// The same, for a caller that holds the lock already.
+    pub fn apply_locked(
+        &self,
+        _lock: &Lock,
+        roster: &dyn Roster,
+        change: Change<'_>,
+        options: Options<'_>,
+    ) -> Result<Report, HookupError> {
+        let table_dir = Path::new(&self.site.table_dir);
+        let before = Marker::in_directory(table_dir).read()?;
+        // After an interruption the adapter must not save work by trusting what is there.
+        let change = if before.is_none() { change } else { Change::Everything };
+        let plan = self.plan(&self.site, roster, change)?;
+        publish(table_dir, &plan, before, self.superuser, options)
+    }
+
+    /// What [`Hookup::apply`] would change. Writes nothing.
+    pub fn preview(&self, roster: &dyn Roster, change: Change<'_>) -> Result<Preview, HookupError> {
+        let table_dir = Path::new(&self.site.table_dir);
+        let plan = self.plan(&self.site, roster, change)?;
+        let tables = assess_all(table_dir, &plan)?;
+        let unfinished = Marker::in_directory(table_dir).read()?.is_some();
+        let mut preview = Preview { unfinished, ..Preview::default() };
+        for table in &tables {
+            preview.tables.push(preview_of(table)?);
+        }
+        let work = extra_work(table_dir, &plan, &tables, None, false)?;
+        let file = |path: &String, removed| FilePreview { path: path.clone(), removed };
+        preview.files.extend(work.files.iter().map(|number| file(&plan.files[*number].path, false)));
+        preview.files.extend(work.removals.iter().map(|number| file(&plan.removals[*number], true)));
+        let any = !preview.is_empty() || tables.iter().any(|table| table.differs);
+        let runs = |tables_of: &[String]| {
+            any && (tables_of.is_empty()
+                || unfinished
+                || tables.iter().any(|table| table.differs && tables_of.iter().any(|name| name == table.name())))
+        };
+        let commands = plan.commands.iter().filter(|one| one.phase == Phase::Activate && runs(&one.tables));
+        preview.commands = commands.map(|one| command::shown(one, None)).collect();
+        Ok(preview)
+    }
+
+    /// Writes the plan's files into another directory. Compiles where the compiler is there, and
+    /// activates nothing; what did not run here is in [`Report::by_hand`].
+    pub fn write_to(&self, directory: &Path, roster: &dyn Roster) -> Result<Report, HookupError> {
+        let _lock = self.lock()?;
+        std::fs::create_dir_all(directory).map_err(HookupError::file("make", directory))?;
+        let directory = directory.canonicalize().map_err(HookupError::file("find", directory))?;
+        let site = Site { table_dir: directory.to_string_lossy().into_owned(), ..self.site.clone() };
+        let mut plan = self.plan(&site, roster, Change::Everything)?;
+        plan.commands.retain(|command| command.phase != Phase::Activate);
+        plan.removals.clear();
+        let by_hand = leave_out_missing_programs(&directory, &mut plan);
+        let before = Marker::in_directory(&directory).read()?;
+        let mut report = publish(&directory, &plan, before, self.superuser, Options::default())?;
+        report.by_hand.extend(by_hand);
+        Ok(report)
+    }
+
+    /// What the administrator puts into the MTA's own configuration.
+    pub fn snippets(&self, roster: &dyn Roster) -> Result<Vec<Snippet>, HookupError> {
+        let facts = self.facts()?;
+        let context = Context { site: &self.site, facts: &facts, roster };
+        self.adapter.snippets(context).map_err(HookupError::adapter("give its snippets"))
+    }
+
+    /// Asks the MTA whether it knows the lists.
+    pub fn check(&self, roster: &dyn Roster) -> Result<Vec<Finding>, HookupError> {
+        let facts = self.facts()?;
+        let context = Context { site: &self.site, facts: &facts, roster };
+        self.adapter.check(context, &HostTools).map_err(HookupError::adapter("check the mail server"))
+    }
+
+    fn plan(&self, site: &Site, roster: &dyn Roster, change: Change<'_>) -> Result<Plan, HookupError> {
+        let facts = self.facts()?;
+        let mut sink = Collector::default();
+        let context = Context { site, facts: &facts, roster };
+        self.adapter.plan(context, change, &mut sink).map_err(HookupError::adapter("plan"))?;
+        sink.finish().map_err(HookupError::adapter("plan"))
+    }
+
+    fn facts(&self) -> Result<Facts, HookupError> {
+        let mut kept = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(facts) = &*kept {
+            return Ok(facts.clone());
+        }
+        let facts = match self.adapter.probe(&self.site, &HostTools) {
+            Err(error) if error.kind == ErrorKind::Unsupported => Facts::new(),
+            result => result.map_err(HookupError::adapter("probe the mail server"))?,
+        };
+        Ok(kept.insert(facts).clone())
+    }
+}
+
+fn publish(
+    table_dir: &Path,
+    plan: &Plan,
+    before: Option<Unfinished>,
+    superuser: bool,
+    options: Options<'_>,
+) -> Result<Report, HookupError> {
+    let tables = assess_all(table_dir, plan)?;
+    let extra = extra_work(table_dir, plan, &tables, before.as_ref(), options.activated)?;
+    let passes = schedule(&tables, &extra);
+    Publication::new(table_dir, plan, &tables, passes, before, superuser, Steps::new(options.observer)).run()
+}
+
+fn assess_all<'p>(table_dir: &Path, plan: &'p Plan) -> Result<Vec<Assessed<'p>>, HookupError> {
+    plan.tables
+        .iter()
+        .map(|planned| {
+            let mut table = assess::table(table_dir, planned)?;
+            if table.differs && table.diff.is_empty() && !table.place.path.exists() {
+                // An empty table that is not there yet.
+                table.diff = diff::RowDiff::between(&table.old, &planned.rows);
+            }
+            Ok(table)
+        })
+        .collect()
+}
+
+fn extra_work(
+    table_dir: &Path,
+    plan: &Plan,
+    tables: &[Assessed<'_>],
+    before: Option<&Unfinished>,
+    activated: bool,
+) -> Result<Extra, HookupError> {
+    let everything = before == Some(&Unfinished::Publishing);
+    let mut extra = Extra { everything, ..Extra::default() };
+    for (number, file) in plan.files.iter().enumerate() {
+        if assess::file_differs(table_dir, file)? || everything {
+            extra.files.push(number);
+        }
+    }
+    for (number, path) in plan.removals.iter().enumerate() {
+        if assess::is_there(table_dir, path)? {
+            extra.removals.push(number);
+        }
+    }
+    if let (Some(Unfinished::Waiting(names)), false) = (before, activated) {
+        extra.owed =
+            (0..tables.len()).filter(|number| names.iter().any(|name| name == tables[*number].name())).collect();
+    }
+    Ok(extra)
+}
+
+fn preview_of(table: &Assessed<'_>) -> Result<TablePreview, HookupError> {
+    let path = &table.place.path;
+    let reading = |source| HookupError::File { doing: "read", path: path.clone(), source };
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let diff = if !table.differs {
+        String::new()
+    } else if table.is_sqlite() {
+        let lines = |rows: &super::rows::Rows| -> io::Result<String> {
+            let mut out = Vec::new();
+            for number in rows.by_key() {
+                render::write_row(rows.row(*number), &mut out)?;
+            }
+            Ok(text(out))
+        };
+        diff::unified(table.name(), &lines(&table.old).map_err(reading)?, &lines(&table.planned.rows).map_err(reading)?)
+    } else {
+        let old = match std::fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            result => result.map_err(reading)?,
+        };
+        let mut new = Vec::new();
+        render::render(&table.planned.table, table.planned.rows.iter(), &mut new).map_err(reading)?;
+        diff::unified(table.name(), &text(old), &text(new))
+    };
+    Ok(TablePreview {
+        path: table.name().to_owned(),
+        added: table.diff.added.len(),
+        changed: table.diff.changed.len(),
+        removed: table.diff.removed.len(),
+        diff,
+    })
+}
+
+/// Turns tables whose compiler is not installed here into plain text, and says how to compile them.
+fn leave_out_missing_programs(directory: &Path, plan: &mut Plan) -> Vec<ByHand> {
+    let missing = |command: &postrider_plugin_api::sdk::Command| !Path::new(&command.argv[0]).exists();
+    let mut by_hand = Vec::new();
+    for command in plan.commands.iter().filter(|command| missing(command)) {
+        for table in &mut plan.tables {
+            if command.tables.contains(&table.table.path) {
+                let file = directory.join(&table.table.path);
+                by_hand.push(ByHand {
+                    command: command::shown(command, Some(&file)),
+                    reason: command.reason.clone(),
+                    need: Need::Required,
+                    settle: None,
+                    obstacle: format!("there is no {} here", command.argv[0]),
+                });
+                if command.phase == Phase::Compile {
+                    if let Some(suffix) = table.suffix().map(str::to_owned) {
+                        // What an earlier run compiled would not be that of this text.
+                        plan.removals.push(format!("{}{suffix}", table.table.path));
+                    }
+                    table.table.format = TableFormat::Text;
+                }
+            }
+        }
+    }
+    plan.removals.retain(|path| with_suffix(&directory.join(path), "").exists());
+    plan.commands.retain(|command| !missing(command));
+    by_hand
+}

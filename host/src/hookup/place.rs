@@ -1,0 +1,214 @@
+//! A published file and the temporary names around it.
+//!
+//! For `DIR/NAME` these are `DIR/.NAME.PID.TAG`, in the same directory so that a rename is one
+//! step. A run that was killed leaves them behind; the next one, which holds the lock, removes
+//! them.
+
+use super::error::HookupError;
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Mode of every table: the MTA's daemons read it as other users.
+pub(crate) const TABLE_MODE: u32 = 0o644;
+
+/// What a temporary file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tag {
+    /// The state that is wanted.
+    New,
+    /// Old and new rows together.
+    Both,
+    /// The previous file, to bring it back, of the first and of the second pass.
+    Old,
+    Middle,
+}
+
+const TAGS: [(Tag, &str); 4] = [(Tag::New, "new"), (Tag::Both, "both"), (Tag::Old, "old"), (Tag::Middle, "middle")];
+
+/// A file that is to be published.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) path: PathBuf,
+    directory: PathBuf,
+    name: String,
+}
+
+impl Place {
+    /// `relative` has passed the rules of paths in plans.
+    pub(crate) fn new(table_dir: &Path, relative: &str) -> Self {
+        let path = table_dir.join(relative);
+        let directory = path.parent().unwrap_or(table_dir).to_owned();
+        let name = relative.rsplit('/').next().unwrap_or(relative).to_owned();
+        Place { path, directory, name }
+    }
+
+    /// The temporary file for this purpose.
+    pub(crate) fn temporary(&self, tag: Tag) -> PathBuf {
+        let word = TAGS.iter().find(|(one, _)| *one == tag).map_or("new", |(_, word)| word);
+        self.directory.join(format!(".{}.{}.{word}", self.name, std::process::id()))
+    }
+
+    /// Makes the directory, as the plan may want one that is not there yet.
+    pub(crate) fn make_directory(&self) -> Result<(), HookupError> {
+        fs::create_dir_all(&self.directory).map_err(HookupError::file("make", &self.directory))
+    }
+
+    /// Makes a rename in the directory durable.
+    pub(crate) fn sync_directory(&self) -> Result<(), HookupError> {
+        sync_directory(&self.directory)
+    }
+
+    /// Whether a file with this name is a temporary file for this place, of whatever run.
+    fn is_temporary(&self, name: &OsStr) -> bool {
+        let Some(rest) = name
+            .to_str()
+            .and_then(|name| name.strip_prefix('.'))
+            .and_then(|name| name.strip_prefix(self.name.as_str()))
+            .and_then(|name| name.strip_prefix('.'))
+        else {
+            return false;
+        };
+        let (process, tag) = rest.split_once('.').unwrap_or((rest, ""));
+        // Compilers and SQLite append `.db`, `-journal` and the like.
+        let word = tag.split(['.', '-']).next().unwrap_or(tag);
+        !process.is_empty() && process.bytes().all(|b| b.is_ascii_digit()) && TAGS.iter().any(|(_, one)| *one == word)
+    }
+}
+
+/// Removes every temporary file around these places. The caller holds the lock.
+pub(crate) fn remove_temporaries<'p>(places: impl Iterator<Item = &'p Place>) -> Result<(), HookupError> {
+    let mut by_directory = std::collections::BTreeMap::<&Path, Vec<&Place>>::new();
+    for place in places {
+        by_directory.entry(&place.directory).or_default().push(place);
+    }
+    for (directory, places) in by_directory {
+        let entries = match fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(HookupError::file("read", directory)(error)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(HookupError::file("read", directory))?;
+            let name = entry.file_name();
+            // Most names fail at their first letter, however many places there are.
+            if name.as_encoded_bytes().starts_with(b".") && places.iter().any(|place| place.is_temporary(&name)) {
+                remove_if_there(&entry.path())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes a new file durably.
+pub(crate) fn write_new(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), HookupError> {
+    let work = || {
+        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+        file.set_permissions(Permissions::from_mode(mode))?; // whatever the umask says
+        let mut out = BufWriter::with_capacity(256 << 10, file);
+        write(&mut out)?;
+        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    };
+    work().map_err(HookupError::file("write", path))
+}
+
+/// Makes a file durable that a compiler wrote, and readable for the MTA.
+pub(crate) fn settle_compiled(path: &Path) -> Result<(), HookupError> {
+    let work = || {
+        let file = File::open(path)?;
+        file.set_permissions(Permissions::from_mode(TABLE_MODE))?;
+        file.sync_all()
+    };
+    work().map_err(HookupError::file("sync", path))
+}
+
+/// Keeps the present file under a second name. `false`: there is none.
+pub(crate) fn keep(path: &Path, kept: &Path) -> Result<bool, HookupError> {
+    match fs::hard_link(path, kept) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        // File systems without hard links, and files of another owner.
+        Err(_) => fs::copy(path, kept).map(|_| true).map_err(HookupError::file("keep a copy of", path)),
+    }
+}
+
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), HookupError> {
+    fs::rename(from, to).map_err(HookupError::file("publish", to))
+}
+
+pub(crate) fn remove_if_there(path: &Path) -> Result<(), HookupError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(HookupError::file("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn sync_directory(directory: &Path) -> Result<(), HookupError> {
+    File::open(directory).and_then(|file| file.sync_all()).map_err(HookupError::file("sync", directory))
+}
+
+/// `PATH` + suffix.
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Refuses to replace an SQLite database by a file that is none.
+pub(crate) fn refuse_database(path: &Path) -> Result<(), HookupError> {
+    let mut head = [0; 16];
+    let is_database = File::open(path)
+        .and_then(|mut file| io::Read::read_exact(&mut file, &mut head))
+        .is_ok_and(|()| head == *b"SQLite format 3\0");
+    if is_database { Err(HookupError::NotATable(path.to_owned())) } else { Ok(()) }
+}
+
+/// Writes a small file durably under its final name.
+pub(crate) fn write_small(path: &Path, contents: &str) -> Result<(), HookupError> {
+    let temporary = with_suffix(path, ".tmp");
+    remove_if_there(&temporary)?;
+    write_new(&temporary, TABLE_MODE, |out| out.write_all(contents.as_bytes()))?;
+    rename(&temporary, path)?;
+    path.parent().map_or(Ok(()), sync_directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_temporary_names_are_removed() {
+        let dir = tempfile::tempdir().expect("directory");
+        let place = Place::new(dir.path(), "lists");
+        let ours = [".lists.12.new", ".lists.12.new.db", ".lists.9.both.lmdb", ".lists.1.old", ".lists.1.new-journal"];
+        let others =
+            ["lists", "lists.db", ".lists.new", ".lists.x1.new", ".lists.1.news", ".other.1.new", ".lists.1.backup"];
+        for name in ours.iter().chain(&others) {
+            fs::write(dir.path().join(name), "x").expect("written");
+        }
+        remove_temporaries([&place].into_iter()).expect("removed");
+        let mut left: Vec<_> = fs::read_dir(dir.path())
+            .expect("read")
+            .map(|e| e.expect("entry").file_name().into_string().expect("UTF-8"))
+            .collect();
+        left.sort();
+        let mut others = others.map(str::to_owned).to_vec();
+        others.sort();
+        assert_eq!(left, others);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_with_the_file_and_what_to_do() {
+        let full = Path::new("/dev/full");
+        let work = || OpenOptions::new().write(true).open(full)?.write_all(b"x");
+        let error = work().map_err(HookupError::file("write", full)).expect_err("full").to_string();
+        assert!(error.starts_with("cannot write /dev/full: No space left on device"), "{error}");
+        assert!(error.contains("free some space"), "{error}");
+    }
+}

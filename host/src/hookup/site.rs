@@ -1,0 +1,44 @@
+//! The installation as adapters see it.
+
+use crate::config::Config;
+use crate::lists::Subaddress;
+use postrider_plugin_api::sdk::{self, LmtpAddress, Site};
+
+/// What adapters are told of this configuration. An `lmtp_host` that is an absolute path is a Unix
+/// socket; `lmtp_port` does not matter then.
+pub fn site_from(config: &Config) -> Site {
+    Site {
+        lmtp: lmtp_address(&config.mta.lmtp_host, config.mta.lmtp_port),
+        table_dir: config.paths.table_dir.to_string_lossy().into_owned(),
+        delimiter: config.mta.verp.delimiter.clone(),
+        subaddresses: subaddresses(),
+        smtp_host: config.mta.smtp_host.clone(),
+        smtp_port: config.mta.smtp_port,
+    }
+}
+
+pub(crate) fn lmtp_address(host: &str, port: u16) -> LmtpAddress {
+    if host.starts_with('/') {
+        LmtpAddress::Unix(host.to_owned())
+    } else {
+        // Adapters get IPv6 addresses without brackets, however they are configured.
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        LmtpAddress::Tcp { host: bare.to_owned(), port }
+    }
+}
+
+pub(crate) fn subaddresses() -> Vec<sdk::Subaddress> {
+    Subaddress::suffixes().map(|(name, detail)| sdk::Subaddress { name: name.to_owned(), detail }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_a_unix_socket_and_brackets_are_taken_off() {
+        assert_eq!(lmtp_address("/run/lmtp", 8024), LmtpAddress::Unix("/run/lmtp".into()));
+        assert_eq!(lmtp_address("[::1]", 8024), LmtpAddress::Tcp { host: "::1".into(), port: 8024 });
+        assert_eq!(lmtp_address("localhost", 24), LmtpAddress::Tcp { host: "localhost".into(), port: 24 });
+    }
+}

@@ -1,0 +1,294 @@
+//! For tests: lists, an adapter that plans as one for Postfix would, and a stand-in for its compiler.
+//!
+//! The stand-in is a shell script that copies the rows; nothing here is a real `postmap`, and
+//! nothing here proves anything about a real MTA.
+
+use super::front::Hookup;
+use super::roster::Roster;
+use crate::lists::{Domain, DomainName, List, ListAddress, ListSettings, PostAction};
+use postrider_plugin_api::sdk::{
+    Change, Command, Context, HostLog, IncomingAdapter, LmtpAddress, Need, Phase, PlanSink, Privilege, Result, Row,
+    Settings, Site, Table, TableFormat, TableRole,
+};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub(crate) fn domain(name: &str, alias: Option<&str>) -> Domain {
+    let parse = |name| DomainName::parse(name).expect("domain");
+    Domain { name: parse(name), alias: alias.map(parse), description: String::new() }
+}
+
+pub(crate) fn list(address: &str) -> List {
+    let address = ListAddress::parse(address).expect("list");
+    List {
+        id: 1,
+        list_id: address.list_id(),
+        address,
+        settings: ListSettings {
+            display_name: String::new(),
+            description: String::new(),
+            subject_prefix: String::new(),
+            max_message_size: 0,
+            skip_addressed: false,
+            nonmember_action: PostAction::Hold,
+            member_action: PostAction::Accept,
+        },
+        post_count: 0,
+        created: 0,
+    }
+}
+
+/// A roster of these lists and their domains.
+pub(crate) fn roster(lists: &[&str]) -> Roster {
+    Roster::new(Vec::new(), lists.iter().map(|address| list(address)).collect())
+}
+
+/// What the fake adapter plans, changed by tests.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) format: TableFormat,
+    pub(crate) compiler: PathBuf,
+    /// Shell text of an activation after the routing table.
+    pub(crate) activate: Option<Activation>,
+    /// Also a file per list, as Exim or qmail would have it.
+    pub(crate) files: bool,
+}
+
+#[derive(Clone)]
+pub(crate) struct Activation {
+    pub(crate) argv: Vec<String>,
+    pub(crate) need: Need,
+    pub(crate) privilege: Privilege,
+    pub(crate) settle: Option<Duration>,
+    /// `routing`, `accepted`.
+    pub(crate) tables: Vec<&'static str>,
+}
+
+/// Plans two tables as one for Postfix would: `routing` (domain) and `accepted` (address).
+struct FakeAdapter(Arc<Mutex<Setup>>);
+
+impl IncomingAdapter for FakeAdapter {
+    fn new(_: Box<dyn HostLog>, _: &Settings) -> Result<Self> {
+        unreachable!("tests make it themselves")
+    }
+
+    fn plan(&self, context: Context<'_>, _: Change<'_>, sink: &mut dyn PlanSink) -> Result<()> {
+        let setup = self.0.lock().expect("setup").clone();
+        let table = |path: &str, role| Table {
+            path: path.into(),
+            format: setup.format.clone(),
+            role,
+            comment: "Of a fake adapter.".into(),
+        };
+        // Acceptance first: the host finds the right order itself.
+        sink.table(&table("accepted", TableRole::Acceptance))?;
+        let mut paths = Vec::new();
+        context.roster.for_each_list(&mut |list| {
+            let address = format!("{}@{}", list.local, list.domain.name);
+            paths.push(format!("lists/{}.{}", list.local, list.domain.name));
+            sink.rows(&[Row { key: &address, value: "x", column: 40 }])?;
+            for sub in &context.site.subaddresses {
+                let key = format!("{}-{}@{}", list.local, sub.name, list.domain.name);
+                sink.rows(&[Row { key: &key, value: "x", column: 40 }])?;
+            }
+            Ok(())
+        })?;
+        sink.table(&table("routing", TableRole::Routing))?;
+        let LmtpAddress::Tcp { host, port } = &context.site.lmtp else { unreachable!("tests use TCP") };
+        let value = format!("lmtp:[{host}]:{port}");
+        context
+            .roster
+            .for_each_domain(&mut |domain| sink.rows(&[Row { key: domain.routed(), value: &value, column: 40 }]))?;
+        if setup.files {
+            for path in &paths {
+                sink.file(path, 0o644, b"")?;
+            }
+            if !paths.iter().any(|path| path == "lists/gone.example.com") {
+                sink.remove("lists/gone.example.com")?;
+            }
+        }
+        let command = |phase, argv: Vec<String>, tables: &[&str]| Command {
+            phase,
+            argv,
+            tables: tables.iter().map(ToString::to_string).collect(),
+            need: Need::Required,
+            privilege: Privilege::Owner,
+            settle: None,
+            reason: "so that the test sees it".into(),
+        };
+        if matches!(setup.format, TableFormat::CompiledRename { .. } | TableFormat::CompiledInPlace { .. }) {
+            let compiler = setup.compiler.to_string_lossy().into_owned();
+            sink.command(&command(Phase::Compile, vec![compiler, "fake:{file}".into()], &["routing", "accepted"]))?;
+        }
+        if let Some(activation) = setup.activate {
+            sink.command(&Command {
+                need: activation.need,
+                privilege: activation.privilege,
+                settle: activation.settle,
+                ..command(Phase::Activate, activation.argv, &activation.tables)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// A hookup with a fake adapter and a fake compiler in a directory of its own.
+pub(crate) struct Lab {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) setup: Arc<Mutex<Setup>>,
+    pub(crate) hookup: Arc<Hookup>,
+}
+
+/// Makes `FILE.cmp` by copying the rows. A FILE.fail in the lab lets it fail, as a real one would on a
+/// full disk: after half of the work.
+const FAKE_COMPILER: &str = r#"#!/bin/sh
+# This is not postmap: a stand-in for tests that copies rows.
+file="${1#fake:}"
+lab="$(dirname "$0")"
+echo "$file" >> "$lab/compiled.log"
+case "$(cat "$lab/fail" 2>/dev/null)" in
+    always) echo half > "$file.cmp"; echo "fatal: write $file.cmp: No space left on device" >&2; exit 1;;
+    in-place) case "$file" in */tables/.*) ;; *)
+        rm "$lab/fail"; echo half > "$file.cmp"; echo "fatal: in place" >&2; exit 1;; esac;;
+    silent) exit 0;;
+    slow) sleep 60;;
+esac
+# An existing file keeps its inode, as an lmdb file does; one write, as one transaction.
+rows="$(grep -v '^#' "$file")"
+printf 'compiled\n%s\n' "$rows" > "$file.cmp"
+"#;
+
+impl Lab {
+    pub(crate) fn new(format: TableFormat) -> Self {
+        let dir = tempfile::tempdir().expect("directory");
+        let compiler = dir.path().join("fake-postmap");
+        write_script(&compiler, FAKE_COMPILER);
+        let setup = Arc::new(Mutex::new(Setup { format, compiler, activate: None, files: false }));
+        let hookup = Arc::new(Lab::hookup(&dir.path().join("tables"), dir.path(), &setup));
+        Lab { dir, setup, hookup }
+    }
+
+    fn hookup(tables: &Path, dir: &Path, setup: &Arc<Mutex<Setup>>) -> Hookup {
+        let site = Site {
+            lmtp: LmtpAddress::Tcp { host: "127.0.0.1".into(), port: 8024 },
+            table_dir: tables.to_string_lossy().into_owned(),
+            delimiter: "+".into(),
+            subaddresses: super::site::subaddresses(),
+            smtp_host: "localhost".into(),
+            smtp_port: 25,
+        };
+        Hookup::new(Box::new(FakeAdapter(Arc::clone(setup))), site, dir.join("locks")).with_superuser(false)
+    }
+
+    /// The same with the tables elsewhere.
+    pub(crate) fn with_tables_in(&self, tables: &Path) -> Hookup {
+        Lab::hookup(tables, self.dir.path(), &self.setup)
+    }
+
+    pub(crate) fn set(&self, change: impl FnOnce(&mut Setup)) {
+        change(&mut self.setup.lock().expect("setup"));
+    }
+
+    pub(crate) fn tables(&self) -> PathBuf {
+        self.dir.path().join("tables")
+    }
+
+    /// How the fake compiler fails.
+    pub(crate) fn fail(&self, how: &str) {
+        fs::write(self.dir.path().join("fail"), how).expect("written");
+    }
+
+    pub(crate) fn heal(&self) {
+        let _ = fs::remove_file(self.dir.path().join("fail"));
+    }
+
+    /// A script that notes that it ran in `activated.log`, then runs `text`.
+    pub(crate) fn script(&self, text: &str) -> Vec<String> {
+        let path = self.dir.path().join("activate");
+        write_script(&path, &format!("#!/bin/sh\necho ran >> {}/activated.log\n{text}\n", self.dir.path().display()));
+        vec![path.to_string_lossy().into_owned()]
+    }
+
+    pub(crate) fn activations(&self) -> usize {
+        fs::read_to_string(self.dir.path().join("activated.log")).unwrap_or_default().lines().count()
+    }
+
+    pub(crate) fn compilations(&self) -> usize {
+        fs::read_to_string(self.dir.path().join("compiled.log")).unwrap_or_default().lines().count()
+    }
+
+    /// Every file of the tables and its bytes; temporary ones too.
+    pub(crate) fn all_files(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let mut directories = vec![self.tables()];
+        while let Some(directory) = directories.pop() {
+            let Ok(entries) = fs::read_dir(&directory) else { continue };
+            for entry in entries {
+                let path = entry.expect("entry").path();
+                if path.is_dir() {
+                    directories.push(path);
+                } else {
+                    let name = path.strip_prefix(self.tables()).expect("inside").to_string_lossy().into_owned();
+                    files.insert(name, fs::read(&path).expect("read"));
+                }
+            }
+        }
+        files
+    }
+
+    /// The keys that the fake MTA finds in a table at this moment.
+    ///
+    /// Panics when the file that it reads is not whole.
+    pub(crate) fn keys(&self, table: &str) -> Vec<String> {
+        let path = self.tables().join(table);
+        let format = self.setup.lock().expect("setup").format.clone();
+        let path = match format {
+            TableFormat::CompiledRename { suffix } | TableFormat::CompiledInPlace { suffix } => {
+                super::place::with_suffix(&path, &suffix)
+            }
+            TableFormat::Sqlite => {
+                let rows = super::sqlite::read(&path).expect("readable at every moment");
+                return rows.iter().map(|row| row.key.to_owned()).collect();
+            }
+            _ => path,
+        };
+        let Ok(text) = fs::read_to_string(&path) else { return Vec::new() };
+        assert!(
+            text.starts_with("compiled\n") || text.starts_with("# Written by"),
+            "{} is not whole: {text}",
+            path.display()
+        );
+        let mut keys: Vec<String> = text
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#') && *line != "compiled")
+            .map(|line| line.split_whitespace().next().expect("key").to_owned())
+            .collect();
+        keys.sort();
+        keys
+    }
+}
+
+fn write_script(path: &Path, text: &str) {
+    // Written by another process: a descriptor of ours that is open for writing could be inherited by
+    // a child of another test just then, and executing the script would fail with ETXTBSY.
+    let status = std::process::Command::new("/bin/sh")
+        .args(["-c", "printf '%s' \"$1\" > \"$0\""])
+        .arg(path)
+        .arg(text)
+        .status()
+        .expect("shell");
+    assert!(status.success());
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("executable");
+}
+
+pub(crate) fn compiled() -> TableFormat {
+    TableFormat::CompiledRename { suffix: ".cmp".into() }
+}
+
+pub(crate) fn in_place() -> TableFormat {
+    TableFormat::CompiledInPlace { suffix: ".cmp".into() }
+}
