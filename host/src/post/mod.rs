@@ -1,1 +1,20 @@
-//! To be written.
+//! A post becomes what the members receive: everything between the spool's arrivals and its
+//! outgoing queue.
+//!
+//! The path of an arrival: [`worker`] takes it from the spool and gives it to [`process`]; for a post
+//! that reads the [`facts`], asks the [`rules`], and has it [`decorate`]d for its [`recipients`], or
+//! held for [`moderation`]. Every step ends in one commit that removes the arrival, and can be
+//! repeated after a crash without doubling its effect.
+
+pub mod decorate;
+pub mod encode;
+pub mod facts;
+pub mod headers;
+//pub mod inject;
+//pub mod moderation;
+//pub mod process;
+//pub mod recipients;
+#[cfg(test)]
+mod testing;
+//pub mod rules;
+//pub mod worker;
