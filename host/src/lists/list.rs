@@ -43,7 +43,7 @@ pub struct List {
 ///
 /// The table in `lists/settings.rs` names each, with its explanation; `postrider set` and
 /// `postrider info` go by that table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ListSettings {
     /// What people call the list, `Ants`.
     pub display_name: String,
@@ -62,7 +62,8 @@ pub struct ListSettings {
 }
 
 /// What is done with a post.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PostAction {
     /// Distributed.
     Accept,

@@ -1,5 +1,9 @@
 //! What can go wrong with the spool.
 
+use rusqlite::ErrorCode;
+use std::io::ErrorKind;
+use std::path::Path;
+
 /// A spool operation failed; nothing was half done.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -46,7 +50,59 @@ pub enum SpoolError {
         /// What was said.
         message: String,
     },
+    /// A second daemon wants the same spool.
+    #[error(
+        "{path} is locked: another postrider daemon serves this data directory; stop it first, or give this one a var_dir of its own"
+    )]
+    InUse {
+        /// The lock file.
+        path: String,
+    },
+    /// There is no message with this number (any more).
+    #[error("spool {path}: there is no message {message}; it may have been delivered or dropped meanwhile")]
+    NoMessage {
+        /// The file.
+        path: String,
+        /// The number.
+        message: i64,
+    },
     /// The spool was closed.
     #[error("the spool is closed")]
     Closed,
+}
+
+impl SpoolError {
+    /// From an SQLite error about this file.
+    pub(super) fn from_sqlite(path: &Path, error: &rusqlite::Error) -> Self {
+        let full = match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => true,
+            // Without room the shared-memory file and the journal fail as plain input/output errors.
+            Some(ErrorCode::SystemIoFailure) => super::space::free_octets(path).is_some_and(|free| free < 1 << 20),
+            _ => false,
+        };
+        if full {
+            return SpoolError::DiskFull { path: path.display().to_string() };
+        }
+        let hint = match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => "; it is no SQLite file, or damaged: move it away or restore a backup",
+            Some(ErrorCode::DatabaseCorrupt) => "; the file is damaged: restore a backup",
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                "; another process has held it for too long: look for one with `fuser`"
+            }
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                "; check owner and mode of the file and of its directory"
+            }
+            _ => "",
+        };
+        SpoolError::Database { path: path.display().to_string(), message: format!("{error}{hint}") }
+    }
+
+    /// From trouble with a file or directory.
+    pub(super) fn from_io(path: &Path, doing: &str, error: &std::io::Error) -> Self {
+        let path = path.display().to_string();
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => SpoolError::DiskFull { path },
+            _ => SpoolError::Io { path, message: format!("cannot {doing}: {error}") },
+        }
+    }
 }

@@ -1,252 +1,151 @@
 //! The durable queues of this node: mail that came in and mail that goes out.
 //!
 //! Promise: what a method here has returned `Ok` for is on disk (WAL, `synchronous=FULL`), and
-//! stays there until another method removes it. One writer thread commits; commands that arrive
-//! while it syncs share the next commit.
+//! stays there until another method removes it. One writer thread commits; jobs that arrive
+//! while it syncs share the next commit. A method that is called and then no longer awaited is
+//! carried out all the same. Steps are safe to repeat: a crash between two commits never doubles
+//! the effect of one.
+//!
+//! Below the data directory: `spool.db`, `spool/bodies/` for large messages, `spool/lock` held by
+//! the daemon. Commands may open the spool beside the daemon; only the daemon cleans up.
 
+mod backup;
+mod body;
+mod cache;
+mod commands;
 mod error;
+mod queries;
+mod schema;
+mod space;
+#[cfg(test)]
+mod tests;
+mod turns;
+mod types;
+mod writer;
 
+pub use body::{Body, BodyWriter, MAX_INLINE, StagedBody};
 pub use error::SpoolError;
+pub use types::{
+    Arrival, ArrivalState, BounceEvent, DeliveryResult, DueBatch, DueRecipient, EnvelopeSender, Incoming,
+    IncomingRecipient, Outgoing, QueuedOutgoing,
+};
 
-use crate::lists::{EmailAddress, Subaddress};
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use body::{BodyDirectory, blocking};
+use cache::BodyCache;
+use commands::Settled;
+use queries::StoredBody;
+use rusqlite::Connection;
+use space::SpaceWatch;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::Notify;
+use turns::Turns;
+use writer::{Call, Effects, Job, Writer};
 
 /// The result of every spool operation.
 pub type Result<T> = std::result::Result<T, SpoolError>;
 
+/// Name of the database below the data directory.
+const DATABASE: &str = "spool.db";
+/// Name of the directory beside it.
+const DIRECTORY: &str = "spool";
+/// So long a message whose file cannot be read waits.
+const UNREADABLE_RETRY: Duration = Duration::from_mins(15);
+
+/// How the spool behaves.
+#[derive(Clone, Debug)]
+pub struct SpoolOptions {
+    /// Below so many free octets on its file system it is short of space.
+    pub min_free_space: u64,
+    /// For the daemon: no second daemon may use this spool, and bodies that nothing refers to are
+    /// removed at the start. Commands leave it `false` and work beside the daemon.
+    pub exclusive: bool,
+}
+
 /// The queues. Cheap to clone; clones share one writer.
 #[derive(Clone)]
-pub struct Spool {}
-
-/// A message from LMTP (or `inject`), not yet durable.
-#[derive(Clone, Debug)]
-pub struct Incoming {
-    /// Envelope sender; `None` for `<>`.
-    pub sender: Option<EmailAddress>,
-    /// What it is for: one arrival each. Never empty.
-    pub recipients: Vec<IncomingRecipient>,
-    /// The message: lines end in CRLF, not dot-stuffed.
-    pub message: Body,
+pub struct Spool {
+    inner: Arc<Inner>,
 }
 
-/// One recipient of an incoming message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IncomingRecipient {
-    /// The list.
-    pub list: i64,
-    /// Its posting address.
-    pub list_address: String,
-    /// Which function of it.
-    pub function: Subaddress,
-    /// The envelope recipient exactly as given (case and detail kept).
-    pub recipient: String,
-    /// What stood behind the delimiter.
-    pub detail: Option<String>,
+struct Inner {
+    shared: Arc<Shared>,
+    jobs: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Of the daemon; released by its end, whatever end that is.
+    lock: Mutex<Option<File>>,
 }
 
-/// The octets of a message on their way into the spool: small ones in memory, large ones already
-/// in a (synced, unnamed to others) file under `spool/bodies/`, made by [`Spool::body_writer`].
-#[derive(Clone, Debug)]
-pub enum Body {
-    /// In memory.
-    Memory(Arc<[u8]>),
-    /// In a file of the spool.
-    File(StagedBody),
-}
-
-/// A large body that was written under `spool/bodies/` and synced; removed again when dropped
-/// without having been accepted.
-#[derive(Clone, Debug)]
-pub struct StagedBody {}
-
-/// Collects a body of unknown length: in memory up to 256 KiB, from there in a file.
-pub struct BodyWriter {}
-
-impl BodyWriter {
-    /// Appends.
-    pub async fn write(&mut self, _bytes: &[u8]) -> Result<()> {
-        todo!()
-    }
-
-    /// Octets so far.
-    pub fn len(&self) -> u64 {
-        todo!()
-    }
-
-    /// Whether nothing was written.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Syncs a file, returns the body.
-    pub async fn finish(self) -> Result<Body> {
-        todo!()
-    }
-}
-
-/// State of an arrival.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ArrivalState {
-    /// To be processed.
-    New,
-    /// Kept for a function that processes it later (bounces, requests).
-    Kept,
-    /// Could not be processed; the reason is recorded. Visible and retryable.
-    Shunted,
-}
-
-/// A message for one function of one list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Arrival {
-    /// Its number; never used again.
-    pub id: i64,
-    /// Number of the message; arrivals of one message share it.
-    pub message: i64,
-    /// Envelope sender; `None` for `<>`.
-    pub sender: Option<EmailAddress>,
-    /// What it is for.
-    pub recipient: IncomingRecipient,
-    /// State.
-    pub state: ArrivalState,
-    /// Why it is shunted; else empty.
-    pub reason: String,
-    /// Unix time, in seconds.
-    pub received: i64,
-    /// Octets of the message.
-    pub size: u64,
-}
-
-/// How the envelope sender of an outgoing message is made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EnvelopeSender {
-    /// `<>`.
-    Null,
-    /// The same for all recipients.
-    Fixed(String),
-    /// VERP: made from this `-bounces` address and each recipient.
-    Verp(String),
-}
-
-/// A message to be sent to some recipients.
-#[derive(Clone, Debug)]
-pub struct Outgoing {
-    /// The list it belongs to, for logs and bounce events; `None` for the site's own mail.
-    pub list: Option<i64>,
-    /// Posting address of the list, or empty.
-    pub list_address: String,
-    /// The Message-ID header's value, for logs; may be empty.
-    pub message_id: String,
-    /// Envelope sender.
-    pub sender: EnvelopeSender,
-    /// The message: lines end in CRLF, not dot-stuffed.
-    pub message: Arc<[u8]>,
-    /// Who gets it.
-    pub recipients: Vec<EmailAddress>,
-}
-
-/// One piece of work for delivery: a message and some of its recipients that are due now. They
-/// are leased: nobody else gets them until [`Spool::record`] or until the process ends.
-#[derive(Clone, Debug)]
-pub struct DueBatch {
-    /// Number of the outgoing message.
-    pub outgoing: i64,
-    /// Its list, or empty.
-    pub list_address: String,
-    /// The Message-ID header's value.
-    pub message_id: String,
-    /// Envelope sender.
-    pub sender: EnvelopeSender,
-    /// The message; shared by all batches of it.
-    pub message: Arc<[u8]>,
-    /// Recipients.
-    pub recipients: Vec<DueRecipient>,
-    /// Unix time, in seconds, at which the message was put into the spool.
-    pub queued: i64,
-}
-
-/// A recipient that is due.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DueRecipient {
-    /// Number of its row.
-    pub id: i64,
-    /// The address.
-    pub address: EmailAddress,
-    /// How often delivery was tried before.
-    pub attempts: u32,
-}
-
-/// What became of one recipient.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DeliveryResult {
-    /// The MTA took it.
-    Delivered,
-    /// To be tried again in so long a time; with the MTA's reply or the reason.
-    Retry {
-        /// How long from now.
-        after: Duration,
-        /// The reply.
-        reply: String,
-    },
-    /// Never again; becomes a bounce event.
-    Failed {
-        /// The reply.
-        reply: String,
-    },
-}
-
-/// A permanent failure, for the bounce processing to come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BounceEvent {
-    /// Its number.
-    pub id: i64,
-    /// Posting address of the list, or empty.
-    pub list_address: String,
-    /// The recipient.
-    pub recipient: EmailAddress,
-    /// What the MTA said.
-    pub reply: String,
-    /// The Message-ID header's value of the message.
-    pub message_id: String,
-    /// Unix time, in seconds.
-    pub time: i64,
-}
-
-/// An outgoing message in the queue, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueuedOutgoing {
-    /// Its number.
-    pub id: i64,
-    /// Posting address of the list, or empty.
-    pub list_address: String,
-    /// The Message-ID header's value.
-    pub message_id: String,
-    /// Recipients that wait.
-    pub waiting: u64,
-    /// Recipients that were delivered or failed.
-    pub done: u64,
-    /// Unix time, in seconds, at which it was queued.
-    pub queued: i64,
-    /// Unix time, in seconds, of the next try.
-    pub next_try: i64,
-    /// The last reply that made a recipient wait; may be empty.
-    pub last_reply: String,
+/// What the writer thread and the callers have in common.
+struct Shared {
+    file: PathBuf,
+    bodies: Arc<BodyDirectory>,
+    space: SpaceWatch,
+    cache: BodyCache,
+    readers: Mutex<Vec<Connection>>,
+    turns: Mutex<Option<Turns>>,
+    closed: AtomicBool,
+    commits: AtomicU64,
+    arrivals_changed: Notify,
+    outgoing_changed: Notify,
 }
 
 impl Spool {
-    /// Opens (makes) the spool in this directory, removes bodies that nothing refers to, and
-    /// starts the writer. Call within a tokio runtime.
+    /// Opens (makes) the spool in this data directory, which must exist, and starts the writer.
+    /// With [`SpoolOptions::exclusive`] it also removes bodies that nothing refers to.
     ///
     /// # Errors
-    /// When the directory cannot be used, or the file belongs to another program or version.
-    pub fn open(_directory: &Path, _options: &SpoolOptions) -> Result<Self> {
-        todo!()
+    /// When the directory cannot be used, the file belongs to another program or version, or
+    /// ([`SpoolError::InUse`]) another daemon uses it.
+    pub fn open(directory: &Path, options: &SpoolOptions) -> Result<Self> {
+        let file = directory.join(DATABASE);
+        if !directory.is_dir() {
+            return Err(SpoolError::Io {
+                path: directory.display().to_string(),
+                message: "the data directory does not exist; make it, owned by the user that postrider runs as".into(),
+            });
+        }
+        let bodies = Arc::new(BodyDirectory::open(&directory.join(DIRECTORY))?);
+        let lock = options.exclusive.then(|| lock_for_daemon(&directory.join(DIRECTORY))).transpose()?;
+        let connection = schema::open_writer(&file)?;
+        if options.exclusive {
+            remove_leftovers(&connection, &bodies)?;
+        }
+        let shared = Arc::new(Shared {
+            bodies: bodies.clone(),
+            space: SpaceWatch::new(directory, options.min_free_space),
+            cache: BodyCache::default(),
+            readers: Mutex::default(),
+            turns: Mutex::new(Some(Turns::new(schema::open_reader(&file)?))),
+            closed: AtomicBool::new(false),
+            commits: AtomicU64::new(0),
+            arrivals_changed: Notify::new(),
+            outgoing_changed: Notify::new(),
+            file,
+        });
+        let (jobs, queue) = mpsc::channel();
+        let writer = Writer { connection, shared: shared.clone(), jobs: queue, bodies, unnamed: Vec::new() };
+        let thread = std::thread::Builder::new()
+            .name("spool".into())
+            .spawn(|| writer.run())
+            .map_err(|error| SpoolError::from_io(directory, "start the writer's thread", &error))?;
+        Ok(Spool {
+            inner: Arc::new(Inner {
+                shared,
+                jobs: Mutex::new(Some(jobs)),
+                thread: Mutex::new(Some(thread)),
+                lock: Mutex::new(lock),
+            }),
+        })
     }
 
     /// Starts a body.
     pub fn body_writer(&self) -> BodyWriter {
-        todo!()
+        BodyWriter::new(self.inner.shared.bodies.clone())
     }
 
     /// Takes responsibility for a message: when this returns `Ok` it is on disk. Returns the
@@ -254,98 +153,393 @@ impl Spool {
     ///
     /// # Errors
     /// [`SpoolError::DiskFull`] and others; then nothing is kept.
-    pub async fn accept(&self, _incoming: Incoming) -> Result<i64> {
-        todo!()
+    pub async fn accept(&self, mut incoming: Incoming) -> Result<i64> {
+        if incoming.recipients.is_empty() {
+            return Err(SpoolError::Io {
+                path: self.inner.shared.file.display().to_string(),
+                message: "a message without recipients cannot be taken".into(),
+            });
+        }
+        if is_large(&incoming.message) {
+            let bodies = self.inner.shared.bodies.clone();
+            incoming = blocking(move || {
+                incoming.message = incoming.message.settled(&bodies)?;
+                Ok(incoming)
+            })
+            .await?;
+        }
+        self.change(move |db, effects| commands::accept(db, effects, &incoming)).await
     }
 
     /// Free space is below `min_free_space`: no new mail should be taken.
     pub fn is_short_of_space(&self) -> bool {
-        todo!()
+        self.inner.shared.space.is_short()
     }
 
     /// Up to `limit` arrivals to be processed, oldest first, with numbers above `after`.
-    pub async fn new_arrivals(&self, _after: i64, _limit: usize) -> Result<Vec<Arrival>> {
-        todo!()
+    pub async fn new_arrivals(&self, after: i64, limit: usize) -> Result<Vec<Arrival>> {
+        self.read(move |db| queries::new_arrivals(db, after, limit)).await
     }
 
     /// All arrivals, for people; oldest first.
     pub async fn arrivals(&self) -> Result<Vec<Arrival>> {
-        todo!()
+        self.read(queries::arrivals).await
     }
 
     /// The message of an arrival.
-    pub async fn message(&self, _message: i64) -> Result<Arc<[u8]>> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`SpoolError::NoMessage`] when it is gone.
+    pub async fn message(&self, message: i64) -> Result<Arc<[u8]>> {
+        let shared = self.inner.shared.clone();
+        let path = || self.inner.shared.file.display().to_string();
+        blocking(move || shared.message(message)).await?.ok_or_else(|| SpoolError::NoMessage { path: path(), message })
     }
 
     /// In one transaction: queues these messages and removes the arrival that they came from
     /// (with its message, when that was the last). With `None` only queues.
-    pub async fn fan_out(&self, _arrival: Option<i64>, _messages: Vec<Outgoing>) -> Result<()> {
-        todo!()
+    ///
+    /// When the arrival is gone already, nothing is queued: the step was committed before.
+    pub async fn fan_out(&self, arrival: Option<i64>, messages: Vec<Outgoing>) -> Result<()> {
+        let bodies = self.inner.shared.bodies.clone();
+        let settle = move |outgoing: Outgoing| {
+            let body = Body::Memory(outgoing.message.clone()).settled(&bodies)?;
+            Ok(Settled { outgoing, body })
+        };
+        let messages: Vec<Settled> = if messages.iter().any(|one| one.message.len() > MAX_INLINE) {
+            blocking(move || messages.into_iter().map(settle).collect()).await?
+        } else {
+            messages.into_iter().map(settle).collect::<Result<_>>()?
+        };
+        self.change(move |db, effects| commands::fan_out(db, effects, arrival, &messages)).await
     }
 
     /// The arrival is done (held elsewhere, discarded): removes it.
-    pub async fn finish(&self, _arrival: i64) -> Result<()> {
-        todo!()
+    pub async fn finish(&self, arrival: i64) -> Result<()> {
+        self.change(move |db, effects| commands::remove_arrival(db, effects, arrival).map(|_| ())).await
     }
 
     /// Changes the state of an arrival: keeps it for later, shunts it with a reason, or makes it
-    /// new again.
-    pub async fn set_state(&self, _arrival: i64, _state: ArrivalState, _reason: &str) -> Result<bool> {
-        todo!()
+    /// new again. `false`: there is no such arrival.
+    pub async fn set_state(&self, arrival: i64, state: ArrivalState, reason: &str) -> Result<bool> {
+        let reason = reason.to_owned();
+        self.change(move |db, effects| commands::set_state(db, effects, arrival, state, &reason)).await
     }
 
     /// Recipients of one outgoing message that are due, at most `limit` of them, leased. Messages
     /// take turns, so that a huge one does not starve a small one. `None`: nothing is due.
-    pub async fn due(&self, _limit: usize) -> Result<Option<DueBatch>> {
-        todo!()
+    ///
+    /// A future that is dropped before it is ready leases nothing. A message whose file cannot be
+    /// read is put off, with the reason as its reply.
+    pub async fn due(&self, limit: usize) -> Result<Option<DueBatch>> {
+        loop {
+            let shared = self.inner.shared.clone();
+            let found = blocking(move || {
+                let Some(leased) = shared.with_turns(|turns| turns.lease(limit.max(1), now()))? else {
+                    return Ok(Found::Nothing);
+                };
+                let message = shared.message(leased.row.body);
+                let guard = Lease {
+                    outgoing: leased.outgoing,
+                    recipients: leased.recipients.iter().map(|one| one.id).collect(),
+                    shared: Some(shared),
+                };
+                match message {
+                    Ok(None) => Ok(Found::Gone),
+                    Ok(Some(message)) => Ok(Found::Batch(
+                        guard,
+                        DueBatch {
+                            outgoing: leased.outgoing,
+                            list_address: leased.row.list_address,
+                            message_id: leased.row.message_id,
+                            sender: leased.row.sender,
+                            message,
+                            recipients: leased.recipients,
+                            queued: leased.row.queued,
+                        },
+                    )),
+                    Err(error) => Ok(Found::Unreadable(guard, error)),
+                }
+            })
+            .await?;
+            match found {
+                Found::Nothing => return Ok(None),
+                Found::Gone => {}
+                Found::Batch(guard, batch) => {
+                    guard.hand_over();
+                    return Ok(Some(batch));
+                }
+                Found::Unreadable(guard, error) => {
+                    tracing::error!("outgoing message {} is put off: {error}", guard.outgoing);
+                    let put_off = DeliveryResult::Retry { after: UNREADABLE_RETRY, reply: error.to_string() };
+                    let results = guard.recipients.iter().map(|id| (*id, put_off.clone())).collect();
+                    self.record(guard.outgoing, results).await?;
+                }
+            }
+        }
     }
 
-    /// When the next recipient becomes due (Unix time, in seconds); `None` when none waits.
+    /// Gives a batch back untried: its recipients are due again at once, for anybody.
+    pub fn release(&self, batch: &DueBatch) {
+        let ids = batch.recipients.iter().map(|one| one.id).collect();
+        self.inner.shared.release(batch.outgoing, ids);
+    }
+
+    /// When the next recipient that is not leased becomes due (Unix time, in seconds; in the past
+    /// when one is due already); `None` when none waits.
     pub async fn next_due(&self) -> Result<Option<i64>> {
-        todo!()
+        let shared = self.inner.shared.clone();
+        blocking(move || shared.with_turns(|turns| turns.next_due())).await
     }
 
     /// Records what became of leased recipients, in one transaction; permanent failures become
-    /// bounce events; a message whose last recipient is done is removed.
-    pub async fn record(&self, _outgoing: i64, _results: Vec<(i64, DeliveryResult)>) -> Result<()> {
-        todo!()
+    /// bounce events; a message whose last recipient is done is removed. Recipients that are gone
+    /// already are passed over.
+    ///
+    /// # Errors
+    /// After an error the recipients stay leased: try to record again, they were dealt with.
+    pub async fn record(&self, outgoing: i64, results: Vec<(i64, DeliveryResult)>) -> Result<()> {
+        self.change(move |db, effects| commands::record(db, effects, outgoing, &results)).await
     }
 
     /// Makes everything that waits for a retry due now (`queue retry`); `None`: of all messages.
-    pub async fn retry_now(&self, _outgoing: Option<i64>) -> Result<u64> {
-        todo!()
+    /// Returns how many recipients.
+    pub async fn retry_now(&self, outgoing: Option<i64>) -> Result<u64> {
+        self.change(move |db, effects| commands::retry_now(db, effects, outgoing)).await
     }
 
     /// Removes an outgoing message with all its recipients (`queue drop`). `false`: no such.
-    pub async fn drop_outgoing(&self, _outgoing: i64) -> Result<bool> {
-        todo!()
+    pub async fn drop_outgoing(&self, outgoing: i64) -> Result<bool> {
+        self.change(move |db, effects| commands::remove_outgoing(db, effects, outgoing)).await
     }
 
     /// The outgoing queue, for people; oldest first.
     pub async fn outgoing(&self) -> Result<Vec<QueuedOutgoing>> {
-        todo!()
+        self.read(queries::outgoing).await
     }
 
     /// Bounce events, oldest first.
     pub async fn bounce_events(&self) -> Result<Vec<BounceEvent>> {
-        todo!()
+        self.read(queries::bounce_events).await
     }
 
-    /// Writes a consistent copy (database and bodies) to a new directory, while in use.
-    pub async fn backup(&self, _directory: &Path) -> Result<()> {
-        todo!()
+    /// Writes a consistent copy (database and bodies) to a new or empty directory, while in use.
+    /// Its contents put into an empty data directory are a working spool.
+    pub async fn backup(&self, directory: &Path) -> Result<()> {
+        let (shared, target) = (self.inner.shared.clone(), directory.to_owned());
+        blocking(move || shared.with_reader(|db| backup::backup(db, &shared.bodies, &target))).await
     }
 
-    /// Finishes what is queued for the writer and ends it.
+    /// Told after a commit that adds arrivals to process. For one waiting loop; a notice that
+    /// comes while nobody waits is kept for the next call of `notified()`.
+    pub fn arrivals_changed(&self) -> &Notify {
+        &self.inner.shared.arrivals_changed
+    }
+
+    /// Told after a commit that adds recipients to deliver to or changes when they are due. For
+    /// one waiting loop, as [`Spool::arrivals_changed`].
+    pub fn outgoing_changed(&self) -> &Notify {
+        &self.inner.shared.outgoing_changed
+    }
+
+    /// Another process has changed the spool (it said so on the control socket): both loops look.
+    pub fn wake(&self) {
+        self.inner.shared.arrivals_changed.notify_one();
+        self.inner.shared.outgoing_changed.notify_one();
+    }
+
+    /// How many transactions were committed since the spool was opened.
+    pub fn commits(&self) -> u64 {
+        self.inner.shared.commits.load(Ordering::Relaxed)
+    }
+
+    /// Finishes what is queued for the writer and ends it. Everything after that is
+    /// [`SpoolError::Closed`].
     pub async fn close(&self) {
-        todo!()
+        let inner = self.inner.clone();
+        // Only the end of the runtime could keep it from being done; then `Drop` does it.
+        let _ = tokio::task::spawn_blocking(move || inner.end()).await;
+    }
+
+    /// Has the writer make a change and waits until it is committed.
+    async fn change<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection, &mut Effects) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (job, answer) = Call::new(work);
+        match &*locked(&self.inner.jobs) {
+            Some(jobs) => jobs.send(job).map_err(|_| SpoolError::Closed)?,
+            None => return Err(SpoolError::Closed),
+        }
+        answer.await.unwrap_or(Err(SpoolError::Closed))
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let shared = self.inner.shared.clone();
+        blocking(move || shared.with_reader(|db| query(db).map_err(|error| shared.sqlite(&error)))).await
     }
 }
 
-/// How the spool behaves.
-#[derive(Clone, Debug)]
-pub struct SpoolOptions {
-    /// Below so many free octets on its file system it is short of space.
-    pub min_free_space: u64,
+impl std::fmt::Debug for Spool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spool").field("file", &self.inner.shared.file).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// Waits for the writer's last commit.
+    fn end(&self) {
+        self.shared.closed.store(true, Ordering::Release);
+        // The writer must be the last connection: only then does it leave no journal behind.
+        locked(&self.shared.readers).clear();
+        let turns = locked(&self.shared.turns).take();
+        drop(turns);
+        let jobs = locked(&self.jobs).take();
+        drop(jobs);
+        let thread = locked(&self.thread).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("{}: the writer's thread has panicked", self.shared.file.display());
+        }
+        locked(&self.lock).take();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Shared {
+    fn sqlite(&self, error: &rusqlite::Error) -> SpoolError {
+        SpoolError::from_sqlite(&self.file, error)
+    }
+
+    fn with_turns<T>(&self, ask: impl FnOnce(&mut Turns) -> rusqlite::Result<T>) -> Result<T> {
+        let mut turns = locked(&self.turns);
+        ask(turns.as_mut().ok_or(SpoolError::Closed)?).map_err(|error| self.sqlite(&error))
+    }
+
+    /// Ends leases, after the commit that made them needless.
+    fn end_leases(&self, released: &[(i64, Vec<i64>)]) {
+        if let Some(turns) = &mut *locked(&self.turns) {
+            turns.release(released);
+        }
+    }
+
+    /// Ends leases of recipients that are still to be delivered to.
+    fn release(&self, outgoing: i64, ids: Vec<i64>) {
+        self.end_leases(&[(outgoing, ids)]);
+        self.outgoing_changed.notify_one();
+    }
+
+    fn with_reader<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(SpoolError::Closed);
+        }
+        let idle = locked(&self.readers).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => schema::open_reader(&self.file)?,
+        };
+        let outcome = work(&connection);
+        let mut readers = locked(&self.readers);
+        if readers.len() < 4 && !self.closed.load(Ordering::Acquire) {
+            readers.push(connection);
+        }
+        outcome
+    }
+
+    /// The octets of a message; `None` when it is gone.
+    fn message(&self, id: i64) -> Result<Option<Arc<[u8]>>> {
+        if let Some(bytes) = self.cache.find(id) {
+            return Ok(Some(bytes));
+        }
+        let find = || self.with_reader(|db| queries::body(db, id).map_err(|error| self.sqlite(&error)));
+        let bytes = match find()? {
+            None => return Ok(None),
+            Some(StoredBody::Memory(bytes)) => bytes,
+            Some(StoredBody::File(name)) => match self.bodies.read(&name) {
+                Ok(bytes) => bytes,
+                // The last recipient may have been done between the row and the file.
+                Err(error) => return if find()?.is_none() { Ok(None) } else { Err(error) },
+            },
+        };
+        self.cache.keep(id, &bytes);
+        Ok(Some(bytes))
+    }
+}
+
+/// What [`Spool::due`] found.
+enum Found {
+    Nothing,
+    /// The message was dropped in this very moment.
+    Gone,
+    Batch(Lease, DueBatch),
+    Unreadable(Lease, SpoolError),
+}
+
+/// Ends the leases of a batch that nobody received.
+struct Lease {
+    outgoing: i64,
+    recipients: Vec<i64>,
+    shared: Option<Arc<Shared>>,
+}
+
+impl Lease {
+    fn hand_over(mut self) {
+        self.shared = None;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared.take() {
+            shared.release(self.outgoing, std::mem::take(&mut self.recipients));
+        }
+    }
+}
+
+fn lock_for_daemon(spool: &Path) -> Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = spool.join("lock");
+    let failed = |error| SpoolError::from_io(&path, "lock it", &error);
+    let file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(SpoolError::InUse { path: path.display().to_string() }),
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+fn remove_leftovers(connection: &Connection, bodies: &BodyDirectory) -> Result<()> {
+    let is_named = |name: &str| {
+        connection.query_row("SELECT EXISTS (SELECT 1 FROM body WHERE file = ?1)", [name], |row| row.get(0))
+    };
+    let removed = bodies.remove_leftovers(is_named)?;
+    if removed > 0 {
+        tracing::info!("{}: removed {removed} unfinished message(s) of an earlier run", bodies.path.display());
+    }
+    Ok(())
+}
+
+fn is_large(body: &Body) -> bool {
+    matches!(body, Body::Memory(bytes) if bytes.len() > MAX_INLINE)
+}
+
+/// A panic elsewhere does not make what is behind the lock wrong: it is only ever replaced whole.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Unix time, in seconds.
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }

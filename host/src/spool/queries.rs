@@ -1,0 +1,130 @@
+//! The SQL of everything that only reads, except whose turn it is (`turns.rs`).
+
+use super::types::{Arrival, ArrivalState, BounceEvent, EnvelopeSender, IncomingRecipient, QueuedOutgoing};
+use crate::lists::{EmailAddress, Subaddress};
+use rusqlite::types::{FromSqlError, Type};
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+use std::sync::Arc;
+
+/// Where the octets of a message are.
+pub(super) enum StoredBody {
+    Memory(Arc<[u8]>),
+    File(String),
+}
+
+pub(super) fn body(db: &Connection, id: i64) -> Result<Option<StoredBody>> {
+    db.prepare_cached("SELECT file, data FROM body WHERE id = ?1")?
+        .query_row([id], |row| match row.get::<_, Option<String>>(0)? {
+            Some(file) => Ok(StoredBody::File(file)),
+            None => row.get_ref(1)?.as_blob().map(|bytes| StoredBody::Memory(bytes.into())).map_err(Into::into),
+        })
+        .optional()
+}
+
+pub(super) fn new_arrivals(db: &Connection, after: i64, limit: usize) -> Result<Vec<Arrival>> {
+    let mut select =
+        db.prepare_cached(&format!("{ARRIVAL} WHERE a.state = 'new' AND a.id > ?1 ORDER BY a.id LIMIT ?2"))?;
+    select.query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], arrival)?.collect()
+}
+
+pub(super) fn arrivals(db: &Connection) -> Result<Vec<Arrival>> {
+    db.prepare_cached(&format!("{ARRIVAL} ORDER BY a.id"))?.query_map([], arrival)?.collect()
+}
+
+const ARRIVAL: &str = "SELECT a.id, a.message, a.sender, a.list, a.list_address, a.function, a.recipient, a.detail,
+    a.state, a.reason, a.received, b.size FROM arrival a JOIN body b ON b.id = a.message";
+
+fn arrival(row: &Row<'_>) -> Result<Arrival> {
+    let function: String = row.get(5)?;
+    let state: String = row.get(8)?;
+    Ok(Arrival {
+        id: row.get(0)?,
+        message: row.get(1)?,
+        sender: row.get::<_, Option<String>>(2)?.map(|text| address(2, &text)).transpose()?,
+        recipient: IncomingRecipient {
+            list: row.get(3)?,
+            list_address: row.get(4)?,
+            function: Subaddress::from_stored(&function).ok_or_else(|| unreadable(5, &function))?,
+            recipient: row.get(6)?,
+            detail: row.get(7)?,
+        },
+        state: ArrivalState::from_stored(&state).ok_or_else(|| unreadable(8, &state))?,
+        reason: row.get(9)?,
+        received: row.get(10)?,
+        size: row.get::<_, i64>(11)? as u64,
+    })
+}
+
+pub(super) fn outgoing(db: &Connection) -> Result<Vec<QueuedOutgoing>> {
+    db.prepare_cached(
+        "SELECT o.id, o.list_address, o.message_id, (SELECT count(*) FROM recipient r WHERE r.outgoing = o.id), o.done,
+         o.queued, max(o.next_try, o.queued), o.last_reply FROM outgoing o ORDER BY o.id",
+    )?
+    .query_map([], |row| {
+        Ok(QueuedOutgoing {
+            id: row.get(0)?,
+            list_address: row.get(1)?,
+            message_id: row.get(2)?,
+            waiting: row.get::<_, i64>(3)? as u64,
+            done: row.get::<_, i64>(4)? as u64,
+            queued: row.get(5)?,
+            next_try: row.get(6)?,
+            last_reply: row.get(7)?,
+        })
+    })?
+    .collect()
+}
+
+pub(super) fn bounce_events(db: &Connection) -> Result<Vec<BounceEvent>> {
+    db.prepare_cached("SELECT id, list_address, recipient, reply, message_id, time FROM bounce_event ORDER BY id")?
+        .query_map([], |row| {
+            Ok(BounceEvent {
+                id: row.get(0)?,
+                list_address: row.get(1)?,
+                recipient: address(2, &row.get::<_, String>(2)?)?,
+                reply: row.get(3)?,
+                message_id: row.get(4)?,
+                time: row.get(5)?,
+            })
+        })?
+        .collect()
+}
+
+/// What all batches of an outgoing message have in common.
+pub(super) struct OutgoingRow {
+    pub body: i64,
+    pub list_address: String,
+    pub message_id: String,
+    pub sender: EnvelopeSender,
+    pub queued: i64,
+}
+
+pub(super) fn outgoing_row(db: &Connection, id: i64) -> Result<Option<OutgoingRow>> {
+    db.prepare_cached("SELECT body, list_address, message_id, sender_kind, sender, queued FROM outgoing WHERE id = ?1")?
+        .query_row([id], |row| {
+            let kind: String = row.get(3)?;
+            Ok(OutgoingRow {
+                body: row.get(0)?,
+                list_address: row.get(1)?,
+                message_id: row.get(2)?,
+                sender: match kind.as_str() {
+                    "fixed" => EnvelopeSender::Fixed(row.get(4)?),
+                    "verp" => EnvelopeSender::Verp(row.get(4)?),
+                    "null" => EnvelopeSender::Null,
+                    other => return Err(unreadable(3, other)),
+                },
+                queued: row.get(5)?,
+            })
+        })
+        .optional()
+}
+
+fn address(column: usize, text: &str) -> Result<EmailAddress> {
+    EmailAddress::parse(text)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
+}
+
+fn unreadable(column: usize, text: &str) -> rusqlite::Error {
+    let error = FromSqlError::Other(format!("{text:?} means nothing to this program").into());
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+}

@@ -1,0 +1,172 @@
+//! The form of `spool.db`, and how a connection to it is made.
+//!
+//! A file is looked at before anything is written to it: one of another program, or of a newer
+//! Postrider, stays as it is. Each migration runs in one transaction with its version number.
+
+use super::{Result, SpoolError};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use std::path::Path;
+use std::time::Duration;
+
+/// `PRAGMA application_id` of a spool: "Prsp".
+pub(super) const APPLICATION_ID: i64 = 0x5072_7370;
+
+/// How long one process waits while another one writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// `PRAGMA user_version` says how many of these a file has seen. Only ever append.
+///
+/// Rows refer to each other without `REFERENCES`: every deletion is in `commands.rs`, and checking
+/// 100,000 recipients of a post one by one would be paid for nothing.
+const MIGRATIONS: [&str; 1] = ["
+-- The octets of a message, apart from the rows that change while it waits.
+CREATE TABLE body (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    size     INTEGER NOT NULL,
+    file     TEXT,                      -- name in spool/bodies/, for large ones; else:
+    data     BLOB,
+    CHECK ((file IS NULL) <> (data IS NULL))
+);
+CREATE UNIQUE INDEX body_file ON body (file) WHERE file IS NOT NULL;
+-- Mail that came in: one row for each list function that a message is for.
+CREATE TABLE arrival (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    message      INTEGER NOT NULL,      -- body.id
+    sender       TEXT,                  -- NULL: <>
+    list         INTEGER NOT NULL,
+    list_address TEXT NOT NULL,
+    function     TEXT NOT NULL,
+    recipient    TEXT NOT NULL,
+    detail       TEXT,
+    state        TEXT NOT NULL CHECK (state IN ('new', 'kept', 'shunted')),
+    reason       TEXT NOT NULL,
+    received     INTEGER NOT NULL       -- Unix seconds, as all times here
+);
+CREATE INDEX arrival_state ON arrival (state, id);
+CREATE INDEX arrival_message ON arrival (message);
+-- Mail that goes out.
+CREATE TABLE outgoing (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    body         INTEGER NOT NULL,
+    list         INTEGER,
+    list_address TEXT NOT NULL,
+    message_id   TEXT NOT NULL,
+    sender_kind  TEXT NOT NULL CHECK (sender_kind IN ('null', 'fixed', 'verp')),
+    sender       TEXT NOT NULL,
+    queued       INTEGER NOT NULL,
+    done         INTEGER NOT NULL DEFAULT 0,
+    next_try     INTEGER NOT NULL DEFAULT 0,  -- the least of its recipients'
+    last_reply   TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX outgoing_due ON outgoing (next_try);
+-- Who still has to get it; a row goes when its recipient is done.
+CREATE TABLE recipient (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    outgoing  INTEGER NOT NULL,
+    address   TEXT NOT NULL,
+    attempts  INTEGER NOT NULL DEFAULT 0,
+    next_try  INTEGER NOT NULL DEFAULT 0,     -- 0: at once
+    reply     TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX recipient_due ON recipient (outgoing, next_try);
+-- Permanent failures.
+CREATE TABLE bounce_event (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    list         INTEGER,
+    list_address TEXT NOT NULL,
+    recipient    TEXT NOT NULL,
+    reply        TEXT NOT NULL,
+    message_id   TEXT NOT NULL,
+    time         INTEGER NOT NULL
+);
+"];
+
+/// Opens the file for writing; makes it, or brings it to this version's form.
+pub(super) fn open_writer(file: &Path) -> Result<Connection> {
+    let sqlite = |error: rusqlite::Error| SpoolError::from_sqlite(file, &error);
+    make_private_file(file)?;
+    let mut connection =
+        Connection::open_with_flags(file, common_flags(OpenFlags::SQLITE_OPEN_READ_WRITE)).map_err(sqlite)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
+    let fresh = check(&connection, file)?;
+    if fresh {
+        // Both must come before the first table; neither works inside a transaction.
+        connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL").map_err(sqlite)?;
+    }
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;
+             PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384;",
+        )
+        .map_err(sqlite)?;
+    migrate(&mut connection, file)?;
+    rusqlite::vtab::array::load_module(&connection).map_err(sqlite)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Opens the file for reading only.
+pub(super) fn open_reader(file: &Path) -> Result<Connection> {
+    let open = || {
+        let connection = Connection::open_with_flags(file, common_flags(OpenFlags::SQLITE_OPEN_READ_ONLY))?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(32);
+        Ok(connection)
+    };
+    open().map_err(|error: rusqlite::Error| SpoolError::from_sqlite(file, &error))
+}
+
+/// Each connection is used by one thread at a time; a data directory may have `?` in its name.
+fn common_flags(access: OpenFlags) -> OpenFlags {
+    access | OpenFlags::SQLITE_OPEN_NO_MUTEX
+}
+
+/// The journal and shared-memory files get the mode of the database from SQLite.
+fn make_private_file(file: &Path) -> Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(SpoolError::from_io(file, "make it", &error)),
+    }
+}
+
+/// Whose file it is. `true`: nobody's yet.
+fn check(connection: &Connection, file: &Path) -> Result<bool> {
+    let number = |sql: &str| {
+        connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|error| SpoolError::from_sqlite(file, &error))
+    };
+    let found = number("PRAGMA application_id")?;
+    let version = number("PRAGMA user_version")?;
+    let fresh = found == 0 && version == 0 && number("SELECT count(*) FROM sqlite_schema")? == 0;
+    let path = || file.display().to_string();
+    if !fresh && found != APPLICATION_ID {
+        return Err(SpoolError::Foreign { path: path(), found });
+    }
+    let known = MIGRATIONS.len() as i64;
+    if version > known {
+        return Err(SpoolError::Newer { path: path(), found: version, known });
+    }
+    Ok(fresh)
+}
+
+fn migrate(connection: &mut Connection, file: &Path) -> Result<()> {
+    let sqlite = |error: rusqlite::Error| SpoolError::from_sqlite(file, &error);
+    let version = |connection: &Connection| {
+        connection.query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0)).map_err(sqlite)
+    };
+    if version(connection)? as usize == MIGRATIONS.len() {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
+    // Asked again: another process may have done it while we waited.
+    for (done, migration) in MIGRATIONS.iter().enumerate().skip(version(&transaction)? as usize) {
+        transaction
+            .execute_batch(&format!(
+                "{migration}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {};",
+                done + 1
+            ))
+            .map_err(sqlite)?;
+    }
+    transaction.commit().map_err(sqlite)
+}

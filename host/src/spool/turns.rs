@@ -1,0 +1,142 @@
+//! Whose turn it is: which recipients of which outgoing message are delivered to next.
+//!
+//! Messages that are due stand in a ring; each is served once a round, so that a post to 100,000
+//! members does not keep a confirmation waiting. What was given away is leased until its result is
+//! committed. Leases live in memory only: when the process ends, they end.
+
+use super::queries::{OutgoingRow, outgoing_row};
+use super::types::DueRecipient;
+use crate::lists::EmailAddress;
+use rusqlite::{Connection, Result, params};
+use std::collections::{HashMap, HashSet, VecDeque};
+
+pub(super) struct Turns {
+    connection: Connection,
+    ring: VecDeque<i64>,
+    leases: HashMap<i64, HashSet<i64>>,
+}
+
+/// Recipients that were leased.
+pub(super) struct Leased {
+    pub outgoing: i64,
+    pub row: OutgoingRow,
+    pub recipients: Vec<DueRecipient>,
+}
+
+impl Turns {
+    pub(super) fn new(connection: Connection) -> Self {
+        Turns { connection, ring: VecDeque::new(), leases: HashMap::new() }
+    }
+
+    /// Leases up to `limit` recipients of the message whose turn it is.
+    ///
+    /// The writer ends leases after its commit and under the same lock as this: whatever is seen
+    /// here as neither leased nor gone has really not been delivered.
+    pub(super) fn lease(&mut self, limit: usize, now: i64) -> Result<Option<Leased>> {
+        let Turns { connection, ring, leases } = self;
+        let snapshot = connection.unchecked_transaction()?;
+        let mut rounds = 0;
+        loop {
+            while let Some(outgoing) = ring.pop_front() {
+                let taken = leases.get(&outgoing);
+                let recipients = free_recipients(&snapshot, outgoing, taken, limit, now)?;
+                if recipients.is_empty() {
+                    continue;
+                }
+                if let Some(row) = outgoing_row(&snapshot, outgoing)? {
+                    leases.entry(outgoing).or_default().extend(recipients.iter().map(|one| one.id));
+                    return Ok(Some(Leased { outgoing, row, recipients }));
+                }
+            }
+            // The rest of the old round had nothing; neither has a whole new one.
+            if rounds == 1 {
+                return Ok(None);
+            }
+            rounds = 1;
+            // Sorted here, because SQLite would rather walk through the whole table by its id.
+            let mut due = snapshot
+                .prepare_cached("SELECT id FROM outgoing WHERE next_try <= ?1")?
+                .query_map([now], |row| row.get::<_, i64>(0))?
+                .collect::<Result<Vec<_>>>()?;
+            due.sort_unstable();
+            ring.extend(due);
+        }
+    }
+
+    /// Ends leases.
+    pub(super) fn release(&mut self, released: &[(i64, Vec<i64>)]) {
+        for (outgoing, ids) in released {
+            if let Some(taken) = self.leases.get_mut(outgoing) {
+                for id in ids {
+                    taken.remove(id);
+                }
+                if taken.is_empty() {
+                    self.leases.remove(outgoing);
+                }
+            }
+        }
+    }
+
+    /// When the next recipient that is not leased becomes due.
+    pub(super) fn next_due(&self) -> Result<Option<i64>> {
+        let snapshot = self.connection.unchecked_transaction()?;
+        let mut least: Option<i64> = None;
+        let mut messages = snapshot.prepare_cached("SELECT id, next_try FROM outgoing ORDER BY next_try")?;
+        let mut messages = messages.query([])?;
+        while let Some(row) = messages.next()? {
+            let (outgoing, next_try): (i64, i64) = (row.get(0)?, row.get(1)?);
+            if least.is_some_and(|least| least <= next_try) {
+                break;
+            }
+            let free = match self.leases.get(&outgoing) {
+                None => Some(next_try),
+                Some(taken) => first_free(&snapshot, outgoing, taken)?,
+            };
+            least = least.into_iter().chain(free).min();
+        }
+        Ok(least)
+    }
+}
+
+fn free_recipients(
+    snapshot: &Connection,
+    outgoing: i64,
+    taken: Option<&HashSet<i64>>,
+    limit: usize,
+    now: i64,
+) -> Result<Vec<DueRecipient>> {
+    // The index alone answers this; leased ones are at most as many as are in flight.
+    let mut due = snapshot
+        .prepare_cached("SELECT id FROM recipient WHERE outgoing = ?1 AND next_try <= ?2 ORDER BY next_try, id")?;
+    let mut details = snapshot.prepare_cached("SELECT address, attempts FROM recipient WHERE id = ?1")?;
+    let mut found = Vec::new();
+    let mut rows = due.query(params![outgoing, now])?;
+    while found.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        let id: i64 = row.get(0)?;
+        if taken.is_some_and(|taken| taken.contains(&id)) {
+            continue;
+        }
+        let (text, attempts): (String, u32) = details.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        match EmailAddress::parse(&text) {
+            Ok(address) => found.push(DueRecipient { id, address, attempts }),
+            // Only a damaged file or another version's rules; it stays visible in the queue.
+            Err(error) => tracing::error!("spool: recipient {id} of outgoing message {outgoing}: {error}"),
+        }
+    }
+    found.sort_unstable_by_key(|one| one.id);
+    Ok(found)
+}
+
+fn first_free(snapshot: &Connection, outgoing: i64, taken: &HashSet<i64>) -> Result<Option<i64>> {
+    let mut waiting =
+        snapshot.prepare_cached("SELECT id, next_try FROM recipient WHERE outgoing = ?1 ORDER BY next_try, id")?;
+    let mut rows = waiting.query([outgoing])?;
+    while let Some(row) = rows.next()? {
+        if !taken.contains(&row.get(0)?) {
+            return row.get(1).map(Some);
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,218 @@
+//! The one thread that writes, and the commits that jobs share.
+//!
+//! Jobs that wait when a commit begins go into it together, each in a savepoint of its own, and are
+//! answered after it: one sync serves all of them. A job that fails is undone alone. When the whole
+//! transaction fails (disk full), each job is tried again by itself, so that a small one can still
+//! succeed and none suffers for another.
+
+use super::Shared;
+use super::body::StagedBody;
+use super::error::SpoolError;
+use super::{Result, body::BodyDirectory};
+use rusqlite::Connection;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+use tokio::sync::oneshot;
+
+/// Most jobs of one commit.
+const MAX_GROUP: usize = 1000;
+/// Free pages from which on some are given back to the file system when there is nothing to do.
+const MANY_FREE_PAGES: i64 = 2048;
+
+/// What a job wants done outside of the database once it is committed.
+#[derive(Default)]
+pub(super) struct Effects {
+    /// There are arrivals to process.
+    pub arrivals_changed: bool,
+    /// There are recipients to deliver to, now or later.
+    pub outgoing_changed: bool,
+    /// Leases that end: the outgoing message and recipients of it.
+    pub released: Vec<(i64, Vec<i64>)>,
+    /// Body files that a row names now.
+    pub accepted: Vec<StagedBody>,
+    /// Bodies that are gone, and the files of those that had one.
+    pub forgotten: Vec<i64>,
+    pub unnamed: Vec<String>,
+}
+
+/// One change, with the one who waits for it.
+pub(super) trait Job: Send {
+    /// Makes the change. May be called again when a transaction was undone.
+    fn run(&mut self, transaction: &Connection, effects: &mut Effects) -> rusqlite::Result<()>;
+    /// Tells the outcome.
+    fn answer(self: Box<Self>, outcome: Result<()>);
+}
+
+/// A job from a closure.
+pub(super) struct Call<T, F> {
+    work: F,
+    value: Option<T>,
+    reply: oneshot::Sender<Result<T>>,
+}
+
+impl<T, F> Call<T, F>
+where
+    T: Send + 'static,
+    F: FnMut(&Connection, &mut Effects) -> rusqlite::Result<T> + Send + 'static,
+{
+    pub(super) fn new(work: F) -> (Box<dyn Job>, oneshot::Receiver<Result<T>>) {
+        let (reply, answer) = oneshot::channel();
+        (Box::new(Call { work, value: None, reply }), answer)
+    }
+}
+
+impl<T, F> Job for Call<T, F>
+where
+    T: Send,
+    F: FnMut(&Connection, &mut Effects) -> rusqlite::Result<T> + Send,
+{
+    fn run(&mut self, transaction: &Connection, effects: &mut Effects) -> rusqlite::Result<()> {
+        self.value = Some((self.work)(transaction, effects)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<()>) {
+        let Call { value, reply, .. } = *self;
+        // Nobody may wait any more; the change is made all the same.
+        let _ = reply.send(outcome.and_then(|()| value.ok_or(SpoolError::Closed)));
+    }
+}
+
+/// What stopped a transaction.
+struct Failure {
+    error: SpoolError,
+    /// It may go better with one job at a time.
+    alone: bool,
+}
+
+pub(super) struct Writer {
+    pub connection: Connection,
+    pub shared: Arc<Shared>,
+    pub jobs: Receiver<Box<dyn Job>>,
+    pub bodies: Arc<BodyDirectory>,
+    /// Files to be removed when no backup needs them.
+    pub unnamed: Vec<String>,
+}
+
+impl Writer {
+    /// Works until the last sender is gone and its last job is done.
+    pub(super) fn run(mut self) {
+        while let Ok(first) = self.jobs.recv() {
+            let mut group = vec![first];
+            while group.len() < MAX_GROUP
+                && let Ok(next) = self.jobs.try_recv()
+            {
+                group.push(next);
+            }
+            let idle = group.len() < MAX_GROUP;
+            self.commit_all(group);
+            if idle {
+                self.give_back_pages();
+            }
+        }
+        self.bodies.remove(&mut self.unnamed);
+        if let Err((_, error)) = self.connection.close() {
+            tracing::warn!("{}: cannot be closed properly: {error}", self.shared.file.display());
+        }
+    }
+
+    fn commit_all(&mut self, mut group: Vec<Box<dyn Job>>) {
+        match self.commit_together(&mut group) {
+            Ok(outcomes) => {
+                for (job, outcome) in group.into_iter().zip(outcomes) {
+                    job.answer(outcome);
+                }
+            }
+            Err(failure) if failure.alone && group.len() > 1 => {
+                for mut job in group {
+                    let outcome = match self.commit_together(std::slice::from_mut(&mut job)) {
+                        Ok(mut outcomes) => outcomes.pop().unwrap_or(Err(SpoolError::Closed)),
+                        Err(failure) => Err(failure.error),
+                    };
+                    job.answer(outcome);
+                }
+            }
+            Err(failure) => {
+                for job in group {
+                    job.answer(Err(failure.error.clone()));
+                }
+            }
+        }
+    }
+
+    /// One transaction. `Err`: nothing of it remains.
+    fn commit_together(&mut self, group: &mut [Box<dyn Job>]) -> std::result::Result<Vec<Result<()>>, Failure> {
+        let failure = |error: &rusqlite::Error, alone| Failure {
+            error: SpoolError::from_sqlite(&self.shared.file, error),
+            alone,
+        };
+        let execute = |sql: &str| self.connection.prepare_cached(sql)?.execute([]).map(|_| ());
+        execute("BEGIN IMMEDIATE").map_err(|error| failure(&error, false))?;
+        let mut outcomes = Vec::with_capacity(group.len());
+        let mut all_effects = Vec::with_capacity(group.len());
+        for job in group {
+            let mut effects = Effects::default();
+            let outcome = execute("SAVEPOINT job")
+                .and_then(|()| job.run(&self.connection, &mut effects))
+                .and_then(|()| execute("RELEASE job"));
+            match outcome {
+                Ok(()) => {
+                    all_effects.push(effects);
+                    outcomes.push(Ok(()));
+                }
+                // SQLite gave up the whole transaction: the changes of the others are gone too.
+                Err(error) if self.connection.is_autocommit() => return Err(failure(&error, true)),
+                Err(error) => {
+                    outcomes.push(Err(SpoolError::from_sqlite(&self.shared.file, &error)));
+                    if let Err(error) = execute("ROLLBACK TO job").and_then(|()| execute("RELEASE job")) {
+                        let _ = execute("ROLLBACK");
+                        return Err(failure(&error, true));
+                    }
+                }
+            }
+        }
+        if let Err(error) = execute("COMMIT") {
+            if !self.connection.is_autocommit() {
+                let _ = execute("ROLLBACK");
+            }
+            return Err(failure(&error, true));
+        }
+        self.shared.commits.fetch_add(1, Ordering::Relaxed);
+        self.apply(all_effects);
+        Ok(outcomes)
+    }
+
+    fn apply(&mut self, all: Vec<Effects>) {
+        let (mut arrivals, mut outgoing) = (false, false);
+        let mut released = Vec::new();
+        for effects in all {
+            effects.accepted.iter().for_each(StagedBody::accepted);
+            arrivals |= effects.arrivals_changed;
+            outgoing |= effects.outgoing_changed;
+            released.extend(effects.released);
+            self.shared.cache.forget(&effects.forgotten);
+            self.unnamed.extend(effects.unnamed);
+        }
+        if !released.is_empty() {
+            self.shared.end_leases(&released);
+        }
+        self.bodies.remove(&mut self.unnamed);
+        if arrivals {
+            self.shared.arrivals_changed.notify_one();
+        }
+        if outgoing {
+            self.shared.outgoing_changed.notify_one();
+        }
+    }
+
+    /// Keeps the file from staying as large as the longest queue it ever held.
+    fn give_back_pages(&self) {
+        let free = self.connection.query_row("PRAGMA freelist_count", [], |row| row.get::<_, i64>(0));
+        if free.is_ok_and(|free| free > MANY_FREE_PAGES)
+            && let Err(error) = self.connection.execute_batch("PRAGMA incremental_vacuum(512)")
+        {
+            tracing::debug!("{}: incremental_vacuum: {error}", self.shared.file.display());
+        }
+    }
+}
