@@ -29,6 +29,8 @@ pub struct Facts {
     pub auto_submitted: String,
     /// What `Precedence` says, lower case; empty when absent.
     pub precedence: String,
+    /// Whether it came through a mailing list: it has a List-Id (RFC 2919).
+    pub from_list: bool,
 }
 
 impl Facts {
@@ -53,6 +55,7 @@ impl Facts {
             message_id: text("Message-ID"),
             auto_submitted: word("Auto-Submitted"),
             precedence: word("Precedence"),
+            from_list: headers.contains("List-Id"),
             from_text: shown(&text("From")),
             subject: shown(&text("Subject")),
             ..Facts::default()
@@ -91,9 +94,10 @@ impl Facts {
         authors
     }
 
-    /// Whether a program wrote it, so that nothing may answer it (RFC 3834, section 2).
+    /// Whether a program wrote it or a list sent it, so that nothing may answer it (RFC 3834, section 2).
     pub fn is_automatic(&self) -> bool {
-        !matches!(self.auto_submitted.as_str(), "" | "no")
+        self.from_list
+            || !matches!(self.auto_submitted.as_str(), "" | "no")
             || matches!(self.precedence.as_str(), "bulk" | "junk" | "list")
     }
 }
