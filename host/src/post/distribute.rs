@@ -63,7 +63,7 @@ mod tests {
             let is_verp = |count: &u64| matches!(envelope_sender(&ants(), interval, *count), EnvelopeSender::Verp(_));
             (1..=7).filter(is_verp).collect()
         };
-        assert_eq!(verps(0), []);
+        assert_eq!(verps(0), Vec::<u64>::new());
         assert_eq!(verps(1), [1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(verps(3), [3, 6]);
         assert_eq!(envelope_sender(&ants(), 0, 1), EnvelopeSender::Fixed("ants-bounces@example.com".into()));
