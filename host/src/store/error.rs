@@ -1,5 +1,7 @@
 //! What can go wrong with the store.
 
+use std::path::Path;
+
 /// A store operation failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -59,6 +61,14 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// An address cannot be the alias of one domain and mean another one too.
+    #[error("{name} is already the name or alias of the domain {domain}; each may be used once only")]
+    AliasTaken {
+        /// The name or alias that is wanted.
+        name: String,
+        /// The domain that has it.
+        domain: String,
+    },
     /// SQL or disk trouble.
     #[error("database {file}: {message}")]
     Database {
@@ -67,4 +77,50 @@ pub enum StoreError {
         /// What the database said.
         message: String,
     },
+}
+
+/// Primary result codes of SQLite (<https://www.sqlite.org/rescode.html>).
+mod code {
+    pub(super) const BUSY: i64 = 5;
+    pub(super) const LOCKED: i64 = 6;
+    pub(super) const READONLY: i64 = 8;
+    pub(super) const CORRUPT: i64 = 11;
+    pub(super) const FULL: i64 = 13;
+    pub(super) const CANTOPEN: i64 = 14;
+    pub(super) const NOTADB: i64 = 26;
+}
+
+impl StoreError {
+    pub(super) fn from_sqlx(file: &Path, error: &sqlx::Error) -> Self {
+        let message = match error {
+            sqlx::Error::Database(database) => {
+                // The low octet is the primary code, the rest tells more.
+                let code = database.code().and_then(|code| code.parse::<i64>().ok()).map(|code| code & 0xff);
+                let hint = match code {
+                    Some(code::BUSY | code::LOCKED) => {
+                        "; another process has held it for too long: look for one with `fuser`"
+                    }
+                    Some(code::READONLY | code::CANTOPEN) => "; check owner and mode of the file and of its directory",
+                    Some(code::CORRUPT) => "; the file is damaged: restore a backup",
+                    Some(code::FULL) => "; make room on its file system",
+                    Some(code::NOTADB) => "; it is no SQLite file, or damaged: move it away or restore a backup",
+                    _ => "",
+                };
+                format!("{}{hint}", database.message())
+            }
+            sqlx::Error::PoolTimedOut => "no connection became free in time; something holds the database".into(),
+            sqlx::Error::PoolClosed => "it was closed".into(),
+            other => other.to_string(),
+        };
+        StoreError::Database { file: file.display().to_string(), message }
+    }
+
+    pub(super) fn from_io(file: &Path, doing: &str, error: &std::io::Error) -> Self {
+        StoreError::Database { file: file.display().to_string(), message: format!("cannot {doing}: {error}") }
+    }
+
+    /// A number that no list has (any more).
+    pub(super) fn no_list(id: i64) -> Self {
+        StoreError::ListUnknown { name: format!("with the number {id}"), nearest: None }
+    }
 }

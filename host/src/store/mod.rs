@@ -4,22 +4,49 @@
 //! domain comes or goes) raises the *wanted generation* in the same transaction; `hookup` marks a
 //! generation applied after it has published it. So an interrupted publication is always found
 //! and finished.
+//!
+//! Promise: what a method here has returned `Ok` for is on disk (WAL, `synchronous=FULL`); what
+//! failed changed nothing. Several processes may use one database at the same time.
+//!
+//! The SQL keeps to what PostgreSQL understands too (`$1`, `ON CONFLICT`, `RETURNING`), so that it
+//! can follow; what differs has a comment.
 
+mod domains;
 mod error;
+mod generation;
+mod held;
+mod lists;
+mod members;
+mod schema;
+#[cfg(test)]
+mod tests;
 
 pub use error::StoreError;
 
 use crate::config::DatabaseUrl;
-use crate::lists::{
-    Domain, DomainName, EmailAddress, List, ListAddress, ListSettings, Member, NewList, Role, Subaddress,
-};
+use crate::lists::{EmailAddress, ListAddress, Subaddress};
+use generation::wanted_generation_rises;
+use sqlx::sqlite::SqlitePool;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The result of every store operation.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
+type Transaction = sqlx::Transaction<'static, sqlx::Sqlite>;
+
 /// The database. Cheap to clone; clones share one pool.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    file: PathBuf,
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
 
 /// What a recipient address means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,152 +103,82 @@ pub struct Generation {
 }
 
 impl Store {
-    /// Opens the database, makes it when it does not exist, and brings it to this version's form.
+    /// Opens the database, makes it when it does not exist (its directory must), and brings it to
+    /// this version's form.
     ///
     /// # Errors
     /// When it cannot be opened, belongs to another program (SQLite's `application_id`) or to a
-    /// newer Postrider.
-    pub async fn open(_url: &DatabaseUrl) -> Result<Self> {
-        todo!()
+    /// newer Postrider. Such a file stays as it is.
+    pub async fn open(url: &DatabaseUrl) -> Result<Self> {
+        let DatabaseUrl::Sqlite(file) = url;
+        let (writer, readers) = schema::open(file).await?;
+        Ok(Store { inner: Arc::new(Inner { file: file.clone(), writer, readers }) })
     }
 
     /// Writes a consistent copy to a new file, while in use.
-    pub async fn backup(&self, _file: &std::path::Path) -> Result<()> {
-        todo!()
-    }
-
-    /// Adds a domain. Raises the wanted generation.
-    pub async fn add_domain(&self, _domain: &Domain) -> Result<()> {
-        todo!()
-    }
-
-    /// Removes a domain that has no lists. Raises the wanted generation.
-    pub async fn remove_domain(&self, _name: &DomainName) -> Result<()> {
-        todo!()
-    }
-
-    /// All domains, sorted by name.
-    pub async fn domains(&self) -> Result<Vec<Domain>> {
-        todo!()
-    }
-
-    /// The domain with this name.
-    pub async fn domain(&self, _name: &DomainName) -> Result<Option<Domain>> {
-        todo!()
-    }
-
-    /// Makes a list, and its domain too if `add_domain`. Raises the wanted generation.
     ///
     /// # Errors
-    /// `ListExists`, `DomainUnknown`, `ListIdTaken` (`a.b@c` and `a@b.c` would share one).
-    pub async fn create_list(&self, _new: &NewList, _add_domain: bool) -> Result<List> {
-        todo!()
+    /// When the file exists already, or cannot be written; then none is left behind.
+    pub async fn backup(&self, file: &Path) -> Result<()> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let name = file.to_str().ok_or_else(|| StoreError::Database {
+            file: file.display().to_string(),
+            message: "the name of a copy must be UTF-8".into(),
+        })?;
+        // SQLite would make the file for all to read, but takes an empty one.
+        std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(file)
+            .map_err(|error| StoreError::from_io(file, "make the copy", &error))?;
+        // PostgreSQL has pg_dump instead.
+        let copied = match sqlx::query("VACUUM INTO $1").bind(name).execute(&self.inner.readers).await {
+            Ok(_) => sync(file).map_err(|error| StoreError::from_io(file, "sync the copy", &error)),
+            Err(error) => Err(StoreError::from_sqlx(file, &error)),
+        };
+        if copied.is_err() {
+            let _ = std::fs::remove_file(file);
+        }
+        copied
     }
 
-    /// Removes a list with its members and held posts. Raises the wanted generation.
-    pub async fn remove_list(&self, _id: i64) -> Result<()> {
-        todo!()
+    /// Ends all connections, after what they are doing.
+    pub async fn close(&self) {
+        // The writer last: only then does it leave no journal behind.
+        self.inner.readers.close().await;
+        self.inner.writer.close().await;
     }
 
-    /// All lists (of a domain), sorted by domain and then by name.
-    pub async fn lists(&self, _domain: Option<&DomainName>) -> Result<Vec<List>> {
-        todo!()
+    /// A transaction that has the right to write from its start, so that it never fails half-way
+    /// because of another writer.
+    async fn begin(&self) -> Result<Transaction> {
+        self.inner.writer.begin_with("BEGIN IMMEDIATE").await.map_err(|error| self.sqlx(&error))
     }
 
-    /// The list with this posting address (its domain may be given by its alias).
-    pub async fn list(&self, _address: &ListAddress) -> Result<Option<List>> {
-        todo!()
+    async fn commit(&self, transaction: Transaction) -> Result<()> {
+        transaction.commit().await.map_err(|error| self.sqlx(&error))
     }
 
-    /// The list that a person names: a posting address or a list-id.
-    ///
-    /// # Errors
-    /// `ListUnknown`, with the nearest existing name if one is near.
-    pub async fn find_list(&self, _name: &str) -> Result<List> {
-        todo!()
+    fn sqlx(&self, error: &sqlx::Error) -> StoreError {
+        StoreError::from_sqlx(&self.inner.file, error)
     }
+}
 
-    /// The list with this number.
-    pub async fn list_by_id(&self, _id: i64) -> Result<Option<List>> {
-        todo!()
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("file", &self.inner.file).finish_non_exhaustive()
     }
+}
 
-    /// Replaces the settings of a list.
-    pub async fn set_list_settings(&self, _id: i64, _settings: &ListSettings) -> Result<()> {
-        todo!()
-    }
+/// The file and the directory that names it.
+fn sync(file: &Path) -> std::io::Result<()> {
+    std::fs::File::open(file)?.sync_all()?;
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::File::open(directory)?.sync_all()
+}
 
-    /// Counts a post; returns the new count.
-    pub async fn count_post(&self, _list: i64) -> Result<u64> {
-        todo!()
-    }
-
-    /// What an envelope recipient means: list, function and detail; `None` if nothing here.
-    ///
-    /// The longest list name wins: a list really called `foo-request` before `-request` of `foo`.
-    /// The domain may be a list domain or its alias.
-    pub async fn resolve(&self, _recipient: &EmailAddress, _delimiter: &str) -> Result<Option<Route>> {
-        todo!()
-    }
-
-    /// Adds members in one transaction; the answer is in the order of `members`.
-    pub async fn add_members(&self, _list: i64, _members: &[Member]) -> Result<Vec<Added>> {
-        todo!()
-    }
-
-    /// Removes memberships of one role; returns those addresses that had none.
-    pub async fn remove_members(
-        &self,
-        _list: i64,
-        _role: Role,
-        _addresses: &[EmailAddress],
-    ) -> Result<Vec<EmailAddress>> {
-        todo!()
-    }
-
-    /// Members (of one role), sorted by address.
-    pub async fn members(&self, _list: i64, _role: Option<Role>) -> Result<Vec<Member>> {
-        todo!()
-    }
-
-    /// The membership of one address.
-    pub async fn member(&self, _list: i64, _role: Role, _address: &EmailAddress) -> Result<Option<Member>> {
-        todo!()
-    }
-
-    /// The addresses that a post goes to: members with delivery enabled, sorted.
-    pub async fn post_recipients(&self, _list: i64) -> Result<Vec<EmailAddress>> {
-        todo!()
-    }
-
-    /// Keeps a post for a moderator, with its message. Holding the same arrival again changes
-    /// nothing and returns the number it has. `post.id` is ignored.
-    pub async fn hold(&self, _post: &HeldPost, _message: &[u8]) -> Result<i64> {
-        todo!()
-    }
-
-    /// Held posts (of a list), oldest first.
-    pub async fn held(&self, _list: Option<i64>) -> Result<Vec<HeldPost>> {
-        todo!()
-    }
-
-    /// One held post and its message.
-    pub async fn held_post(&self, _id: i64) -> Result<Option<(HeldPost, Vec<u8>)>> {
-        todo!()
-    }
-
-    /// Forgets a held post, after it was accepted, rejected or discarded.
-    pub async fn drop_held(&self, _id: i64) -> Result<()> {
-        todo!()
-    }
-
-    /// How far the MTA's tables follow.
-    pub async fn generation(&self) -> Result<Generation> {
-        todo!()
-    }
-
-    /// Marks a generation as published. A lower one than the last is ignored.
-    pub async fn mark_applied(&self, _generation: i64) -> Result<()> {
-        todo!()
-    }
+/// Unix time, in seconds.
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }

@@ -1,0 +1,108 @@
+//! Domains.
+
+use super::{Result, Store, StoreError, Transaction, wanted_generation_rises};
+use crate::lists::{Domain, DomainName};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+impl Store {
+    /// Adds a domain. Raises the wanted generation.
+    ///
+    /// # Errors
+    /// `DomainExists`; `AliasTaken` when its name or alias already means another domain.
+    pub async fn add_domain(&self, domain: &Domain) -> Result<()> {
+        let mut transaction = self.begin().await?;
+        self.insert_domain(&mut transaction, domain).await?;
+        wanted_generation_rises(&mut transaction).await.map_err(|error| self.sqlx(&error))?;
+        self.commit(transaction).await
+    }
+
+    /// Removes a domain that has no lists. Raises the wanted generation.
+    ///
+    /// # Errors
+    /// `DomainUnknown`, `DomainHasLists`.
+    pub async fn remove_domain(&self, name: &DomainName) -> Result<()> {
+        let sqlx = |error| self.sqlx(&error);
+        let mut transaction = self.begin().await?;
+        let lists: i64 = sqlx::query_scalar("SELECT count(*) FROM list WHERE domain = $1")
+            .bind(name.as_str())
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(sqlx)?;
+        if lists > 0 {
+            return Err(StoreError::DomainHasLists { domain: name.to_string(), lists: lists as u64 });
+        }
+        let removed = sqlx::query("DELETE FROM domain WHERE name = $1")
+            .bind(name.as_str())
+            .execute(&mut *transaction)
+            .await
+            .map_err(sqlx)?;
+        if removed.rows_affected() == 0 {
+            return Err(StoreError::DomainUnknown(name.to_string()));
+        }
+        wanted_generation_rises(&mut transaction).await.map_err(sqlx)?;
+        self.commit(transaction).await
+    }
+
+    /// All domains, sorted by name.
+    pub async fn domains(&self) -> Result<Vec<Domain>> {
+        sqlx::query("SELECT name, alias, description FROM domain ORDER BY name")
+            .try_map(domain)
+            .fetch_all(&self.inner.readers)
+            .await
+            .map_err(|error| self.sqlx(&error))
+    }
+
+    /// The domain with this name.
+    pub async fn domain(&self, name: &DomainName) -> Result<Option<Domain>> {
+        sqlx::query("SELECT name, alias, description FROM domain WHERE name = $1")
+            .bind(name.as_str())
+            .try_map(domain)
+            .fetch_optional(&self.inner.readers)
+            .await
+            .map_err(|error| self.sqlx(&error))
+    }
+
+    pub(super) async fn insert_domain(&self, transaction: &mut Transaction, domain: &Domain) -> Result<()> {
+        let sqlx = |error| self.sqlx(&error);
+        let alias = domain.alias.as_ref().map(DomainName::as_str);
+        // No name may lead to two domains, whichever of them came first.
+        let clash: Option<(String, bool)> = sqlx::query_as(
+            "SELECT name, name = $1 FROM domain WHERE name IN ($1, $2) OR alias IN ($1, $2) ORDER BY name = $1 DESC",
+        )
+        .bind(domain.name.as_str())
+        .bind(alias)
+        .fetch_optional(&mut **transaction)
+        .await
+        .map_err(sqlx)?;
+        match clash {
+            Some((_, true)) => return Err(StoreError::DomainExists(domain.name.to_string())),
+            Some((other, false)) => {
+                let name =
+                    format!("{}{}", domain.name, alias.map(|alias| format!(" (or {alias})")).unwrap_or_default());
+                return Err(StoreError::AliasTaken { name, domain: other });
+            }
+            None => {}
+        }
+        sqlx::query("INSERT INTO domain (name, alias, description) VALUES ($1, $2, $3)")
+            .bind(domain.name.as_str())
+            .bind(alias)
+            .bind(&domain.description)
+            .execute(&mut **transaction)
+            .await
+            .map_err(sqlx)?;
+        Ok(())
+    }
+}
+
+fn domain(row: SqliteRow) -> sqlx::Result<Domain> {
+    let name = |index: usize, text: &str| {
+        DomainName::parse(text)
+            .map_err(|error| sqlx::Error::ColumnDecode { index: index.to_string(), source: Box::new(error) })
+    };
+    Ok(Domain {
+        name: name(0, row.try_get(0)?)?,
+        alias: row.try_get::<Option<&str>, _>(1)?.map(|text| name(1, text)).transpose()?,
+        description: row.try_get(2)?,
+    })
+}

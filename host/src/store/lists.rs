@@ -1,0 +1,252 @@
+//! Lists, and what a recipient address means.
+
+use super::{Result, Route, Store, StoreError, now, wanted_generation_rises};
+use crate::lists::{
+    Domain, DomainName, EmailAddress, List, ListAddress, ListSettings, NewList, Subaddress, split_local_part,
+};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+/// What [`list`] reads.
+macro_rules! select_list {
+    ($rest:literal) => {
+        concat!("SELECT id, name, domain, settings, post_count, created FROM list ", $rest)
+    };
+}
+
+impl Store {
+    /// Makes a list, and its domain too if `add_domain`. Raises the wanted generation.
+    ///
+    /// # Errors
+    /// `ListExists`, `DomainUnknown`, `ListIdTaken` (`a.b@c` and `a@b.c` would share one).
+    pub async fn create_list(&self, new: &NewList, add_domain: bool) -> Result<List> {
+        let sqlx = |error| self.sqlx(&error);
+        let NewList { address, settings } = new;
+        let mut transaction = self.begin().await?;
+        let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM domain WHERE name = $1)")
+            .bind(address.domain.as_str())
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(sqlx)?;
+        if !known {
+            if !add_domain {
+                return Err(StoreError::DomainUnknown(address.domain.to_string()));
+            }
+            let domain = Domain { name: address.domain.clone(), alias: None, description: String::new() };
+            self.insert_domain(&mut transaction, &domain).await?;
+        }
+        let list_id = address.list_id();
+        let same_id = sqlx::query(select_list!("WHERE list_id = $1"))
+            .bind(list_id.as_str())
+            .try_map(list)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(sqlx)?;
+        match same_id {
+            Some(other) if other.address == *address => return Err(StoreError::ListExists(address.to_string())),
+            Some(other) => {
+                return Err(StoreError::ListIdTaken {
+                    address: address.to_string(),
+                    list_id: list_id.to_string(),
+                    other: other.address.to_string(),
+                });
+            }
+            None => {}
+        }
+        let created = now();
+        let id: i64 = sqlx::query_scalar(
+            "INSERT INTO list (name, domain, list_id, settings, created) VALUES ($1, $2, $3, $4, $5) RETURNING id",
+        )
+        .bind(address.name.as_str())
+        .bind(address.domain.as_str())
+        .bind(list_id.as_str())
+        .bind(self.json(settings)?)
+        .bind(created)
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(sqlx)?;
+        wanted_generation_rises(&mut transaction).await.map_err(sqlx)?;
+        self.commit(transaction).await?;
+        Ok(List { id, address: address.clone(), list_id, settings: settings.clone(), post_count: 0, created })
+    }
+
+    /// Removes a list with its members and held posts. Raises the wanted generation.
+    ///
+    /// # Errors
+    /// `ListUnknown` when it is gone already.
+    pub async fn remove_list(&self, id: i64) -> Result<()> {
+        let sqlx = |error| self.sqlx(&error);
+        let mut transaction = self.begin().await?;
+        // Members and held posts go with it (ON DELETE CASCADE).
+        let removed =
+            sqlx::query("DELETE FROM list WHERE id = $1").bind(id).execute(&mut *transaction).await.map_err(sqlx)?;
+        if removed.rows_affected() == 0 {
+            return Err(StoreError::no_list(id));
+        }
+        super::members::forget_people_without_lists(&mut transaction).await.map_err(sqlx)?;
+        wanted_generation_rises(&mut transaction).await.map_err(sqlx)?;
+        self.commit(transaction).await
+    }
+
+    /// All lists (of a domain), sorted by domain and then by name.
+    pub async fn lists(&self, domain: Option<&DomainName>) -> Result<Vec<List>> {
+        sqlx::query(select_list!("WHERE $1 IS NULL OR domain = $1 ORDER BY domain, name"))
+            .bind(domain.map(DomainName::as_str))
+            .try_map(list)
+            .fetch_all(&self.inner.readers)
+            .await
+            .map_err(|error| self.sqlx(&error))
+    }
+
+    /// The list with this posting address (its domain may be given by its alias).
+    pub async fn list(&self, address: &ListAddress) -> Result<Option<List>> {
+        sqlx::query(select_list!(
+            "WHERE name = $1 AND domain IN (SELECT d.name FROM domain d WHERE d.name = $2 OR d.alias = $2)"
+        ))
+        .bind(address.name.as_str())
+        .bind(address.domain.as_str())
+        .try_map(list)
+        .fetch_optional(&self.inner.readers)
+        .await
+        .map_err(|error| self.sqlx(&error))
+    }
+
+    /// The list that a person names: a posting address or a list-id.
+    ///
+    /// # Errors
+    /// `ListUnknown`, with the nearest existing name if one is near.
+    pub async fn find_list(&self, name: &str) -> Result<List> {
+        let found = if name.contains('@') {
+            match ListAddress::parse(name) {
+                Ok(address) => self.list(&address).await?,
+                Err(_) => None,
+            }
+        } else {
+            sqlx::query(select_list!("WHERE list_id = $1"))
+                .bind(name.to_ascii_lowercase())
+                .try_map(list)
+                .fetch_optional(&self.inner.readers)
+                .await
+                .map_err(|error| self.sqlx(&error))?
+        };
+        match found {
+            Some(list) => Ok(list),
+            None => {
+                Err(StoreError::ListUnknown { name: name.to_owned(), nearest: nearest(name, &self.lists(None).await?) })
+            }
+        }
+    }
+
+    /// The list with this number.
+    pub async fn list_by_id(&self, id: i64) -> Result<Option<List>> {
+        sqlx::query(select_list!("WHERE id = $1"))
+            .bind(id)
+            .try_map(list)
+            .fetch_optional(&self.inner.readers)
+            .await
+            .map_err(|error| self.sqlx(&error))
+    }
+
+    /// Replaces the settings of a list.
+    ///
+    /// # Errors
+    /// `ListUnknown` when it is gone.
+    pub async fn set_list_settings(&self, id: i64, settings: &ListSettings) -> Result<()> {
+        let changed = sqlx::query("UPDATE list SET settings = $2 WHERE id = $1")
+            .bind(id)
+            .bind(self.json(settings)?)
+            .execute(&self.inner.writer)
+            .await
+            .map_err(|error| self.sqlx(&error))?;
+        if changed.rows_affected() == 0 { Err(StoreError::no_list(id)) } else { Ok(()) }
+    }
+
+    /// Counts a post; returns the new count.
+    ///
+    /// # Errors
+    /// `ListUnknown` when the list is gone.
+    pub async fn count_post(&self, list: i64) -> Result<u64> {
+        let count: Option<i64> =
+            sqlx::query_scalar("UPDATE list SET post_count = post_count + 1 WHERE id = $1 RETURNING post_count")
+                .bind(list)
+                .fetch_optional(&self.inner.writer)
+                .await
+                .map_err(|error| self.sqlx(&error))?;
+        count.map(|count| count as u64).ok_or_else(|| StoreError::no_list(list))
+    }
+
+    /// What an envelope recipient means: list, function and detail; `None` if nothing here.
+    ///
+    /// The longest list name wins: a list really called `foo-request` before `-request` of `foo`.
+    /// The domain may be a list domain or its alias.
+    pub async fn resolve(&self, recipient: &EmailAddress, delimiter: &str) -> Result<Option<Route>> {
+        let Ok(domain) = DomainName::parse(recipient.domain()) else { return Ok(None) };
+        let split = split_local_part(recipient.local_part(), delimiter);
+        let with_function = split.with_function.as_ref();
+        // This runs for every RCPT: one query, answered by two unique indexes.
+        let found = sqlx::query(
+            "SELECT id, name, domain FROM list WHERE name IN ($1, $2)
+             AND domain IN (SELECT d.name FROM domain d WHERE d.name = $3 OR d.alias = $3)
+             ORDER BY length(name) DESC LIMIT 1",
+        )
+        .bind(&split.whole)
+        .bind(with_function.map(|(name, _)| name))
+        .bind(domain.as_str())
+        .try_map(|row: SqliteRow| Ok((row.try_get(0)?, address(&row, 1)?)))
+        .fetch_optional(&self.inner.readers)
+        .await
+        .map_err(|error| self.sqlx(&error))?;
+        let Some((list, address)) = found else { return Ok(None) };
+        let function = match with_function {
+            Some((_, function)) if address.name.as_str() != split.whole => *function,
+            _ => Subaddress::Post,
+        };
+        Ok(Some(Route { list, address, function, detail: split.detail }))
+    }
+
+    fn json(&self, settings: &ListSettings) -> Result<String> {
+        serde_json::to_string(settings).map_err(|error| StoreError::Database {
+            file: self.inner.file.display().to_string(),
+            message: format!("settings cannot be written: {error}"),
+        })
+    }
+}
+
+fn list(row: SqliteRow) -> sqlx::Result<List> {
+    let address = address(&row, 1)?;
+    let settings = serde_json::from_str(row.try_get(3)?)
+        .map_err(|error| sqlx::Error::ColumnDecode { index: "settings".into(), source: Box::new(error) })?;
+    Ok(List {
+        id: row.try_get(0)?,
+        list_id: address.list_id(),
+        address,
+        settings,
+        post_count: row.try_get::<i64, _>(4)? as u64,
+        created: row.try_get(5)?,
+    })
+}
+
+/// The posting address from a name and the domain behind it.
+fn address(row: &SqliteRow, column: usize) -> sqlx::Result<ListAddress> {
+    let (name, domain): (&str, &str) = (row.try_get(column)?, row.try_get(column + 1)?);
+    ListAddress::parse(&format!("{name}@{domain}"))
+        .map_err(|error| sqlx::Error::ColumnDecode { index: "name".into(), source: Box::new(error) })
+}
+
+/// So many letters may be wrong, missing or swapped in a name that was probably meant.
+const SLIPS: usize = 2;
+
+/// The list that was probably meant.
+fn nearest(name: &str, lists: &[List]) -> Option<String> {
+    let name = name.to_lowercase();
+    let names = |list: &List| [list.address.to_string(), list.list_id.to_string(), list.address.name.to_string()];
+    lists
+        .iter()
+        .filter_map(|list| {
+            let distance = names(list).iter().map(|one| strsim::damerau_levenshtein(&name, one)).min()?;
+            Some((distance, list))
+        })
+        .filter(|(distance, _)| *distance <= SLIPS && 2 * distance < name.len())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, list)| list.address.to_string())
+}
