@@ -13,7 +13,7 @@ use data_encoding::BASE32_NOPAD;
 use sha1::{Digest, Sha1};
 
 /// What a list must not take over from another list, or from whoever wrote them.
-const REMOVED: [&str; 14] = [
+const REMOVED: [&str; 12] = [
     "Return-Path",
     "List-Id",
     "List-Help",
@@ -23,11 +23,9 @@ const REMOVED: [&str; 14] = [
     "List-Post",
     "List-Owner",
     "List-Archive",
-    "Archived-At",
     "Message-ID-Hash",
     "X-Message-ID-Hash",
     "X-MailFrom",
-    "X-Postrider-Version",
 ];
 
 /// The subject of a post that has none.
@@ -47,7 +45,9 @@ pub fn decorate(list: &List, sender: Option<&EmailAddress>, message: &[u8], rece
     add_list_fields(&mut headers, list);
     headers.push("Message-ID-Hash", &message_id_hash(&message_id));
     if let Some(sender) = sender {
-        headers.push("X-MailFrom", &FieldValue::cleaned(sender.as_str()));
+        // Encoded where it must be: no field of ours makes a message need SMTPUTF8 (RFC 6531).
+        let shown = if sender.is_ascii() { sender.to_string() } else { encoded_words(sender.as_str()) };
+        headers.push("X-MailFrom", &FieldValue::cleaned(&shown));
     }
     Decorated { message: headers.write(), message_id }
 }

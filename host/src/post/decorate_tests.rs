@@ -150,6 +150,13 @@ fn the_hash_is_that_of_the_text_between_the_brackets() {
 }
 
 #[test]
+fn an_international_sender_does_not_make_the_header_eight_bit() {
+    let post = decorate(&ants(), Some(&address("grüße@bücher.example")), b"A: 1\r\n\r\n", 0).message;
+    assert!(post.is_ascii(), "{}", String::from_utf8_lossy(&post));
+    assert!(Headers::parse(&post).contains("X-MailFrom"));
+}
+
+#[test]
 fn a_description_that_is_not_ascii_is_encoded() {
     let mut list = ants();
     list.settings.description = "Ameisenstraße".into();

@@ -206,23 +206,13 @@ impl<'m> Headers<'m> {
     }
 
     /// Octets that [`Headers::write`] will return.
-    pub fn len(&self) -> usize {
+    pub fn octets(&self) -> usize {
         self.fields.iter().map(|field| field.raw.len()).sum::<usize>() + self.separator.len() + self.body.len()
-    }
-
-    /// Never: an empty line at least.
-    pub fn is_empty(&self) -> bool {
-        false
-    }
-
-    /// The header alone, without the empty line.
-    pub fn write_header(&self) -> Vec<u8> {
-        self.fields.iter().flat_map(|field| field.raw.iter().copied()).collect()
     }
 
     /// The whole message.
     pub fn write(&self) -> Vec<u8> {
-        let mut message = Vec::with_capacity(self.len());
+        let mut message = Vec::with_capacity(self.octets());
         for field in &self.fields {
             message.extend_from_slice(&field.raw);
         }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 struct House {
     processor: Processor,
     list: List,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl House {
@@ -25,7 +25,7 @@ impl House {
         let new = NewList { address: ListAddress::parse("ants@example.com").expect("address"), settings: settings() };
         let list = store.create_list(&new, true).await.expect("list");
         let settings = PostSettings { site_owner: Some(address("root@example.org")), verp_delivery_interval: 0 };
-        let house = House { processor: Processor::new(store, spool, settings), list, _directory: directory };
+        let house = House { processor: Processor::new(store, spool, settings), list, directory };
         house.add(Role::Member, &["anne@example.net", "bob@example.net"]).await;
         house
     }
@@ -301,6 +301,19 @@ async fn mail_for_a_list_that_is_gone_is_put_aside_with_the_reason() {
     let arrivals = house.arrivals().await;
     assert_eq!(arrivals[0].state, ArrivalState::Shunted);
     assert_eq!(arrivals[0].reason, "the list ants@example.com was removed after this mail came");
+}
+
+#[tokio::test]
+async fn trouble_with_the_store_leaves_the_arrival_as_it_was() {
+    let house = House::new().await;
+    let arrival = house.arrives(Subaddress::Post, "anne@example.net", POST).await;
+    let store = rusqlite::Connection::open(house.directory.path().join("store.db")).expect("database");
+    store.execute_batch("PRAGMA foreign_keys = OFF; ALTER TABLE member RENAME TO gone").expect("broken");
+    assert!(matches!(house.processor.process(&arrival).await, Err(Temporary::Store(_))));
+    assert_eq!(house.arrivals().await[0].state, ArrivalState::New);
+    store.execute_batch("ALTER TABLE gone RENAME TO member").expect("repaired");
+    house.processor.process(&arrival).await.expect("processed");
+    assert_eq!(house.out().await.len(), 1);
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ const ROOM: usize = 1024;
 /// The first delay after temporary trouble; it doubles each time.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 /// The longest delay.
-const LONGEST_DELAY: Duration = Duration::from_secs(300);
+const LONGEST_DELAY: Duration = Duration::from_mins(5);
 
 /// Processes everything that arrives.
 pub struct Worker {

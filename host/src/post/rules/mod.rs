@@ -87,9 +87,9 @@ type Check = fn(&Examined<'_>) -> Option<Verdict>;
 /// The rules, in their order.
 const RULES: [(&str, Check); 5] = [
     ("loop", r#loop::check),
-    ("automatic", automatic::check),
     ("member", member::check),
     ("nonmember", nonmember::check),
+    ("automatic", automatic::check),
     ("max_size", max_size::check),
 ];
 
