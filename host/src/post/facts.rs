@@ -9,15 +9,21 @@ use mail_parser::{Address, HeaderName, HeaderValue, Message, MessageParser};
 
 /// Longest Subject or From that is shown to people, in characters.
 const SHOWN: usize = 300;
+/// So much of one field is read, in octets, and so many fields of one name: a header of megabytes
+/// must not keep us busy.
+const READ: usize = 64 * 1024;
+const FIELDS: usize = 50;
+/// So many authors count.
+const AUTHORS: usize = 10;
 
 /// The facts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// Addresses in From, of every From field.
+    /// Addresses in From, of every From field; at most ten.
     pub from: Vec<EmailAddress>,
     /// The address in Sender.
     pub sender: Option<EmailAddress>,
-    /// Addresses in To and Cc, members of groups included.
+    /// Addresses in To and Cc, members of groups included, in the first 64 KiB of each.
     pub addressed: Vec<EmailAddress>,
     /// Subject, decoded, on one line; empty when there is none.
     pub subject: String,
@@ -39,10 +45,13 @@ impl Facts {
         // Only these fields, each as we cut it: both see the same header however broken it is.
         let mut excerpt = Vec::new();
         for name in ["From", "Sender", "To", "Cc", "Subject"] {
-            for field in headers.all(name) {
+            for field in headers.all(name).take(FIELDS) {
                 excerpt.extend_from_slice(name.as_bytes());
                 excerpt.push(b':');
-                excerpt.extend_from_slice(field.value());
+                excerpt.extend_from_slice(&field.value()[..field.value().len().min(READ)]);
+                if !excerpt.ends_with(b"\n") {
+                    excerpt.extend_from_slice(b"\r\n");
+                }
             }
         }
         excerpt.extend_from_slice(b"\r\n");
@@ -68,6 +77,7 @@ impl Facts {
 
     fn read(&mut self, message: &Message<'_>) {
         self.from = addresses(message, &[HeaderName::From]);
+        self.from.truncate(AUTHORS);
         self.sender = addresses(message, &[HeaderName::Sender]).into_iter().next();
         self.addressed = addresses(message, &[HeaderName::To, HeaderName::Cc]);
         let first = |name: HeaderName<'_>| message.headers().iter().find(move |h| h.name == name).map(|h| &h.value);
@@ -165,6 +175,16 @@ mod tests {
     fn several_from_fields_all_count() {
         let facts = facts(b"From: anne@example.com\r\nX: 1\r\nFrom: mallory@example.com\r\n\r\n");
         assert_eq!(list(&facts.from), ["anne@example.com", "mallory@example.com"]);
+    }
+
+    #[test]
+    fn a_header_of_megabytes_is_read_in_part() {
+        let many = "a@b.example, ".repeat(100_000);
+        let header = format!("From: {many}\r\nTo: {many}\r\nSubject: {many}\r\n\r\n");
+        let facts = facts(header.as_bytes());
+        assert_eq!(facts.from.len(), AUTHORS);
+        assert!(facts.addressed.len() > 1_000 && facts.addressed.len() < 6_000);
+        assert_eq!(facts.subject.chars().count(), SHOWN);
     }
 
     #[test]

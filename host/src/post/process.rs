@@ -202,8 +202,7 @@ impl Processor {
 
     /// The first of the authors that is a member.
     async fn member_among(&self, list: &List, authors: Vec<EmailAddress>) -> Result<Option<EmailAddress>, Failure> {
-        // More would be an attempt to keep the database busy.
-        for author in authors.into_iter().take(10) {
+        for author in authors {
             if self.store.member(list.id, Role::Member, &author).await?.is_some() {
                 return Ok(Some(author));
             }
