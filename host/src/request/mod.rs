@@ -1,1 +1,20 @@
-//! To be written.
+//! Mail commands: `-join`, `-leave`, `-confirm` and `-request`.
+//!
+//! They are not carried out yet. What comes is kept in the spool, durably, in the state `kept`, where
+//! `postrider queue` shows it; nothing is answered and nothing is lost. The processing to come takes it
+//! from there.
+
+use crate::spool::{self, Arrival, ArrivalState, Spool};
+use tracing::info;
+
+/// Keeps a request for later.
+///
+/// # Errors
+/// Those of the spool; then nothing has changed.
+pub async fn keep(spool: &Spool, arrival: &Arrival) -> spool::Result<()> {
+    let recipient = &arrival.recipient;
+    let function = recipient.function.as_str();
+    spool.set_state(arrival.id, ArrivalState::Kept, "").await?;
+    info!(list = recipient.list_address, function, arrival = arrival.id, "kept for later");
+    Ok(())
+}

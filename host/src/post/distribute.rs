@@ -1,0 +1,71 @@
+//! An accepted post becomes one outgoing message for all recipients.
+
+use super::decorate::decorate;
+use super::facts::Facts;
+use super::process::{Failure, PostSettings, guarded};
+use super::recipients;
+use crate::lists::{EmailAddress, List};
+use crate::spool::{EnvelopeSender, Outgoing};
+use crate::store::Store;
+use std::sync::Arc;
+
+/// A post that may go to the members.
+pub(super) struct Accepted<'a> {
+    /// Its list.
+    pub list: &'a List,
+    /// Envelope sender; `None` for `<>`.
+    pub sender: Option<&'a EmailAddress>,
+    /// The message as it came.
+    pub message: &'a [u8],
+    /// What was read from its header.
+    pub facts: &'a Facts,
+    /// Unix time, in seconds, at which it came.
+    pub received: i64,
+}
+
+impl Accepted<'_> {
+    /// Makes the message, counts the post, finds the recipients (there may be none).
+    pub(super) async fn outgoing(&self, store: &Store, settings: &PostSettings) -> Result<Outgoing, Failure> {
+        let list = self.list;
+        let post = guarded(|| decorate(list, self.sender, self.message, self.received))?;
+        let members = store.post_recipients(list.id).await?;
+        let recipients = recipients::choose(list, members, self.facts);
+        let count = store.count_post(list.id).await?;
+        Ok(Outgoing {
+            list: Some(list.id),
+            list_address: list.address.to_string(),
+            message_id: post.message_id,
+            sender: envelope_sender(list, settings.verp_delivery_interval, count),
+            message: Arc::from(post.message),
+            recipients,
+        })
+    }
+}
+
+/// The list's `-bounces` address, or VERP: with an interval of 0 never, of n for every nth post.
+fn envelope_sender(list: &List, interval: u64, count: u64) -> EnvelopeSender {
+    let bounces = list.address.with("bounces");
+    if interval > 0 && count.is_multiple_of(interval) {
+        EnvelopeSender::Verp(bounces)
+    } else {
+        EnvelopeSender::Fixed(bounces)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::post::testing::ants;
+
+    #[test]
+    fn verp_is_used_never_always_or_for_every_nth_post() {
+        let verps = |interval| -> Vec<u64> {
+            let is_verp = |count: &u64| matches!(envelope_sender(&ants(), interval, *count), EnvelopeSender::Verp(_));
+            (1..=7).filter(is_verp).collect()
+        };
+        assert_eq!(verps(0), Vec::<u64>::new());
+        assert_eq!(verps(1), [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(verps(3), [3, 6]);
+        assert_eq!(envelope_sender(&ants(), 0, 1), EnvelopeSender::Fixed("ants-bounces@example.com".into()));
+    }
+}

@@ -1,0 +1,247 @@
+//! One arrival is processed: a post judged and distributed, held or answered; mail for people
+//! forwarded; mail for functions to come kept.
+//!
+//! Promise: when [`Processor::process`] returns `Ok`, one commit has removed the arrival or changed its
+//! state, and what became of it is on disk. Every step before that commit can be repeated: holding
+//! goes by the number of the arrival, and the spool queues a fan-out together with the removal of the
+//! arrival it came from. What cannot be processed (its list was removed, a message that makes us panic)
+//! is shunted with the reason, never dropped. `Err` means trouble with a database: nothing has changed,
+//! try again later.
+
+use super::distribute::Accepted;
+use super::facts::Facts;
+use super::headers::Headers;
+use super::rules::{self, Examined, Judgement, Verdict};
+use super::{forward, recipients_for_people};
+use crate::config::Config;
+use crate::lists::{EmailAddress, List, Role, Subaddress};
+use crate::notice;
+use crate::spool::{Arrival, ArrivalState, Outgoing, Spool, SpoolError};
+use crate::store::{HeldPost, Store, StoreError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use tracing::{info, warn};
+
+/// What the pipeline needs of the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct PostSettings {
+    /// Gets what nobody else answers for; `None` when the configured one is no address.
+    pub site_owner: Option<EmailAddress>,
+    /// `verp_delivery_interval`: 0 never, 1 always, n every nth post.
+    pub verp_delivery_interval: u64,
+}
+
+impl PostSettings {
+    /// Takes what it needs.
+    pub fn from_config(config: &Config) -> Self {
+        PostSettings {
+            site_owner: EmailAddress::parse(config.site.site_owner.trim()).ok(),
+            verp_delivery_interval: config.mta.verp.delivery_interval,
+        }
+    }
+}
+
+/// Trouble that may pass; the arrival is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum Temporary {
+    /// The store.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The spool.
+    #[error(transparent)]
+    Spool(SpoolError),
+}
+
+/// Why a step did not succeed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// May pass.
+    Temporary(Temporary),
+    /// Will not pass by itself: shunt, with this reason.
+    Permanent(String),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Database { .. } => Failure::Temporary(Temporary::Store(error)),
+            other => Failure::Permanent(other.to_string()),
+        }
+    }
+}
+
+impl From<SpoolError> for Failure {
+    fn from(error: SpoolError) -> Self {
+        match error {
+            SpoolError::NoMessage { .. } => Failure::Permanent(error.to_string()),
+            other => Failure::Temporary(Temporary::Spool(other)),
+        }
+    }
+}
+
+/// Runs code that only computes; a panic in it becomes a reason to shunt.
+pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        Failure::Permanent(format!("the message made this program fail ({text}); please report it with the message"))
+    })
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+}
+
+/// Processes arrivals. Cheap to clone.
+#[derive(Clone)]
+pub struct Processor {
+    pub(super) store: Store,
+    pub(super) spool: Spool,
+    pub(super) settings: PostSettings,
+}
+
+impl Processor {
+    /// Over these stores.
+    pub fn new(store: Store, spool: Spool, settings: PostSettings) -> Self {
+        Processor { store, spool, settings }
+    }
+
+    /// Processes one arrival; see above.
+    ///
+    /// # Errors
+    /// [`Temporary`]: to be tried again later.
+    pub async fn process(&self, arrival: &Arrival) -> Result<(), Temporary> {
+        match self.dispatch(arrival).await {
+            Ok(()) => Ok(()),
+            Err(Failure::Temporary(trouble)) => Err(trouble),
+            Err(Failure::Permanent(reason)) => self.shunt(arrival, &reason).await,
+        }
+    }
+
+    /// Puts an arrival aside, visible and retryable.
+    ///
+    /// # Errors
+    /// [`Temporary`] when the spool cannot do it.
+    pub async fn shunt(&self, arrival: &Arrival, reason: &str) -> Result<(), Temporary> {
+        warn!(arrival = arrival.id, recipient = arrival.recipient.recipient, reason, "shunted");
+        let done = self.spool.set_state(arrival.id, ArrivalState::Shunted, reason).await;
+        done.map(|_| ()).map_err(Temporary::Spool)
+    }
+
+    async fn dispatch(&self, arrival: &Arrival) -> Result<(), Failure> {
+        if arrival.recipient.list_address.is_empty() {
+            return forward::to_site_owner(self, arrival).await;
+        }
+        match arrival.recipient.function {
+            Subaddress::Post => self.post(arrival).await,
+            Subaddress::Owner => forward::to_owners(self, arrival).await,
+            Subaddress::Bounces => Ok(crate::bounce::keep(&self.spool, arrival).await?),
+            Subaddress::Confirm | Subaddress::Join | Subaddress::Leave | Subaddress::Request => {
+                Ok(crate::request::keep(&self.spool, arrival).await?)
+            }
+        }
+    }
+
+    /// The list that an arrival is for.
+    pub(super) async fn list(&self, arrival: &Arrival) -> Result<List, Failure> {
+        self.store.list_by_id(arrival.recipient.list).await?.ok_or_else(|| {
+            Failure::Permanent(format!("the list {} was removed after this mail came", arrival.recipient.list_address))
+        })
+    }
+
+    async fn post(&self, arrival: &Arrival) -> Result<(), Failure> {
+        let started = Instant::now();
+        let list = self.list(arrival).await?;
+        let message = self.spool.message(arrival.message).await?;
+        let facts = guarded(|| Facts::of(&Headers::parse(&message)))?;
+        let sender = arrival.sender.as_ref();
+        let member = self.member_among(&list, facts.authors(sender)).await?;
+        let Judgement { verdict, rule } = guarded(|| {
+            let headers = Headers::parse(&message);
+            rules::judge(&Examined {
+                list: &list,
+                headers: &headers,
+                facts: &facts,
+                envelope_sender: sender,
+                member: member.as_ref(),
+                size: message.len() as u64,
+            })
+        })?;
+        let mut message_id = facts.message_id.clone();
+        let mut recipients = 0;
+        match &verdict {
+            Verdict::Accept => {
+                let post =
+                    Accepted { list: &list, sender, message: &message, facts: &facts, received: arrival.received };
+                let outgoing = post.outgoing(&self.store, &self.settings).await?;
+                message_id.clone_from(&outgoing.message_id);
+                recipients = outgoing.recipients.len();
+                self.spool.fan_out(Some(arrival.id), vec![outgoing]).await?;
+            }
+            Verdict::Hold(reason) => self.hold(arrival, &list, &facts, &message, reason).await?,
+            Verdict::Reject(reason) => {
+                let notice = notice::rejection(&list, sender, &facts, reason, now());
+                self.spool.fan_out(Some(arrival.id), notice.into_iter().collect()).await?;
+            }
+            Verdict::Discard(_) => self.spool.finish(arrival.id).await?,
+        }
+        info!(
+            message_id,
+            list = %list.address,
+            verdict = verdict.as_str(),
+            rule,
+            reason = verdict.reason(),
+            recipients,
+            size = message.len(),
+            ms = started.elapsed().as_millis() as u64,
+            "post"
+        );
+        Ok(())
+    }
+
+    /// The first of the authors that is a member.
+    async fn member_among(&self, list: &List, authors: Vec<EmailAddress>) -> Result<Option<EmailAddress>, Failure> {
+        for author in authors {
+            if self.store.member(list.id, Role::Member, &author).await?.is_some() {
+                return Ok(Some(author));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn hold(
+        &self,
+        arrival: &Arrival,
+        list: &List,
+        facts: &Facts,
+        message: &[u8],
+        reason: &str,
+    ) -> Result<(), Failure> {
+        let held = HeldPost {
+            id: 0,
+            list: list.id,
+            arrival: arrival.id,
+            sender: arrival.sender.clone(),
+            subject: facts.subject.clone(),
+            from: facts.from_text.clone(),
+            reason: reason.to_owned(),
+            held: now(),
+            size: message.len() as u64,
+        };
+        let id = self.store.hold(&held, message).await?;
+        let people = recipients_for_people(&self.store, list, &self.settings).await?;
+        let notices: Vec<Outgoing> = if people.is_empty() {
+            warn!(list = %list.address, held = id, "nobody can be told: no owner, no moderator, and site_owner is no address");
+            Vec::new()
+        } else {
+            vec![notice::held(list, &HeldPost { id, ..held }, message, people)]
+        };
+        // Removes the arrival with or without a notice, in one commit: told exactly once.
+        Ok(self.spool.fan_out(Some(arrival.id), notices).await?)
+    }
+}
+
+#[cfg(test)]
+#[path = "process_tests.rs"]
+mod tests;

@@ -1,0 +1,398 @@
+use super::*;
+use crate::config::DatabaseUrl;
+use crate::lists::{DeliveryStatus, ListAddress, Member, NewList, PostAction};
+use crate::post::moderation::ModerationError;
+use crate::post::testing::{address, settings};
+use crate::post::worker::Worker;
+use crate::spool::{Body, EnvelopeSender, Incoming, IncomingRecipient, SpoolOptions};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// A list with members, and the pipeline over real stores.
+struct House {
+    processor: Processor,
+    list: List,
+    directory: TempDir,
+}
+
+impl House {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().expect("directory");
+        let url = DatabaseUrl::Sqlite(directory.path().join("store.db"));
+        let store = Store::open(&url).await.expect("store");
+        let options = SpoolOptions { min_free_space: 0, exclusive: true };
+        let spool = Spool::open(directory.path(), &options).expect("spool");
+        let new = NewList { address: ListAddress::parse("ants@example.com").expect("address"), settings: settings() };
+        let list = store.create_list(&new, true).await.expect("list");
+        let settings = PostSettings { site_owner: Some(address("root@example.org")), verp_delivery_interval: 0 };
+        let house = House { processor: Processor::new(store, spool, settings), list, directory };
+        house.add(Role::Member, &["anne@example.net", "bob@example.net"]).await;
+        house
+    }
+
+    async fn add(&self, role: Role, addresses: &[&str]) {
+        let members: Vec<Member> = addresses
+            .iter()
+            .map(|one| Member {
+                address: address(one),
+                display_name: String::new(),
+                role,
+                delivery: DeliveryStatus::Enabled,
+            })
+            .collect();
+        self.store().add_members(self.list.id, &members).await.expect("members");
+    }
+
+    async fn set(&mut self, change: impl FnOnce(&mut crate::lists::ListSettings)) {
+        change(&mut self.list.settings);
+        self.store().set_list_settings(self.list.id, &self.list.settings).await.expect("settings");
+    }
+
+    fn store(&self) -> &Store {
+        &self.processor.store
+    }
+
+    fn spool(&self) -> &Spool {
+        &self.processor.spool
+    }
+
+    /// An arrival for a function of the list.
+    async fn arrives(&self, function: Subaddress, sender: &str, message: &[u8]) -> Arrival {
+        let recipient = IncomingRecipient {
+            list: self.list.id,
+            list_address: self.list.address.to_string(),
+            function,
+            recipient: self.list.address.to_string(),
+            detail: None,
+        };
+        self.arrives_at(recipient, sender, message).await
+    }
+
+    async fn arrives_at(&self, recipient: IncomingRecipient, sender: &str, message: &[u8]) -> Arrival {
+        let sender = (!sender.is_empty()).then(|| address(sender));
+        let message = Body::Memory(Arc::from(message));
+        self.spool().accept(Incoming { sender, recipients: vec![recipient], message }).await.expect("accepted");
+        self.spool().new_arrivals(0, 100).await.expect("arrivals").pop().expect("an arrival")
+    }
+
+    /// A message for a function of the list, processed.
+    async fn process(&self, function: Subaddress, sender: &str, message: &[u8]) {
+        let arrival = self.arrives(function, sender, message).await;
+        self.processor.process(&arrival).await.expect("processed");
+    }
+
+    /// Everything that goes out: envelope sender, recipients, message.
+    async fn out(&self) -> Vec<(EnvelopeSender, Vec<String>, String)> {
+        let mut out = Vec::new();
+        while let Some(batch) = self.spool().due(1000).await.expect("due") {
+            let recipients = batch.recipients.iter().map(|one| one.address.to_string()).collect();
+            out.push((batch.sender, recipients, String::from_utf8_lossy(&batch.message).into_owned()));
+        }
+        out
+    }
+
+    async fn arrivals(&self) -> Vec<Arrival> {
+        self.spool().arrivals().await.expect("arrivals")
+    }
+}
+
+const POST: &[u8] = b"From: Anne <anne@example.net>\r\nTo: ants@example.com, bob@example.net\r\n\
+    Subject: News\r\nMessage-ID: <1@example.net>\r\n\r\nHello\r\n";
+
+fn from(sender: &str) -> Vec<u8> {
+    format!("From: {sender}\r\nSubject: News\r\nMessage-ID: <1@example.net>\r\n\r\nHello\r\n").into_bytes()
+}
+
+#[tokio::test]
+async fn a_members_post_goes_to_every_member_with_the_lists_header() {
+    let house = House::new().await;
+    house.process(Subaddress::Post, "anne@example.net", POST).await;
+    let out = house.out().await;
+    assert_eq!(out.len(), 1);
+    let (sender, recipients, message) = &out[0];
+    assert_eq!(*sender, EnvelopeSender::Fixed("ants-bounces@example.com".into()));
+    assert_eq!(*recipients, ["anne@example.net", "bob@example.net"]);
+    assert!(message.contains("\r\nSubject: [Ants] News\r\n"), "{message}");
+    assert!(message.contains("\r\nList-Id: <ants.example.com>\r\n"), "{message}");
+    assert!(house.arrivals().await.is_empty());
+    assert_eq!(house.store().list_by_id(house.list.id).await.expect("store").expect("list").post_count, 1);
+}
+
+#[tokio::test]
+async fn the_already_addressed_get_no_second_copy_where_the_list_wants_it() {
+    let mut house = House::new().await;
+    house.set(|settings| settings.skip_addressed = true).await;
+    house.process(Subaddress::Post, "anne@example.net", POST).await;
+    assert_eq!(house.out().await[0].1, ["anne@example.net"]);
+}
+
+#[tokio::test]
+async fn every_second_post_is_sent_with_verp() {
+    let mut house = House::new().await;
+    house.processor.settings.verp_delivery_interval = 2;
+    for _ in 0..2 {
+        house.process(Subaddress::Post, "anne@example.net", POST).await;
+    }
+    let mut senders: Vec<bool> =
+        house.out().await.into_iter().map(|(sender, ..)| matches!(sender, EnvelopeSender::Verp(_))).collect();
+    senders.sort_unstable();
+    assert_eq!(senders, [false, true]);
+}
+
+#[tokio::test]
+async fn a_strangers_post_is_held_and_the_people_behind_the_list_are_told_once() {
+    let house = House::new().await;
+    house.add(Role::Owner, &["olga@example.org", "both@example.org"]).await;
+    house.add(Role::Moderator, &["both@example.org"]).await;
+    let arrival = house.arrives(Subaddress::Post, "eve@example.org", &from("eve@example.org")).await;
+    // As after a crash between the two commits: held already, arrival still there.
+    let again = arrival.clone();
+    let held = HeldPost {
+        id: 0,
+        list: house.list.id,
+        arrival: arrival.id,
+        sender: None,
+        subject: String::new(),
+        from: String::new(),
+        reason: String::new(),
+        held: 0,
+        size: 0,
+    };
+    let id = house.store().hold(&held, &from("eve@example.org")).await.expect("held");
+    house.processor.process(&arrival).await.expect("processed");
+    house.processor.process(&again).await.expect("the arrival is gone: shunting it does nothing");
+    let posts = house.store().held(None).await.expect("held");
+    assert_eq!(posts.iter().map(|post| post.id).collect::<Vec<_>>(), [id]);
+    let out = house.out().await;
+    assert_eq!(out.len(), 1, "{out:?}");
+    assert_eq!(
+        (&out[0].0, &out[0].1[..]),
+        (&EnvelopeSender::Null, &["both@example.org".to_owned(), "olga@example.org".to_owned()][..])
+    );
+    assert!(out[0].2.contains(&format!("postrider held accept {id}")), "{}", out[0].2);
+    assert!(house.arrivals().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_held_post_shows_who_what_and_why() {
+    let house = House::new().await;
+    house.process(Subaddress::Post, "eve@example.org", &from("Eve <eve@example.org>")).await;
+    let post = house.store().held(Some(house.list.id)).await.expect("held").remove(0);
+    assert_eq!((post.from.as_str(), post.subject.as_str()), ("Eve <eve@example.org>", "News"));
+    assert_eq!(post.reason, "the author is not a member of the list");
+    assert_eq!(post.sender, Some(address("eve@example.org")));
+    assert_eq!(house.out().await[0].1, ["root@example.org"], "without owners the site owner is told");
+}
+
+#[tokio::test]
+async fn an_accepted_post_goes_out_as_if_it_had_never_been_held() {
+    let house = House::new().await;
+    house.process(Subaddress::Post, "eve@example.org", &from("eve@example.org")).await;
+    let _notice = house.out().await;
+    let id = house.store().held(None).await.expect("held")[0].id;
+    let decided = house.processor.accept_held(id).await.expect("accepted");
+    assert_eq!(decided.recipients, 2);
+    let out = house.out().await;
+    assert_eq!(out[0].1, ["anne@example.net", "bob@example.net"]);
+    assert!(out[0].2.contains("\r\nSubject: [Ants] News\r\n") && out[0].2.contains("X-MailFrom: eve@example.org"));
+    assert!(house.store().held(None).await.expect("held").is_empty());
+    assert!(matches!(house.processor.accept_held(id).await, Err(ModerationError::Unknown(_))));
+}
+
+#[tokio::test]
+async fn a_moderator_rejects_with_words_or_discards_without() {
+    let house = House::new().await;
+    for _ in 0..2 {
+        house.process(Subaddress::Post, "eve@example.org", &from("eve@example.org")).await;
+    }
+    let _notices = house.out().await;
+    let held = house.store().held(None).await.expect("held");
+    house.processor.reject_held(held[0].id, "This list is about ants.").await.expect("rejected");
+    let out = house.out().await;
+    assert_eq!((&out[0].0, &out[0].1[..]), (&EnvelopeSender::Null, &["eve@example.org".to_owned()][..]));
+    assert!(out[0].2.contains("This list is about ants."), "{}", out[0].2);
+    house.processor.discard_held(held[1].id).await.expect("discarded");
+    assert!(house.out().await.is_empty());
+    assert!(house.store().held(None).await.expect("held").is_empty());
+}
+
+#[tokio::test]
+async fn a_rejected_post_is_answered_unless_a_program_sent_it() {
+    let mut house = House::new().await;
+    house.set(|settings| settings.nonmember_action = PostAction::Reject).await;
+    house.process(Subaddress::Post, "eve@example.org", &from("eve@example.org")).await;
+    assert_eq!(house.out().await[0].1, ["eve@example.org"]);
+    house.process(Subaddress::Post, "eve@example.org", b"Precedence: bulk\r\n\r\n").await;
+    assert!(house.out().await.is_empty());
+    assert!(house.arrivals().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_post_that_comes_back_is_discarded() {
+    let house = House::new().await;
+    house.process(Subaddress::Post, "anne@example.net", POST).await;
+    let sent = house.out().await.remove(0).2;
+    house.process(Subaddress::Post, "anne@example.net", sent.as_bytes()).await;
+    assert!(house.out().await.is_empty());
+    assert!(house.arrivals().await.is_empty() && house.store().held(None).await.expect("held").is_empty());
+}
+
+#[tokio::test]
+async fn mail_for_the_owners_reaches_owners_and_moderators_untouched_but_for_the_loop_mark() {
+    let house = House::new().await;
+    house.add(Role::Owner, &["olga@example.org"]).await;
+    house.add(Role::Moderator, &["mo@example.org"]).await;
+    house.process(Subaddress::Owner, "eve@example.org", &from("eve@example.org")).await;
+    let out = house.out().await;
+    assert_eq!(out[0].0, EnvelopeSender::Fixed("ants-bounces@example.com".into()));
+    assert_eq!(out[0].1, ["mo@example.org", "olga@example.org"]);
+    let expected = String::from_utf8_lossy(&from("eve@example.org"))
+        .replace("\r\n\r\n", "\r\nX-BeenThere: ants-owner@example.com\r\n\r\n");
+    assert_eq!(out[0].2, expected);
+    house.process(Subaddress::Owner, "", b"Subject: Undelivered\r\n\r\n").await;
+    assert_eq!(house.out().await[0].0, EnvelopeSender::Null, "what came from <> goes on from <>");
+    house.process(Subaddress::Owner, "eve@example.org", expected.as_bytes()).await;
+    let arrivals = house.arrivals().await;
+    assert_eq!(arrivals[0].state, ArrivalState::Shunted);
+    assert!(arrivals[0].reason.contains("came back"), "{}", arrivals[0].reason);
+}
+
+#[tokio::test]
+async fn the_postmasters_mail_goes_to_the_site_owner_or_is_kept_visible() {
+    let mut house = House::new().await;
+    let postmaster = || IncomingRecipient {
+        list: 0,
+        list_address: String::new(),
+        function: Subaddress::Owner,
+        recipient: "postmaster@example.com".into(),
+        detail: None,
+    };
+    let arrival = house.arrives_at(postmaster(), "eve@example.org", POST).await;
+    house.processor.process(&arrival).await.expect("processed");
+    let out = house.out().await;
+    assert_eq!((&out[0].0, &out[0].1[..]), (&EnvelopeSender::Null, &["root@example.org".to_owned()][..]));
+    house.processor.settings.site_owner = None;
+    let arrival = house.arrives_at(postmaster(), "eve@example.org", POST).await;
+    house.processor.process(&arrival).await.expect("processed");
+    let arrivals = house.arrivals().await;
+    assert_eq!(arrivals[0].state, ArrivalState::Shunted);
+    assert!(arrivals[0].reason.contains("site_owner"), "{}", arrivals[0].reason);
+}
+
+#[tokio::test]
+async fn functions_to_come_keep_their_mail() {
+    let house = House::new().await;
+    for function in [Subaddress::Bounces, Subaddress::Join, Subaddress::Leave, Subaddress::Confirm, Subaddress::Request]
+    {
+        house.process(function, "eve@example.org", POST).await;
+    }
+    let arrivals = house.arrivals().await;
+    assert_eq!(arrivals.len(), 5);
+    assert!(arrivals.iter().all(|arrival| arrival.state == ArrivalState::Kept));
+    assert!(house.out().await.is_empty());
+}
+
+#[tokio::test]
+async fn mail_for_a_list_that_is_gone_is_put_aside_with_the_reason() {
+    let house = House::new().await;
+    let arrival = house.arrives(Subaddress::Post, "anne@example.net", POST).await;
+    house.store().remove_list(house.list.id).await.expect("removed");
+    house.processor.process(&arrival).await.expect("processed");
+    let arrivals = house.arrivals().await;
+    assert_eq!(arrivals[0].state, ArrivalState::Shunted);
+    assert_eq!(arrivals[0].reason, "the list ants@example.com was removed after this mail came");
+}
+
+#[tokio::test]
+async fn trouble_with_the_store_leaves_the_arrival_as_it_was() {
+    let house = House::new().await;
+    let arrival = house.arrives(Subaddress::Post, "anne@example.net", POST).await;
+    let store = rusqlite::Connection::open(house.directory.path().join("store.db")).expect("database");
+    store.execute_batch("PRAGMA foreign_keys = OFF; ALTER TABLE member RENAME TO gone").expect("broken");
+    assert!(matches!(house.processor.process(&arrival).await, Err(Temporary::Store(_))));
+    assert_eq!(house.arrivals().await[0].state, ArrivalState::New);
+    store.execute_batch("ALTER TABLE gone RENAME TO member").expect("repaired");
+    house.processor.process(&arrival).await.expect("processed");
+    assert_eq!(house.out().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_post_to_a_list_without_members_is_done() {
+    let house = House::new().await;
+    let members = [address("anne@example.net"), address("bob@example.net")];
+    house.store().remove_members(house.list.id, Role::Member, &members).await.expect("removed");
+    let mut list = house.list.settings.clone();
+    list.nonmember_action = PostAction::Accept;
+    house.store().set_list_settings(house.list.id, &list).await.expect("settings");
+    house.process(Subaddress::Post, "anne@example.net", POST).await;
+    assert!(house.out().await.is_empty() && house.arrivals().await.is_empty());
+}
+
+#[tokio::test]
+async fn defects_are_no_reason_to_lose_a_post() {
+    let house = House::new().await;
+    let defects: [&[u8]; 5] = [
+        b"",
+        b"no header at all",
+        b"From: anne@example.net\r\nContent-Type: multipart/mixed; boundary=\"\r\n\r\n--\r\n",
+        b"From: \xff\xfe <anne@example.net>\r\nSubject: =?bad?x?=\r\nMessage-ID: <\xe4>\r\n\r\n\0\r\n",
+        b" leading blank\r\nFrom: anne@example.net\r\n\r\n",
+    ];
+    for message in defects {
+        house.process(Subaddress::Post, "anne@example.net", message).await;
+    }
+    assert_eq!(house.out().await.len(), defects.len());
+    assert!(house.arrivals().await.is_empty());
+}
+
+#[test]
+fn a_panic_becomes_a_reason() {
+    let failure = guarded(|| panic!("boom {}", 1)).err();
+    assert!(matches!(failure, Some(Failure::Permanent(reason)) if reason.contains("boom 1")));
+}
+
+#[tokio::test]
+async fn an_injected_message_takes_the_same_way() {
+    let house = House::new().await;
+    let file = b"From: anne@example.net\nSubject: By hand\n\nHello\n";
+    let injection = crate::post::inject::Injection::read(file).expect("message");
+    injection.into_spool(house.spool(), &house.list).await.expect("injected");
+    let arrival = house.arrivals().await.remove(0);
+    house.processor.process(&arrival).await.expect("processed");
+    let out = house.out().await;
+    assert_eq!(out[0].1.len(), 2);
+    assert!(out[0].2.contains("\r\nSubject: [Ants] By hand\r\n") && out[0].2.ends_with("\r\n\r\nHello\r\n"));
+}
+
+#[tokio::test]
+async fn the_worker_processes_what_is_there_what_comes_and_what_is_made_new_again() {
+    let house = House::new().await;
+    house.arrives(Subaddress::Post, "anne@example.net", POST).await;
+    let shunted = house.arrives(Subaddress::Post, "anne@example.net", POST).await;
+    house.spool().set_state(shunted.id, ArrivalState::Shunted, "test").await.expect("shunted");
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let worker = Worker::new(house.processor.clone());
+    let running = tokio::spawn(worker.run(async move {
+        let _ = stopped.await;
+    }));
+    wait_for(&house, 1).await;
+    for _ in 0..20 {
+        let recipient = shunted.recipient.clone();
+        let message = Body::Memory(Arc::from(POST));
+        let incoming = Incoming { sender: shunted.sender.clone(), recipients: vec![recipient], message };
+        house.spool().accept(incoming).await.expect("accepted");
+    }
+    wait_for(&house, 1).await;
+    house.spool().set_state(shunted.id, ArrivalState::New, "").await.expect("new");
+    wait_for(&house, 0).await;
+    stop.send(()).expect("running");
+    running.await.expect("ended");
+    assert_eq!(house.out().await.len(), 22);
+}
+
+/// Until only so many arrivals are left; the test runner's patience is the limit.
+async fn wait_for(house: &House, left: usize) {
+    while house.arrivals().await.len() > left {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}

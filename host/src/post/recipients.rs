@@ -1,0 +1,31 @@
+//! Who receives a post: the members with delivery enabled, the author among them; with the list's
+//! `skip_addressed` not those who were sent a copy directly, because To or Cc names them.
+
+use super::facts::Facts;
+use crate::lists::{EmailAddress, List};
+use std::collections::HashSet;
+
+/// Takes out of `members` whom the post reaches without us. The order stays.
+pub fn choose(list: &List, members: Vec<EmailAddress>, facts: &Facts) -> Vec<EmailAddress> {
+    if !list.settings.skip_addressed || facts.addressed.is_empty() {
+        return members;
+    }
+    let addressed: HashSet<&EmailAddress> = facts.addressed.iter().collect();
+    members.into_iter().filter(|member| !addressed.contains(member)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::post::testing::{address, ants};
+
+    #[test]
+    fn the_addressed_are_left_out_only_where_the_list_wants_it() {
+        let members = || vec![address("anne@x"), address("Bob@x"), address("eve@x")];
+        let facts = Facts { from: vec![address("eve@x")], addressed: vec![address("bob@X")], ..Facts::default() };
+        let mut list = ants();
+        assert_eq!(choose(&list, members(), &facts), members());
+        list.settings.skip_addressed = true;
+        assert_eq!(choose(&list, members(), &facts), [address("anne@x"), address("eve@x")]);
+    }
+}
