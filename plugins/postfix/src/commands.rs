@@ -1,15 +1,23 @@
 //! Which programs have to run for Postfix to see changed tables.
 //!
-//! What the real Postfix 3.7 was seen to do:
+//! What the real Postfix 3.7 was seen to do with a table that changes while it runs:
 //!
-//! | type | a changed table is seen |
-//! |---|---|
-//! | hash | by the SMTP server with the next connection; by the router (trivial-rewrite) up to ten seconds later, and much later by those who keep talking to it |
-//! | lmdb, sqlite | at once, as long as the file stays the same file |
-//! | regexp, texthash | by each process when it starts: after a reload, or bit by bit as processes retire |
+//! | type | by the SMTP server | by the router (trivial-rewrite) |
+//! |---|---|---|
+//! | hash | with the next connection | after ten seconds when idle; those who keep talking to the old process (`ipc_ttl`, 1000 s) get old answers meanwhile |
+//! | lmdb, sqlite | at once, as long as the file stays the same file | at once |
+//! | regexp, texthash | never; bit by bit as processes retire | never |
+//!
+//! Moreover each SMTP server process remembers for which domains it is a relay, as long as it
+//! lives: who asked for a domain before it existed may get the old answer for some minutes.
+//! So a new domain always deserves a reload, a new list only with regexp and texthash.
 
-use crate::{facts, main_cf, settings::Config, table_type::TableType, tables};
+use crate::{main_cf, settings::Config, table_type::TableType, tables};
 use postrider_plugin_api::sdk::{Command, Context, Need, Phase, Privilege};
+use std::time::Duration;
+
+/// So often an idle router looks whether an indexed table has changed, and a little more.
+const ROUTER_LOOKS: Duration = Duration::from_secs(11);
 
 pub(crate) fn all(config: &Config, table_type: TableType, context: Context<'_>) -> Vec<Command> {
     let mut commands = Vec::new();
@@ -17,23 +25,25 @@ pub(crate) fn all(config: &Config, table_type: TableType, context: Context<'_>) 
         commands.push(compile(config, table_type));
     }
     let is_routing = |table: &str| table == tables::TRANSPORT || (table == tables::LMTP && routes_by_lmtp(context));
+    // Routes first, and seen before any of the rest is published: an address that is accepted
+    // but cannot be routed yet would be deferred or, worse, bounced.
+    let routes =
+        |settle| reload(config, table_type, is_routing, settle, "so that Postfix's router reads the new table");
     match table_type {
-        TableType::Lmdb | TableType::Sqlite => {}
         TableType::Hash => {
-            commands.push(reload(
-                config,
-                table_type,
-                is_routing,
-                "so that Postfix's router reads the new table at once",
-            ));
+            commands.push(routes(Some(ROUTER_LOOKS)));
+            commands.push(new_domain(config, table_type, ROUTER_LOOKS));
+        }
+        TableType::Lmdb | TableType::Sqlite => {
+            commands.push(Command { need: Need::Advised, ..new_domain(config, table_type, Duration::ZERO) })
         }
         TableType::Regexp | TableType::Texthash => {
-            // Twice, because accepting an address before it can be routed would lose mail.
-            commands.push(reload(config, table_type, is_routing, "so that Postfix's router reads the new table"));
+            commands.push(routes(None));
             commands.push(reload(
                 config,
                 table_type,
                 |table| !is_routing(table),
+                None,
                 "so that Postfix reads the new tables",
             ));
         }
@@ -54,7 +64,18 @@ fn compile(config: &Config, table_type: TableType) -> Command {
     }
 }
 
-fn reload(config: &Config, table_type: TableType, wanted: impl Fn(&str) -> bool, reason: &str) -> Command {
+fn new_domain(config: &Config, table_type: TableType, settle: Duration) -> Command {
+    let reason = "so that all of Postfix accepts the new domain from now on";
+    reload(config, table_type, |table| table == tables::DOMAINS, Some(settle), reason)
+}
+
+fn reload(
+    config: &Config,
+    table_type: TableType,
+    wanted: impl Fn(&str) -> bool,
+    settle: Option<Duration>,
+    reason: &str,
+) -> Command {
     Command {
         phase: Phase::Activate,
         argv: owned(&config.argv(&config.postfix, &["reload"])),
@@ -65,7 +86,7 @@ fn reload(config: &Config, table_type: TableType, wanted: impl Fn(&str) -> bool,
             .collect(),
         need: Need::Required,
         privilege: Privilege::Root,
-        settle: if table_type == TableType::Hash { Some(facts::HASH_NOTICED) } else { None },
+        settle,
         reason: reason.into(),
     }
 }
@@ -101,29 +122,35 @@ mod tests {
     }
 
     #[test]
-    fn hash_is_compiled_and_only_a_new_domain_needs_a_reload() {
+    fn hash_is_compiled_and_only_a_new_domain_needs_reloads() {
         let commands = commands(TableType::Hash, &Facts::new());
         assert_eq!(commands[0].argv, ["/usr/sbin/postmap", "hash:{file}"]);
         assert_eq!(commands[0].tables.len(), 5);
         assert_eq!(commands[1].argv, ["/usr/sbin/postfix", "reload"]);
         assert_eq!(commands[1].privilege, Privilege::Root);
-        assert_eq!(activated(&commands), [["postfix_transport"]]);
+        assert_eq!(activated(&commands), [["postfix_transport"], ["postfix_domains"]]);
     }
 
     #[test]
     fn where_postfix_routes_by_address_a_new_list_needs_a_reload_too() {
         let map = "hash:/etc/postfix/transport, proxy:hash:/var/lib/postrider/data/postfix_lmtp";
         let facts = Facts::from([("transport_maps".into(), map.into())]);
-        assert_eq!(activated(&commands(TableType::Hash, &facts)), [["postfix_transport", "postfix_lmtp"]]);
+        assert_eq!(activated(&commands(TableType::Hash, &facts))[0], ["postfix_transport", "postfix_lmtp"]);
 
         let mailmans_own = Facts::from([("transport_maps".into(), "hash:/var/lib/mailman3/data/postfix_lmtp".into())]);
-        assert_eq!(activated(&commands(TableType::Hash, &mailmans_own)), [["postfix_transport"]]);
+        assert_eq!(activated(&commands(TableType::Hash, &mailmans_own))[0], ["postfix_transport"]);
     }
 
     #[test]
-    fn lmdb_and_sqlite_need_nothing_to_be_seen() {
-        assert_eq!(commands(TableType::Lmdb, &Facts::new()).len(), 1);
-        assert_eq!(commands(TableType::Sqlite, &Facts::new()), []);
+    fn lmdb_and_sqlite_are_seen_at_once_and_a_reload_is_only_advised() {
+        let lmdb = commands(TableType::Lmdb, &Facts::new());
+        assert_eq!(lmdb[0].argv, ["/usr/sbin/postmap", "lmdb:{file}"]);
+        assert_eq!(activated(&lmdb), [["postfix_domains"]]);
+        assert_eq!(lmdb[1].need, Need::Advised);
+
+        let sqlite = commands(TableType::Sqlite, &Facts::new());
+        assert_eq!(activated(&sqlite), [["postfix_domains.sqlite"]]);
+        assert_eq!(sqlite.len(), 1);
     }
 
     #[test]

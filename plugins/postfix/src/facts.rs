@@ -6,16 +6,12 @@
 
 use crate::settings::Config;
 use postrider_plugin_api::sdk::{Facts, Result, Tools};
-use std::time::Duration;
 
 /// Names of the table types that this Postfix can read, with blanks between them.
 pub(crate) const TABLE_TYPES: &str = "table types";
 pub(crate) const DEFAULT_TYPE: &str = "default_database_type";
 /// Why `postconf` could not tell the configuration.
 pub(crate) const PROBLEM: &str = "problem";
-
-/// An idle router (trivial-rewrite) looks every ten seconds whether an indexed table has changed.
-pub(crate) const HASH_NOTICED: Duration = Duration::from_secs(11);
 
 const PARAMETERS: &[&str] = &[
     "config_directory",

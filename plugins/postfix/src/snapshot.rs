@@ -62,10 +62,6 @@ impl Snapshot {
         self.lists.iter().map(move |list| (list, &self.domains[list.domain]))
     }
 
-    pub(crate) fn has_aliases(&self) -> bool {
-        self.domains.iter().any(Domain::has_alias)
-    }
-
     /// Posting addresses (local part, routed domain) that look like a sub-address of another
     /// list: the list wins, and its key must not be written twice.
     pub(crate) fn lists_like_subaddresses<'s>(&'s self, suffixes: &[&str]) -> HashSet<(&'s str, &'s str)> {

@@ -6,9 +6,13 @@
 use super::MtaBox;
 use std::{
     collections::BTreeMap,
+    fs::{self, Permissions},
     io::{self, BufRead as _, BufReader, Read, Write},
     net::TcpListener,
-    os::{fd::OwnedFd, unix::net::UnixListener},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::PermissionsExt as _, net::UnixListener},
+    },
     path::Path,
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
@@ -72,6 +76,8 @@ impl Catcher {
     /// An LMTP server at a Unix socket, for instance in [`MtaBox::shared`].
     pub fn lmtp_unix(path: &Path) -> io::Result<Self> {
         let listener = UnixListener::bind(path)?;
+        // Mail servers connect as users of their own.
+        fs::set_permissions(path, Permissions::from_mode(0o666))?;
         Self::serve(listener.try_clone()?.into(), Protocol::Lmtp, move || {
             Ok(Box::new(listener.accept()?.0) as Box<dyn Stream>)
         })
@@ -141,6 +147,18 @@ impl Catcher {
     pub fn wait_for_count(&self, count: usize, limit: Duration) -> Vec<Caught> {
         self.wait_until(limit, |caught| (caught.len() >= count).then(|| caught.to_vec()))
             .unwrap_or_else(|seen| panic!("{count} messages expected within {limit:?}; what arrived: {seen:?}"))
+    }
+
+    /// Waits until the messages have this many recipients in all.
+    ///
+    /// # Panics
+    /// When they do not within `limit`; says how many they have.
+    #[track_caller]
+    pub fn wait_until_recipients(&self, count: usize, limit: Duration) {
+        let recipients = |caught: &[Caught]| caught.iter().map(|message| message.recipients.len()).sum::<usize>();
+        if let Err(seen) = self.wait_until(limit, |caught| (recipients(caught) >= count).then_some(())) {
+            panic!("{count} recipients expected within {limit:?}, {} came", recipients(&seen));
+        }
     }
 
     fn wait_until<T>(&self, limit: Duration, find: impl Fn(&[Caught]) -> Option<T>) -> Result<T, Vec<Caught>> {
