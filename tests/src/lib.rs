@@ -1,3 +1,11 @@
-//! What the black-box tests share.
+//! Black-box tests of Postrider, and what they share.
+//!
+//! - [`installation`]: a Postrider of the test's own: configuration, command line, daemon;
+//! - [`mta_box`]: a private machine in which a real mail server runs on its real port 25;
+//! - [`fixtures`]: fixture plugins, good and bad;
+//! - [`require`]: what a test needs of the machine, asked before it starts.
 
 pub mod fixtures;
+pub mod installation;
+pub mod mta_box;
+pub mod require;

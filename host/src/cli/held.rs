@@ -1,6 +1,7 @@
 //! `postrider held`
 
 use super::{Exit, Session, output};
+use crate::control::Request;
 use crate::post::moderation;
 use crate::store::HeldPost;
 use anyhow::anyhow;
@@ -143,6 +144,6 @@ async fn decide(session: &Session, numbers: &[i64], decision: Decision<'_>) -> a
             }
         }
     }
-    session.wake("spool").await;
+    session.wake(Request::Spool).await;
     Ok(exit)
 }

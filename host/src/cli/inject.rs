@@ -1,6 +1,7 @@
 //! `postrider inject LIST [FILE]`
 
 use super::{Exit, Session, output};
+use crate::control::Request;
 use crate::lists::{EmailAddress, Subaddress};
 use crate::post::inject;
 use anyhow::{Context, bail};
@@ -42,7 +43,7 @@ impl Inject {
             Some(file) => message = std::fs::read(file).with_context(|| format!("{file} cannot be read"))?,
         }
         let number = inject::inject(session.spool().await?, &list, function, sender, &message).await?;
-        session.wake("spool").await;
+        session.wake(Request::Spool).await;
         output::line(&format!("Queued for {} as message {number}", list.address));
         Ok(Exit::Done)
     }

@@ -1,6 +1,7 @@
 //! `postrider addmembers`, `delmembers`, `members`
 
 use super::{Exit, Session, output};
+use crate::control::Request;
 use crate::lists::{DeliveryStatus, EmailAddress, Mailbox, Member, Role};
 use crate::store::Added;
 use anyhow::Context;
@@ -52,7 +53,7 @@ impl Addmembers {
             .map(|person| Member { address: person.address, display_name: person.name, role: self.role.into(), delivery })
             .collect();
         let added = session.store().await?.add_members(list.id, &members).await?;
-        session.wake("lists").await;
+        session.wake(Request::Lists).await;
         let mut new = 0;
         for one in &added {
             match one {
@@ -102,7 +103,7 @@ impl Delmembers {
             addresses = store.members(list.id, Some(role)).await?.into_iter().map(|member| member.address).collect();
         }
         let strangers = store.remove_members(list.id, role, &addresses).await?;
-        session.wake("lists").await;
+        session.wake(Request::Lists).await;
         for address in &strangers {
             output::note(&format!("{address} is no {} of {}", role.as_str(), list.address));
         }

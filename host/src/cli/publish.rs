@@ -1,6 +1,7 @@
 //! Tells the MTA what changed, and the person what came of it.
 
 use super::{Exit, Session, output};
+use crate::control::Request;
 use crate::hookup::{self, Change, Options, Report};
 
 /// Brings the MTA's tables up to date after a change that is already in the store.
@@ -16,7 +17,7 @@ pub async fn publish(session: &Session, change: Change) -> Exit {
         Ok(report) => tell(&report),
         Err(error) => {
             output::error(&error);
-            session.wake("lists").await; // the daemon tries again too
+            session.wake(Request::Lists).await; // the daemon tries again too
             output::note("the MTA does not know of it yet; when the cause is gone, run `postrider aliases`");
             Exit::MtaBehind
         }

@@ -1,6 +1,7 @@
 //! `postrider queue`
 
 use super::{Exit, Session, output};
+use crate::control::Request;
 use crate::spool::{Arrival, ArrivalState, QueuedOutgoing};
 use anyhow::bail;
 use serde_json::{Value, json};
@@ -192,7 +193,7 @@ async fn retry(session: &Session, entry: &OptionalEntry) -> anyhow::Result<Exit>
             count += spool.retry_now(None).await?;
         }
     }
-    session.wake("spool").await;
+    session.wake(Request::Spool).await;
     output::line(&format!("{count} will be tried again now"));
     Ok(if count == 0 && entry.number.is_some() { Exit::Failed } else { Exit::Done })
 }

@@ -2,7 +2,7 @@
 
 use super::{output, privileges};
 use crate::config::{Config, Loaded};
-use crate::control;
+use crate::control::{self, Request};
 use crate::hookup::{self, Hookup};
 use crate::lists::List;
 use crate::plugins::PluginRegistry;
@@ -26,9 +26,6 @@ impl Session {
     /// of `data_dir` when started by root. Call before any thread is started.
     pub fn begin(config: Option<&Path>) -> anyhow::Result<Self> {
         let loaded = Config::load(config)?;
-        for notice in &loaded.notices {
-            tracing::debug!("{notice}");
-        }
         privileges::prepare_directories(&loaded.config.paths)?;
         privileges::become_owner_of(&loaded.config.paths.data_dir)?;
         Ok(Session { loaded, store: OnceCell::new(), spool: OnceCell::new() })
@@ -74,7 +71,7 @@ impl Session {
     }
 
     /// Tells a running daemon that something changed. That none is running is no error.
-    pub async fn wake(&self, request: &str) {
+    pub async fn wake(&self, request: Request) {
         if let Err(error) = control::send(&self.config().paths.socket, request).await {
             output::note(&format!("the daemon did not hear of it ({error}); it will at its next start"));
         }

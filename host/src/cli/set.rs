@@ -1,6 +1,7 @@
 //! `postrider set LIST key=value …`
 
 use super::{Exit, Session, output};
+use crate::control::Request;
 use anyhow::anyhow;
 
 /// Change settings of a list (`postrider info --verbose LIST` explains them)
@@ -23,7 +24,7 @@ impl Set {
             list.settings.set(key.trim(), value)?;
         }
         session.store().await?.set_list_settings(list.id, &list.settings).await?;
-        session.wake("lists").await;
+        session.wake(Request::Lists).await;
         for setting in &self.settings {
             let key = setting.split_once('=').map_or("", |(key, _)| key.trim());
             output::line(&format!("{key} = {}", list.settings.value(key).unwrap_or_default()));

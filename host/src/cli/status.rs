@@ -1,7 +1,7 @@
 //! `postrider status`
 
 use super::{Exit, Session, output};
-use crate::control;
+use crate::control::{self, Request};
 use crate::spool::ArrivalState;
 use serde_json::json;
 
@@ -16,7 +16,7 @@ pub struct Status {
 impl Status {
     /// Runs it.
     pub async fn run(&self, session: &Session) -> anyhow::Result<Exit> {
-        let daemon = control::send(&session.config().paths.socket, "status").await?;
+        let daemon = control::send(&session.config().paths.socket, Request::Status).await?;
         let spool = session.spool().await?;
         let arrivals = spool.arrivals().await?;
         let outgoing = spool.outgoing().await?;

@@ -1,0 +1,199 @@
+//! Does Postfix really know the lists? Asks `postconf` and `postmap` now, not the kept facts.
+
+use crate::{
+    facts,
+    main_cf::List,
+    settings::Config,
+    snapshot::{self, Snapshot},
+    snippets,
+    table_type::TableType,
+    tables,
+};
+use postrider_plugin_api::sdk::{Context, Finding, Result, Severity, Tools};
+
+/// So many lists are looked up in the tables: enough to see a table that is missing or stale.
+const SAMPLES: usize = 3;
+
+pub(crate) fn all(config: &Config, context: Context<'_>, tools: &dyn Tools) -> Result<Vec<Finding>> {
+    let facts = facts::probe(config, tools)?;
+    if facts.is_empty() {
+        let seen = "it does not exist, so Postfix cannot be asked".into();
+        let advice = "set postconf_command, or check on the machine where Postfix runs".into();
+        return Ok(vec![finding(Severity::Warning, config.postconf.clone(), seen, String::new(), advice)]);
+    }
+    if let Some(problem) = facts.get(facts::PROBLEM) {
+        let advice = "configure Postfix, or set config_directory to the directory of its main.cf".into();
+        return Ok(vec![finding(Severity::Error, "postconf".into(), problem.clone(), String::new(), advice)]);
+    }
+    let table_type = config.table_type(&facts)?;
+    let checker = Checker { config, table_type, context: Context { facts: &facts, ..context }, tools };
+    let mut findings = Vec::new();
+    checker.parameters(&mut findings)?;
+    checker.conflicts(&mut findings)?;
+    checker.lookups(&mut findings)?;
+    Ok(findings)
+}
+
+struct Checker<'a> {
+    config: &'a Config,
+    table_type: TableType,
+    context: Context<'a>,
+    tools: &'a dyn Tools,
+}
+
+impl Checker<'_> {
+    fn parameters(&self, findings: &mut Vec<Finding>) -> Result<()> {
+        let has_aliases = snapshot::domains(self.context.roster)?.iter().any(snapshot::Domain::has_alias);
+        self.names_table(findings, "transport_maps", &[tables::TRANSPORT, tables::LMTP]);
+        self.names_table(findings, "relay_domains", &[tables::DOMAINS]);
+        self.names_table(findings, "relay_recipient_maps", &[tables::RECIPIENTS, tables::LMTP]);
+        if has_aliases {
+            self.names_table(findings, "virtual_alias_maps", &[tables::rewriting(self.table_type), tables::VMAP]);
+            let advice = "without it the detail of bounce addresses is lost in domains with an alias domain";
+            self.has_value(
+                findings,
+                "propagate_unmatched_extensions",
+                |seen| List::parse(seen).contains("virtual"),
+                "virtual",
+                advice,
+            );
+        }
+        let delimiter = &self.context.site.delimiter;
+        let advice = "without it mail to addresses with a detail (bounces, confirmations) is refused";
+        self.has_value(findings, "recipient_delimiter", |seen| seen.contains(delimiter.as_str()), delimiter, advice);
+        let advice = "with another code senders try again for days to reach lists that do not exist";
+        self.has_value(findings, "unknown_relay_recipient_reject_code", |seen| seen == "550", "550", advice);
+        let advice = "otherwise mail for lists that do not exist is accepted and bounced later";
+        self.has_value(findings, "smtpd_reject_unlisted_recipient", |seen| seen == "yes", "yes", advice);
+        self.has_value(
+            findings,
+            "soft_bounce",
+            |seen| seen == "no",
+            "no",
+            "it turns every refusal into a temporary one",
+        );
+        Ok(())
+    }
+
+    fn names_table(&self, findings: &mut Vec<Finding>, parameter: &str, wanted: &[&str]) {
+        let facts = self.context.facts;
+        let table_dir = &self.context.site.table_dir;
+        let list = List::parse(facts::expanded(facts, parameter));
+        let references = wanted.iter().map(|table| self.table_type.reference(table_dir, table));
+        let expected = snippets::with_table(facts, parameter, self.table_type, table_dir, wanted[0]);
+        if references.into_iter().any(|reference| list.items().iter().any(|item| item.ends_with(&reference))) {
+            findings.push(finding(Severity::Ok, parameter.into(), list.to_string(), String::new(), String::new()));
+        } else {
+            let advice = format!("put into {}: {parameter} = {expected}", facts::main_cf(self.config, facts));
+            findings.push(finding(
+                Severity::Error,
+                parameter.into(),
+                shown(&list.to_string()),
+                expected.to_string(),
+                advice,
+            ));
+        }
+    }
+
+    fn has_value(
+        &self,
+        findings: &mut Vec<Finding>,
+        parameter: &str,
+        good: impl Fn(&str) -> bool,
+        expected: &str,
+        advice: &str,
+    ) {
+        let seen = facts::expanded(self.context.facts, parameter);
+        if good(seen) {
+            findings.push(finding(Severity::Ok, parameter.into(), shown(seen), String::new(), String::new()));
+        } else {
+            let subject = parameter.into();
+            findings.push(finding(Severity::Warning, subject, shown(seen), expected.into(), advice.into()));
+        }
+    }
+
+    fn conflicts(&self, findings: &mut Vec<Finding>) -> Result<()> {
+        let domains = snapshot::domains(self.context.roster)?;
+        for parameter in snippets::OWN_DOMAINS {
+            for domain in snippets::conflicts(self.context.facts, parameter, &domains) {
+                let advice = format!(
+                    "take {domain} out of {parameter} if only lists live there, else give it an alias domain (postrider \
+                     domain add {domain} --alias-domain lists.{domain})"
+                );
+                let seen = format!("it has {domain}, which is a domain of lists");
+                findings.push(finding(Severity::Error, parameter.into(), seen, String::new(), advice));
+            }
+        }
+        Ok(())
+    }
+
+    fn lookups(&self, findings: &mut Vec<Finding>) -> Result<()> {
+        if !self.tools.exists(&self.config.postmap) {
+            let seen = "it does not exist, so the tables cannot be looked into".into();
+            findings.push(finding(Severity::Warning, self.config.postmap.clone(), seen, String::new(), String::new()));
+            return Ok(());
+        }
+        let snapshot = Snapshot::take(self.context.roster)?;
+        for (list, domain) in snapshot.lists().take(SAMPLES) {
+            let address = format!("{}@{}", list.local, domain.routed);
+            self.lookup(findings, tables::RECIPIENTS, &address, true)?;
+            let key = if self.table_type == TableType::Regexp { &address } else { &domain.routed };
+            self.lookup(findings, tables::TRANSPORT, key, true)?;
+            self.lookup(findings, tables::DOMAINS, &domain.routed, true)?;
+            if domain.has_alias() {
+                let real = format!("{}@{}", list.local, domain.name);
+                self.lookup(findings, tables::rewriting(self.table_type), &real, true)?;
+            }
+        }
+        if let Some(domain) = snapshot.domains().first() {
+            let nobody = format!("postrider-asks-for-no-such-list@{}", domain.routed);
+            self.lookup(findings, tables::RECIPIENTS, &nobody, false)?;
+        }
+        Ok(())
+    }
+
+    fn lookup(&self, findings: &mut Vec<Finding>, table: &str, key: &str, expected: bool) -> Result<()> {
+        let reference = self.table_type.reference(&self.context.site.table_dir, table);
+        let output = self.tools.run(&self.config.argv(&self.config.postmap, &["-q", key, &reference]), "")?;
+        // Not found and failed have the same status; only a failure is explained.
+        let complaint = output.stderr.trim();
+        let found = output.status == 0;
+        let (severity, seen, advice) = match (found, expected) {
+            _ if !complaint.is_empty() => {
+                (Severity::Error, complaint.to_string(), "write the tables again: postrider aliases")
+            }
+            (true, true) => (Severity::Ok, format!("{key} is there: {}", output.stdout.trim()), ""),
+            (false, false) => (Severity::Ok, format!("{key} is not there"), ""),
+            (false, true) => {
+                (Severity::Error, format!("{key} is missing"), "write the tables again: postrider aliases")
+            }
+            (true, false) => {
+                (Severity::Error, format!("{key} is there: {}", output.stdout.trim()), "look what matches it")
+            }
+        };
+        let wanted = if severity == Severity::Ok {
+            ""
+        } else if expected {
+            "found"
+        } else {
+            "not found"
+        };
+        findings.push(finding(severity, reference, seen, wanted.into(), advice.into()));
+        Ok(())
+    }
+}
+
+fn shown(value: &str) -> String {
+    if value.is_empty() {
+        "(empty)".into()
+    } else {
+        value.into()
+    }
+}
+
+fn finding(severity: Severity, subject: String, seen: String, expected: String, advice: String) -> Finding {
+    Finding { severity, subject, seen, expected, advice }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! Which programs have to run for Postfix to see changed tables.
+//!
+//! What the real Postfix 3.7 was seen to do with a table that changes while it runs:
+//!
+//! | type | by the SMTP server | by the router (trivial-rewrite) |
+//! |---|---|---|
+//! | hash | with the next connection | after ten seconds when idle; those who keep talking to the old process (`ipc_ttl`, 1000 s) get old answers meanwhile |
+//! | lmdb, sqlite | at once, as long as the file stays the same file | at once |
+//! | regexp, texthash | never; bit by bit as processes retire | never |
+//!
+//! Moreover each SMTP server process remembers for which domains it is a relay, as long as it
+//! lives: who asked for a domain before it existed may get the old answer for some minutes.
+//! So a new domain always deserves a reload, a new list only with regexp and texthash.
+
+use crate::{main_cf, settings::Config, table_type::TableType, tables};
+use postrider_plugin_api::sdk::{Command, Context, Need, Phase, Privilege};
+use std::time::Duration;
+
+/// So often an idle router looks whether an indexed table has changed, and a little more.
+const ROUTER_LOOKS: Duration = Duration::from_secs(11);
+
+pub(crate) fn all(config: &Config, table_type: TableType, context: Context<'_>) -> Vec<Command> {
+    let mut commands = Vec::new();
+    if table_type.is_compiled() {
+        commands.push(compile(config, table_type));
+    }
+    let is_routing = |table: &str| table == tables::TRANSPORT || (table == tables::LMTP && routes_by_lmtp(context));
+    // Routes first, and seen before any of the rest is published: an address that is accepted
+    // but cannot be routed yet would be deferred or, worse, bounced.
+    let routes =
+        |settle| reload(config, table_type, is_routing, settle, "so that Postfix's router reads the new table");
+    match table_type {
+        TableType::Hash => {
+            commands.push(routes(Some(ROUTER_LOOKS)));
+            commands.push(new_domain(config, table_type, ROUTER_LOOKS));
+        }
+        TableType::Lmdb | TableType::Sqlite => {
+            commands.push(Command { need: Need::Advised, ..new_domain(config, table_type, Duration::ZERO) })
+        }
+        TableType::Regexp | TableType::Texthash => {
+            commands.push(routes(None));
+            commands.push(reload(
+                config,
+                table_type,
+                |table| !is_routing(table),
+                None,
+                "so that Postfix reads the new tables",
+            ));
+        }
+    }
+    commands
+}
+
+fn compile(config: &Config, table_type: TableType) -> Command {
+    let source = format!("{}:{{file}}", table_type.name());
+    Command {
+        phase: Phase::Compile,
+        argv: owned(&config.argv(&config.postmap, &[&source])),
+        tables: tables::all(table_type).iter().map(|(name, _)| table_type.file(name)).collect(),
+        need: Need::Required,
+        privilege: Privilege::Owner,
+        settle: None,
+        reason: "so that Postfix can read the table".into(),
+    }
+}
+
+fn new_domain(config: &Config, table_type: TableType, settle: Duration) -> Command {
+    let reason = "so that all of Postfix accepts the new domain from now on";
+    reload(config, table_type, |table| table == tables::DOMAINS, Some(settle), reason)
+}
+
+fn reload(
+    config: &Config,
+    table_type: TableType,
+    wanted: impl Fn(&str) -> bool,
+    settle: Option<Duration>,
+    reason: &str,
+) -> Command {
+    Command {
+        phase: Phase::Activate,
+        argv: owned(&config.argv(&config.postfix, &["reload"])),
+        tables: tables::all(table_type)
+            .iter()
+            .filter(|(name, _)| wanted(name))
+            .map(|(name, _)| table_type.file(name))
+            .collect(),
+        need: Need::Required,
+        privilege: Privilege::Root,
+        settle,
+        reason: reason.into(),
+    }
+}
+
+/// Does this site route by address, as Mailman's manual says, with the table of ours?
+fn routes_by_lmtp(context: Context<'_>) -> bool {
+    let transport_maps = context.facts.get("transport_maps").map_or("", String::as_str);
+    main_cf::List::parse(transport_maps).names_table(&context.site.table_dir, tables::LMTP)
+}
+
+fn owned(argv: &[&str]) -> Vec<String> {
+    argv.iter().map(|argument| argument.to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{site, TestRoster};
+    use postrider_plugin_api::sdk::{Facts, Settings};
+
+    fn commands(table_type: TableType, facts: &Facts) -> Vec<Command> {
+        let config = Config::parse(&Settings::default()).unwrap();
+        let roster = TestRoster::new(&[], &[]);
+        all(&config, table_type, Context { site: &site(), facts, roster: &roster })
+    }
+
+    fn activated(commands: &[Command]) -> Vec<Vec<String>> {
+        commands
+            .iter()
+            .filter(|command| command.phase == Phase::Activate)
+            .map(|command| command.tables.clone())
+            .collect()
+    }
+
+    #[test]
+    fn hash_is_compiled_and_only_a_new_domain_needs_reloads() {
+        let commands = commands(TableType::Hash, &Facts::new());
+        assert_eq!(commands[0].argv, ["/usr/sbin/postmap", "hash:{file}"]);
+        assert_eq!(commands[0].tables.len(), 5);
+        assert_eq!(commands[1].argv, ["/usr/sbin/postfix", "reload"]);
+        assert_eq!(commands[1].privilege, Privilege::Root);
+        assert_eq!(activated(&commands), [["postfix_transport"], ["postfix_domains"]]);
+    }
+
+    #[test]
+    fn where_postfix_routes_by_address_a_new_list_needs_a_reload_too() {
+        let map = "hash:/etc/postfix/transport, proxy:hash:/var/lib/postrider/data/postfix_lmtp";
+        let facts = Facts::from([("transport_maps".into(), map.into())]);
+        assert_eq!(activated(&commands(TableType::Hash, &facts))[0], ["postfix_transport", "postfix_lmtp"]);
+
+        let mailmans_own = Facts::from([("transport_maps".into(), "hash:/var/lib/mailman3/data/postfix_lmtp".into())]);
+        assert_eq!(activated(&commands(TableType::Hash, &mailmans_own))[0], ["postfix_transport"]);
+    }
+
+    #[test]
+    fn lmdb_and_sqlite_are_seen_at_once_and_a_reload_is_only_advised() {
+        let lmdb = commands(TableType::Lmdb, &Facts::new());
+        assert_eq!(lmdb[0].argv, ["/usr/sbin/postmap", "lmdb:{file}"]);
+        assert_eq!(activated(&lmdb), [["postfix_domains"]]);
+        assert_eq!(lmdb[1].need, Need::Advised);
+
+        let sqlite = commands(TableType::Sqlite, &Facts::new());
+        assert_eq!(activated(&sqlite), [["postfix_domains.sqlite"]]);
+        assert_eq!(sqlite.len(), 1);
+    }
+
+    #[test]
+    fn regexp_and_texthash_are_reloaded_after_routing_and_again_after_the_rest() {
+        for table_type in [TableType::Regexp, TableType::Texthash] {
+            let commands = commands(table_type, &Facts::new());
+            let activated = activated(&commands);
+            assert_eq!(activated[0], ["postfix_transport"]);
+            assert_eq!(activated[1].last().map(String::as_str), Some("postfix_recipients"));
+            let mut all: Vec<_> = activated.concat();
+            all.sort();
+            let mut expected: Vec<_> = tables::all(table_type).iter().map(|(name, _)| name.to_string()).collect();
+            expected.sort();
+            assert_eq!(all, expected);
+            assert!(commands.iter().all(|command| command.settle.is_none()));
+        }
+    }
+}

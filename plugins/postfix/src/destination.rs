@@ -1,0 +1,83 @@
+//! How a transport table names the list server: `lmtp:[127.0.0.1]:8024`.
+
+use postrider_plugin_api::sdk::{Error, LmtpAddress, Result};
+use std::net::IpAddr;
+
+/// The value of a transport table.
+///
+/// Postfix's LMTP client asks only the DNS, never `/etc/hosts`, so `localhost` is written as an
+/// address. Brackets keep it from looking for MX records.
+///
+/// # Errors
+/// When the address cannot be written in a table: blanks, or a socket path that is not absolute.
+pub(crate) fn transport(lmtp: &LmtpAddress) -> Result<String> {
+    match lmtp {
+        LmtpAddress::Tcp { host, port } => Ok(format!("lmtp:[{}]:{port}", literal(host)?)),
+        LmtpAddress::Unix(path) if path.starts_with('/') && !path.contains(unwritable) => {
+            Ok(format!("lmtp:unix:{path}"))
+        }
+        LmtpAddress::Unix(path) => {
+            Err(Error::setting(format!("the LMTP socket `{path}` cannot be written in a Postfix transport table"))
+                .with_hint("use an absolute path without blanks"))
+        }
+        _ => Err(Error::setting("Postfix reaches an LMTP server by TCP or by a Unix socket only")),
+    }
+}
+
+fn literal(host: &str) -> Result<String> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if bare.eq_ignore_ascii_case("localhost") {
+        return Ok("127.0.0.1".into());
+    }
+    match bare.parse::<IpAddr>() {
+        // "All interfaces" is where the list server listens, not where it can be reached.
+        Ok(IpAddr::V4(address)) if address.is_unspecified() => Ok("127.0.0.1".into()),
+        Ok(IpAddr::V6(address)) if address.is_unspecified() => Ok("::1".into()),
+        Ok(address) => Ok(address.to_string()),
+        Err(_) if !bare.is_empty() && !bare.contains(unwritable) && !bare.contains(':') => Ok(bare.into()),
+        Err(_) => Err(Error::setting(format!("the LMTP host `{host}` is neither an address nor a host name"))
+            .with_hint("set lmtp_host to the address at which Postfix reaches the list server")),
+    }
+}
+
+fn unwritable(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || c == '[' || c == ']' || c == ','
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tcp(host: &str) -> Result<String> {
+        transport(&LmtpAddress::Tcp { host: host.into(), port: 8024 })
+    }
+
+    #[test]
+    fn localhost_and_any_become_addresses_because_postfix_asks_only_the_dns() {
+        for host in ["localhost", "LOCALHOST", "127.0.0.1", "0.0.0.0", "[127.0.0.1]"] {
+            assert_eq!(tcp(host).unwrap(), "lmtp:[127.0.0.1]:8024", "{host}");
+        }
+        for host in ["::1", "[::1]", "::", "0:0:0:0:0:0:0:1"] {
+            assert_eq!(tcp(host).unwrap(), "lmtp:[::1]:8024", "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_name_is_written_in_brackets() {
+        assert_eq!(tcp("lists.example.com").unwrap(), "lmtp:[lists.example.com]:8024");
+    }
+
+    #[test]
+    fn a_unix_socket_is_named_by_its_absolute_path() {
+        assert_eq!(transport(&LmtpAddress::Unix("/run/p/lmtp".into())).unwrap(), "lmtp:unix:/run/p/lmtp");
+        assert!(transport(&LmtpAddress::Unix("run/lmtp".into())).is_err());
+        assert!(transport(&LmtpAddress::Unix("/run/a b".into())).is_err());
+    }
+
+    #[test]
+    fn what_would_break_the_table_is_refused() {
+        for host in ["", "a b", "a\nb c", "a]:25", "1:2"] {
+            assert!(tcp(host).is_err(), "{host:?}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! A list server of paper: its lists, and what the Postfix plugin makes of them, brought into a box
+//! in the order that the plugin asks for.
+
+use postrider_plugin_api::sdk::{
+    Change, Command, Context, DomainView, Error, Facts, Finding, HostLog, IncomingAdapter as _, ListView, LmtpAddress,
+    LogLevel, Phase, PlanSink, ProgramOutput, Result, Roster, Row, Settings, Site, SnippetKind, Subaddress, Table,
+    TableFormat, Tools,
+};
+use postrider_tests::mta_box::{MtaBox, Postfix};
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The plugin with one site's settings, next to a box.
+pub struct ListServer<'b> {
+    machine: &'b MtaBox,
+    adapter: postrider_postfix::Lmtp,
+    pub site: Site,
+    pub roster: Lists,
+}
+
+impl<'b> ListServer<'b> {
+    pub fn new(machine: &'b MtaBox, table_type: &str, lmtp: LmtpAddress) -> Self {
+        let tables = machine.shared().join("tables");
+        fs::create_dir(&tables).unwrap();
+        let subaddress =
+            |name: &&str| Subaddress { name: (*name).into(), detail: matches!(*name, "bounces" | "confirm") };
+        let names = ["bounces", "confirm", "join", "leave", "owner", "request", "subscribe", "unsubscribe"];
+        let settings: Settings = [("transport_file_type", table_type)].into_iter().collect();
+        ListServer {
+            machine,
+            adapter: postrider_postfix::Lmtp::new(Box::new(Silent), &settings).unwrap(),
+            site: Site {
+                lmtp,
+                table_dir: tables.to_str().unwrap().into(),
+                delimiter: "+".into(),
+                subaddresses: names.iter().map(subaddress).collect(),
+                smtp_host: "127.0.0.1".into(),
+                smtp_port: 25,
+            },
+            roster: Lists::default(),
+        }
+    }
+
+    /// Writes all tables; runs compilers, but none of the commands that tell Postfix.
+    pub fn write_tables(&self) {
+        self.publish(false);
+    }
+
+    /// Writes all tables and runs what the plan wants, in its order.
+    pub fn publish(&self, activate: bool) {
+        let facts = self.adapter.probe(&self.site, &BoxTools(self.machine)).unwrap();
+        let mut plan = Plan::default();
+        self.adapter.plan(self.context(&facts), Change::Everything, &mut plan).unwrap();
+        plan.publish(self.machine, Path::new(&self.site.table_dir), activate);
+    }
+
+    /// Does what the plugin tells the administrator to do.
+    pub fn hook_up(&self, postfix: &Postfix<'_>) {
+        let facts = self.adapter.probe(&self.site, &BoxTools(self.machine)).unwrap();
+        assert_eq!(facts["config_directory"], "/etc/postfix");
+        for snippet in self.adapter.snippets(self.context(&facts)).unwrap() {
+            match snippet.kind {
+                SnippetKind::Lines => {
+                    assert_eq!(snippet.file, "/etc/postfix/main.cf");
+                    for line in snippet.text.lines() {
+                        let (name, value) = line.split_once(" = ").unwrap();
+                        postfix.set(name, value);
+                    }
+                }
+                SnippetKind::Commands => drop(self.machine.shell(&snippet.text)),
+                other => panic!("{other:?}"),
+            }
+        }
+        let warnings = self.machine.output(&["postconf", "-n"]).unwrap().stderr;
+        assert!(warnings.is_empty(), "{}", String::from_utf8_lossy(&warnings));
+    }
+
+    pub fn check(&self) -> Vec<Finding> {
+        self.adapter.check(self.context(&Facts::new()), &BoxTools(self.machine)).unwrap()
+    }
+
+    fn context<'a>(&'a self, facts: &'a Facts) -> Context<'a> {
+        Context { site: &self.site, facts, roster: &self.roster }
+    }
+}
+
+/// Domains with their aliases, and lists.
+#[derive(Clone, Default)]
+pub struct Lists {
+    domains: BTreeSet<(String, String)>,
+    /// Domain and local part.
+    lists: BTreeSet<(String, String)>,
+}
+
+impl Lists {
+    pub fn add_domain(&mut self, name: &str, alias: &str) {
+        self.domains.insert((name.into(), alias.into()));
+    }
+
+    pub fn add(&mut self, address: &str) {
+        let (local, domain) = address.split_once('@').unwrap();
+        if !self.domains.iter().any(|(name, _)| name == domain) {
+            self.add_domain(domain, "");
+        }
+        self.lists.insert((domain.into(), local.into()));
+    }
+
+    pub fn remove(&mut self, address: &str) {
+        let (local, domain) = address.split_once('@').unwrap();
+        assert!(self.lists.remove(&(domain.into(), local.into())));
+    }
+}
+
+impl Roster for Lists {
+    fn for_each_domain(&self, visit: &mut dyn FnMut(&DomainView<'_>) -> Result<()>) -> Result<()> {
+        self.domains.iter().try_for_each(|(name, alias)| visit(&DomainView { name, alias }))
+    }
+
+    fn for_each_list(&self, visit: &mut dyn FnMut(&ListView<'_>) -> Result<()>) -> Result<()> {
+        self.lists.iter().try_for_each(|(domain, local)| {
+            let (name, alias) = self.domains.iter().find(|(name, _)| name == domain).unwrap();
+            let list_id = format!("{local}.{domain}");
+            visit(&ListView { local, domain: DomainView { name, alias }, list_id: &list_id })
+        })
+    }
+
+    fn list_count(&self) -> u64 {
+        self.lists.len() as u64
+    }
+
+    fn is_list(&self, local: &str, domain: &str) -> bool {
+        self.lists.contains(&(domain.into(), local.into()))
+    }
+}
+
+#[derive(Default)]
+struct Plan {
+    tables: Vec<(Table, Vec<(String, String)>)>,
+    files: Vec<(PathBuf, Vec<u8>)>,
+    commands: Vec<Command>,
+}
+
+impl Plan {
+    fn publish(self, machine: &MtaBox, directory: &Path, activate: bool) {
+        for (path, contents) in self.files {
+            fs::write(directory.join(path), contents).unwrap();
+        }
+        let mut waiting: Vec<_> = self.commands.iter().filter(|command| command.phase == Phase::Activate).collect();
+        let mut published = Vec::new();
+        for (table, rows) in self.tables {
+            let path = directory.join(&table.path);
+            match &table.format {
+                TableFormat::Sqlite => write_sqlite(&path, &rows),
+                format => write_text(&path, &rows, matches!(format, TableFormat::CompiledRename { .. })),
+            }
+            let compilers = self.commands.iter().filter(|command| command.phase == Phase::Compile);
+            for command in compilers.filter(|command| command.tables.contains(&table.path)) {
+                let file = path.to_str().unwrap();
+                let argv: Vec<String> = command.argv.iter().map(|argument| argument.replace("{file}", file)).collect();
+                let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+                let output = machine.output(&argv).unwrap();
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                assert!(output.status.success() && said.is_empty(), "{argv:?}: {said}");
+            }
+            published.push(table.path);
+            waiting.retain(|command| {
+                let ready = command.tables.iter().all(|name| published.contains(name));
+                if ready && activate {
+                    machine.run(&command.argv.iter().map(String::as_str).collect::<Vec<_>>());
+                }
+                !ready
+            });
+        }
+        assert!(waiting.is_empty());
+    }
+}
+
+fn write_text(path: &Path, rows: &[(String, String)], _renamed: bool) {
+    let mut text = String::from("# a comment\n");
+    for (key, value) in rows {
+        writeln!(text, "{key} {value}").unwrap();
+    }
+    let staged = path.with_extension("new");
+    fs::write(&staged, text).unwrap();
+    fs::rename(staged, path).unwrap();
+}
+
+fn write_sqlite(path: &Path, rows: &[(String, String)]) {
+    let mut database = rusqlite::Connection::open(path).unwrap();
+    let work = database.transaction().unwrap();
+    let create =
+        "CREATE TABLE IF NOT EXISTS map(key TEXT PRIMARY KEY COLLATE NOCASE, value TEXT NOT NULL); DELETE FROM map";
+    work.execute_batch(create).unwrap();
+    for (key, value) in rows {
+        work.execute("INSERT INTO map VALUES (?, ?)", (key, value)).unwrap();
+    }
+    work.commit().unwrap();
+}
+
+impl PlanSink for Plan {
+    fn table(&mut self, table: &Table) -> Result<()> {
+        self.tables.push((table.clone(), Vec::new()));
+        Ok(())
+    }
+
+    fn rows(&mut self, rows: &[Row<'_>]) -> Result<()> {
+        let (_, all) = self.tables.last_mut().unwrap();
+        all.extend(rows.iter().map(|row| (row.key.to_owned(), row.value.to_owned())));
+        Ok(())
+    }
+
+    fn file(&mut self, path: &str, _mode: u32, contents: &[u8]) -> Result<()> {
+        self.files.push((path.into(), contents.to_vec()));
+        Ok(())
+    }
+
+    fn remove(&mut self, path: &str) -> Result<()> {
+        Err(Error::failed(format!("{path} was not expected to be removed")))
+    }
+
+    fn command(&mut self, command: &Command) -> Result<()> {
+        self.commands.push(command.clone());
+        Ok(())
+    }
+}
+
+/// Runs programs in the box.
+struct BoxTools<'b>(&'b MtaBox);
+
+impl Tools for BoxTools<'_> {
+    fn run(&self, argv: &[&str], _stdin: &str) -> Result<ProgramOutput> {
+        let output = self.0.output(argv).map_err(|error| Error::failed(error.to_string()))?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let status = output.status.code().unwrap_or(-1);
+        Ok(ProgramOutput { status, stdout: text(&output.stdout), stderr: text(&output.stderr) })
+    }
+
+    fn read_file(&self, path: &str) -> Result<String> {
+        self.0.read(path).map_err(|error| Error::failed(error.to_string()))
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.0.output(&["test", "-e", path]).is_ok_and(|output| output.status.success())
+    }
+}
+
+struct Silent;
+
+impl HostLog for Silent {
+    fn log(&self, _: LogLevel, _: &str) {}
+}
