@@ -6,144 +6,230 @@
 //! they are at; what is left is in the spool and goes on at the next start.
 
 use crate::cli::Session;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Loaded};
 use crate::control::{Call, Control, Request};
-use crate::deliver::{self, Deliverer};
-use crate::hookup::{self, Change, Options};
+use crate::deliver::{DeliverySettings, Deliverer};
+use crate::hookup::{self, Outcome, RosterChange, Wish};
 use crate::lmtp;
-use crate::logging::{self, LogHandle};
-use crate::post::Worker;
+use crate::logging::{self, Log};
+use crate::plugins::PluginRegistry;
+use crate::post::{PostSettings, Processor, Worker};
 use crate::spool::Spool;
 use crate::store::Store;
 use anyhow::Context;
 use serde_json::{Value, json};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 /// First pause before an unfinished publication is tried again; doubles up to [`PUBLISH_PAUSE_MAX`].
-const PUBLISH_PAUSE: Duration = Duration::from_secs(60);
+const PUBLISH_PAUSE: Duration = Duration::from_mins(1);
 const PUBLISH_PAUSE_MAX: Duration = Duration::from_hours(1);
 
-/// Runs until SIGTERM or SIGINT.
-pub async fn run(session: Session, log: LogHandle) -> anyhow::Result<()> {
-    let config = session.config().clone();
-    let (stop, stopped) = watch::channel(false);
+/// Sets logging up and runs until SIGTERM or SIGINT.
+pub async fn serve(session: Session) -> anyhow::Result<()> {
+    let log = logging::init(&session.config().logging)?;
+    let done = run(session, log).await;
+    if let Err(failure) = &done {
+        error!("{failure:#}");
+    }
+    done
+}
+
+async fn run(session: Session, log: Log) -> anyhow::Result<()> {
+    let config = session.config();
     let control = Control::bind(&config.paths.socket).await?;
     let store = Store::open(&config.database).await?;
     let spool = Spool::open(&config.paths.data_dir.join("spool"), &session.spool_options(true))?;
-
-    let outgoing = deliver::outgoing_from_config(&config, &session.plugins())?;
-    let deliverer = Deliverer::new(&config, spool.clone(), outgoing).await?;
-    let worker = Worker::new(&config, store.clone(), spool.clone());
+    let plugins = session.plugins();
+    let workers = Workers::prepare(config, &plugins, &store, &spool)?.start();
 
     let directory = lmtp::StoreDirectory::new(store.clone(), &config.mta.verp.delimiter);
-    let server = lmtp::Server::new(lmtp::Settings::from_config(&config)?, directory, lmtp::SpoolIntake::new(spool.clone()));
+    let server = lmtp::Server::new(lmtp::Settings::from_config(config)?, directory, lmtp::SpoolIntake::new(spool.clone()));
     let server = server.bind(&config::listen_addresses(&config.mta)?).await?;
     let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
 
+    let (stop, stopped) = watch::channel(false);
     let lists_changed = Arc::new(Notify::new());
-    let publisher = tokio::spawn(publish_what_is_left(session.config().clone(), store.clone(), lists_changed.clone()));
+    let publisher = tokio::spawn(publish_what_is_left(config.clone(), store.clone(), lists_changed.clone()));
     let (calls, called) = mpsc::channel(16);
     let lmtp = tokio::spawn(server.run(stopped.clone()));
-    let control = tokio::spawn(control.run(calls, stopped.clone()));
-    let worker = tokio::spawn(worker.run(stopped.clone()));
-    let deliverer = tokio::spawn(deliverer.run(stopped.clone()));
+    let control = tokio::spawn(control.run(calls, stopped));
 
-    info!(version = env!("CARGO_PKG_VERSION"), lmtp = addresses.join(" "), "ready");
+    info!("ready: LMTP at {}", addresses.join(" "));
     sd_notify::notify(&[sd_notify::NotifyState::Ready]).unwrap_or_else(|error| warn!("systemd: {error}"));
-    let daemon = Running { config_file: config.file.clone(), config, spool: spool.clone(), addresses, lists_changed, log };
-    daemon.until_stopped(called).await?;
+    let daemon = Running {
+        loaded: session.loaded.clone(),
+        store: store.clone(),
+        spool: spool.clone(),
+        plugins,
+        addresses,
+        lists_changed,
+        log,
+        workers,
+    };
+    let workers = daemon.until_stopped(called).await?;
 
     info!("stopping");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    stop.send_replace(true);
     publisher.abort();
-    for (part, task) in [("LMTP", lmtp), ("the control socket", control), ("the post pipeline", worker), ("delivery", deliverer)] {
-        if let Err(failure) = task.await {
-            error!("{part} ended badly: {failure}");
-        }
-    }
+    stop.send_replace(true);
+    finished("LMTP", lmtp).await;
+    finished("the control socket", control).await;
+    workers.stop().await;
     spool.close().await;
     store.close().await;
     info!("stopped");
     Ok(())
 }
 
+/// Waits for a part to end.
+async fn finished(part: &str, task: JoinHandle<()>) {
+    if let Err(failure) = task.await {
+        error!("{part} ended badly: {failure}");
+    }
+}
+
+/// The parts between the two networks, ready to run. They are made anew when the configuration is
+/// read again.
+struct Workers {
+    post: Worker,
+    deliver: Deliverer<Spool>,
+}
+
+impl Workers {
+    fn prepare(config: &Config, plugins: &PluginRegistry, store: &Store, spool: &Spool) -> anyhow::Result<Self> {
+        let outgoing = hookup::outgoing_from_config(config, plugins)?;
+        let settings = DeliverySettings::from_config(&config.mta)?;
+        let processor = Processor::new(store.clone(), spool.clone(), PostSettings::from_config(config));
+        Ok(Workers { post: Worker::new(processor), deliver: Deliverer::new(settings, Arc::new(spool.clone()), outgoing) })
+    }
+
+    fn start(self) -> RunningWorkers {
+        let (stop, stopped) = watch::channel(false);
+        let until = |mut stopped: watch::Receiver<bool>| async move {
+            let _ = stopped.wait_for(|stop| *stop).await;
+        };
+        let post = tokio::spawn(self.post.run(until(stopped.clone())));
+        let deliver = tokio::spawn(self.deliver.run(until(stopped)));
+        RunningWorkers { stop, post, deliver }
+    }
+}
+
+struct RunningWorkers {
+    stop: watch::Sender<bool>,
+    post: JoinHandle<()>,
+    deliver: JoinHandle<()>,
+}
+
+impl RunningWorkers {
+    async fn stop(self) {
+        self.stop.send_replace(true);
+        finished("the post pipeline", self.post).await;
+        finished("delivery", self.deliver).await;
+    }
+}
+
 /// The daemon between start and stop.
 struct Running {
-    config_file: Option<PathBuf>,
-    config: Config,
+    loaded: Loaded,
+    store: Store,
     spool: Spool,
+    plugins: PluginRegistry,
     addresses: Vec<String>,
     lists_changed: Arc<Notify>,
-    log: LogHandle,
+    log: Log,
+    workers: RunningWorkers,
 }
 
 impl Running {
     /// Serves signals and calls; returns when it is time to stop.
-    async fn until_stopped(mut self, mut calls: mpsc::Receiver<Call>) -> anyhow::Result<()> {
+    async fn until_stopped(mut self, mut calls: mpsc::Receiver<Call>) -> anyhow::Result<RunningWorkers> {
         let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
         let mut hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
         loop {
             tokio::select! {
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
+                _ = terminate.recv() => return Ok(self.workers),
+                _ = interrupt.recv() => return Ok(self.workers),
                 _ = hangup.recv() => {
-                    if let Err(error) = self.reload() {
+                    let (daemon, done) = self.reload().await;
+                    self = daemon;
+                    if let Err(error) = done {
                         error!("{error}");
                     }
                 }
-                Some(call) = calls.recv() => {
-                    let stop = call.request == Request::Stop;
-                    let answer = self.answer(call.request);
+                Some(Call { request, reply }) = calls.recv() => {
+                    let answer = match request {
+                        Request::Ping | Request::Stop => Ok(json!({})),
+                        Request::Spool => {
+                            self.spool.wake();
+                            Ok(json!({}))
+                        }
+                        Request::Lists => {
+                            self.lists_changed.notify_one();
+                            Ok(json!({}))
+                        }
+                        Request::Status => Ok(json!({
+                            "pid": std::process::id(),
+                            "version": env!("CARGO_PKG_VERSION"),
+                            "lmtp": self.addresses,
+                        })),
+                        Request::Reload => {
+                            let (daemon, done) = self.reload().await;
+                            self = daemon;
+                            done
+                        }
+                    };
                     match answer {
-                        Ok(value) => call.reply.ok(value),
-                        Err(why) => call.reply.error(why),
+                        Ok(value) => reply.ok(value),
+                        Err(why) => reply.error(why),
                     }
-                    if stop {
-                        return Ok(());
+                    if request == Request::Stop {
+                        return Ok(self.workers);
                     }
                 }
             }
         }
     }
 
-    fn answer(&mut self, request: Request) -> Result<Value, String> {
-        match request {
-            Request::Ping | Request::Stop => {}
-            Request::Spool => self.spool.wake(),
-            Request::Lists => self.lists_changed.notify_one(),
-            Request::Reload => return self.reload(),
-            Request::Status => {
-                return Ok(json!({
-                    "pid": std::process::id(),
-                    "version": env!("CARGO_PKG_VERSION"),
-                    "lmtp": self.addresses,
-                }));
-            }
+    /// Reads the configuration again. A wrong one changes nothing.
+    async fn reload(mut self) -> (Self, Result<Value, String>) {
+        let kept = |error: String| format!("the configuration was not read again, the old one stays: {error}");
+        let new = match Config::load(self.loaded.config.file.as_deref()) {
+            Ok(new) => new,
+            Err(errors) => return (self, Err(kept(errors.to_string()))),
+        };
+        let workers = match Workers::prepare(&new.config, &self.plugins, &self.store, &self.spool) {
+            Ok(workers) => workers,
+            Err(error) => return (self, Err(kept(error.to_string()))),
+        };
+        if let Err(error) = self.log.apply(&new.config.logging).and_then(|()| self.log.reopen()) {
+            return (self, Err(kept(error.to_string())));
         }
-        Ok(json!({}))
-    }
-
-    /// Reads the configuration again; a wrong one changes nothing.
-    fn reload(&mut self) -> Result<Value, String> {
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Reloading]);
-        let done = Config::load(self.config_file.as_deref());
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-        let new = done.map_err(|errors| format!("the configuration was not read again, the old one stays: {errors}"))?;
-        let changed = config::changes(&self.config, &new.config);
-        self.log.reload(&new.config.logging).map_err(|error| error.to_string())?;
-        for key in &changed.restart {
-            warn!("{key} has changed; restart the daemon for it to take effect");
+        let (restart, applied): (Vec<_>, Vec<_>) =
+            config::changes(&self.loaded, &new).into_iter().partition(config::Change::needs_restart);
+        let names = |changes: &[config::Change]| changes.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let (restart, applied) = (names(&restart), names(&applied));
+        if !applied.is_empty() {
+            self.workers.stop().await;
+            self.workers = workers.start();
         }
-        info!(applied = changed.reload.len(), "configuration read again");
-        self.config.logging = new.config.logging;
-        Ok(json!({ "applied": changed.reload, "needs_restart": changed.restart }))
+        for key in &restart {
+            warn!("{key} has changed in the file; restart the daemon for it to take effect");
+        }
+        for file in self.plugins.changed_on_disk() {
+            warn!("the plugin {} has changed on disk; restart the daemon to use it", file.display());
+        }
+        info!("configuration read again; in effect: {}", if applied.is_empty() { "as before".into() } else { applied.join(", ") });
+        // What needs a restart stays in the list of differences until the restart.
+        if restart.is_empty() {
+            self.loaded = new;
+        }
+        (self, Ok(json!({ "applied": applied, "needs_restart": restart })))
     }
 }
 
@@ -171,21 +257,11 @@ async fn publish_once(config: &Config, store: &Store) -> anyhow::Result<()> {
     if generation.applied >= generation.wanted {
         return Ok(());
     }
-    let registry = crate::plugins::PluginRegistry::new(config.plugins.path.clone());
-    let hookup = Arc::new(hookup::from_config(config, &registry)?);
-    let report = hookup::bring_up_to_date(store, hookup, Change::Everything, Options::default()).await?;
-    for line in report.lines() {
-        info!("{line}");
+    let plugins = PluginRegistry::new(config.plugins.path.clone());
+    let hookup = Arc::new(hookup::from_config(config, &plugins)?);
+    let done = hookup::bring_up_to_date(store, hookup, RosterChange::Everything, Wish::default()).await?;
+    if let Outcome::Done(report) = done {
+        report.to_string().lines().for_each(|line| info!("{line}"));
     }
     Ok(())
-}
-
-/// Sets logging up and runs the daemon.
-pub async fn serve(session: Session) -> anyhow::Result<()> {
-    let log = logging::start(&session.config().logging)?;
-    let done = run(session, log).await;
-    if let Err(failure) = &done {
-        error!("{failure:#}");
-    }
-    done
 }

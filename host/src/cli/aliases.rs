@@ -1,8 +1,8 @@
 //! `postrider aliases`
 
 use super::{Exit, Session, output, publish};
-use crate::hookup::{self, Change, Options};
-use anyhow::Context;
+use crate::hookup::{Outcome, Roster, RosterChange, Wish};
+use postrider_plugin_api::sdk::Change;
 use std::path::PathBuf;
 
 /// Write the MTA's tables anew
@@ -22,21 +22,28 @@ pub struct Aliases {
 impl Aliases {
     /// Runs it.
     pub async fn run(&self, session: &Session) -> anyhow::Result<Exit> {
+        if self.dry_run || self.output.is_some() {
+            return self.elsewhere(session).await;
+        }
+        let wish = Wish { always: true, activated: self.activated };
+        match publish::bring_up_to_date(session, RosterChange::Everything, wish).await? {
+            Outcome::AlreadyApplied => Ok(Exit::Done),
+            Outcome::Done(report) => Ok(publish::tell(&report, false)),
+        }
+    }
+
+    /// Shows or writes what `aliases` would publish, and publishes nothing.
+    async fn elsewhere(&self, session: &Session) -> anyhow::Result<Exit> {
         let hookup = session.hookup()?;
         let store = session.store().await?;
-        if self.dry_run {
-            let difference = hookup::difference(store, hookup).await?;
-            output::line(if difference.is_empty() { "Nothing would change." } else { difference.trim_end() });
-            return Ok(Exit::Done);
-        }
+        let roster = Roster::new(store.domains().await?, store.lists(None).await?);
         if let Some(directory) = &self.output {
-            std::fs::create_dir_all(directory)
-                .with_context(|| format!("the directory {} cannot be made", directory.display()))?;
-            let report = hookup::write_to(store, hookup, directory).await?;
-            return Ok(publish::tell(&report));
+            let directory = directory.clone();
+            let report = tokio::task::spawn_blocking(move || hookup.write_to(&directory, &roster)).await??;
+            return Ok(publish::tell(&report, false));
         }
-        let options = Options { force: true, activated: self.activated };
-        let report = hookup::bring_up_to_date(store, hookup, Change::Everything, options).await?;
-        Ok(publish::tell(&report))
+        let preview = tokio::task::spawn_blocking(move || hookup.preview(&roster, Change::Everything)).await??;
+        output::line(&preview.to_string());
+        Ok(Exit::Done)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Exit, Session, output};
 use crate::control::Request;
-use crate::post::moderation;
+use crate::post::{PostSettings, Processor};
 use crate::store::HeldPost;
 use anyhow::anyhow;
 use serde_json::json;
@@ -119,21 +119,24 @@ async fn held_post(session: &Session, number: i64) -> anyhow::Result<(HeldPost, 
 
 /// Decides about each post by itself: one that fails does not stop the others.
 async fn decide(session: &Session, numbers: &[i64], decision: Decision<'_>) -> anyhow::Result<Exit> {
-    let (store, spool) = (session.store().await?, session.spool().await?);
-    let config = session.config();
+    let (store, spool) = (session.store().await?.clone(), session.spool().await?.clone());
+    let processor = Processor::new(store, spool, PostSettings::from_config(session.config()));
     let mut exit = Exit::Done;
     for number in numbers {
         let done = async {
-            held_post(session, *number).await?;
-            match decision {
-                Decision::Accept => moderation::accept(store, spool, config, *number).await?,
-                Decision::Reject(reason) => moderation::reject(store, spool, config, *number, reason).await?,
-                Decision::Discard => moderation::discard(store, *number).await?,
-            }
             anyhow::Ok(match decision {
-                Decision::Accept => "accepted",
-                Decision::Reject(_) => "rejected",
-                Decision::Discard => "discarded",
+                Decision::Accept => {
+                    let decided = processor.accept_held(*number).await?;
+                    format!("accepted, goes to {} members", decided.recipients)
+                }
+                Decision::Reject(reason) => match processor.reject_held(*number, reason).await?.recipients {
+                    0 => "rejected; its sender gets no notice (see the log)".to_owned(),
+                    _ => "rejected, its sender gets a notice".to_owned(),
+                },
+                Decision::Discard => {
+                    processor.discard_held(*number).await?;
+                    "discarded".to_owned()
+                }
             })
         };
         match done.await {

@@ -1,7 +1,7 @@
 //! `postrider info LIST`
 
 use super::{Exit, Session, output};
-use crate::lists::{ListSettings, Role};
+use crate::lists::Role;
 use serde_json::json;
 
 /// Show a list and its settings
@@ -35,9 +35,9 @@ impl Info {
                 "owners": count(Role::Owner),
                 "moderators": count(Role::Moderator),
                 "held": held,
-                "settings": ListSettings::table()
-                    .iter()
-                    .map(|setting| (setting.name.to_owned(), json!(list.settings.value(setting.name))))
+                "settings": list.settings
+                    .values()
+                    .map(|(setting, value)| (setting.name.to_owned(), json!(value)))
                     .collect::<serde_json::Map<_, _>>(),
             }));
             return Ok(Exit::Done);
@@ -54,11 +54,10 @@ impl Info {
         ));
         output::line(&format!("Held      {held}"));
         output::line("");
-        for setting in ListSettings::table() {
+        for (setting, value) in list.settings.values() {
             if self.verbose {
-                output::line(&format!("# {}", setting.help));
+                output::line(&format!("# {} ({})", setting.help, setting.allowed));
             }
-            let value = list.settings.value(setting.name).unwrap_or_default();
             output::line(&format!("{} = {}", setting.name, output::clean(&value)));
         }
         Ok(Exit::Done)

@@ -2,9 +2,9 @@
 
 use super::{Exit, Session, output};
 use crate::control::Request;
-use crate::lists::{EmailAddress, Subaddress};
-use crate::post::inject;
-use anyhow::{Context, bail};
+use crate::lists::EmailAddress;
+use crate::post::inject::Injection;
+use anyhow::Context;
 use std::io::Read;
 
 /// Put a message into a list's queue, as if the MTA had delivered it
@@ -18,22 +18,12 @@ pub struct Inject {
     /// Envelope sender; the From header's address when absent
     #[arg(short = 'f', long, value_name = "ADDRESS")]
     sender: Option<String>,
-    /// For another function of the list: bounces, confirm, join, leave, owner, request
-    #[arg(short, long, value_name = "FUNCTION")]
-    queue: Option<String>,
 }
 
 impl Inject {
     /// Runs it.
     pub async fn run(&self, session: &Session) -> anyhow::Result<Exit> {
         let list = session.list(&self.list).await?;
-        let function = match self.queue.as_deref() {
-            None => Subaddress::Post,
-            Some(name) => match Subaddress::named(name) {
-                Some(function) => function,
-                None => bail!("`{name}` is no function of a list; bounces, confirm, join, leave, owner, request are"),
-            },
-        };
         let sender = self.sender.as_deref().map(EmailAddress::parse).transpose()?;
         let mut message = Vec::new();
         match self.file.as_deref() {
@@ -42,7 +32,11 @@ impl Inject {
             }
             Some(file) => message = std::fs::read(file).with_context(|| format!("{file} cannot be read"))?,
         }
-        let number = inject::inject(session.spool().await?, &list, function, sender, &message).await?;
+        let mut injection = Injection::read(&message)?;
+        if let Some(sender) = sender {
+            injection.sender = sender;
+        }
+        let number = injection.into_spool(session.spool().await?, &list).await?;
         session.wake(Request::Spool).await;
         output::line(&format!("Queued for {} as message {number}", list.address));
         Ok(Exit::Done)

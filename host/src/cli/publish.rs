@@ -2,19 +2,16 @@
 
 use super::{Exit, Session, output};
 use crate::control::Request;
-use crate::hookup::{self, Change, Options, Report};
+use crate::hookup::{self, Outcome, Report, RosterChange, Wish};
 
 /// Brings the MTA's tables up to date after a change that is already in the store.
 ///
 /// A failure here does not undo the change: the list is there, the MTA does not know it yet, and
 /// `aliases` (or the daemon) finishes the work.
-pub async fn publish(session: &Session, change: Change) -> Exit {
-    let done = async {
-        let hookup = session.hookup()?;
-        Ok::<_, anyhow::Error>(hookup::bring_up_to_date(session.store().await?, hookup, change, Options::default()).await?)
-    };
-    match done.await {
-        Ok(report) => tell(&report),
+pub async fn publish(session: &Session, change: RosterChange, quiet: bool) -> Exit {
+    match bring_up_to_date(session, change, Wish::default()).await {
+        Ok(Outcome::AlreadyApplied) => Exit::Done,
+        Ok(Outcome::Done(report)) => tell(&report, quiet),
         Err(error) => {
             output::error(&error);
             session.wake(Request::Lists).await; // the daemon tries again too
@@ -24,10 +21,20 @@ pub async fn publish(session: &Session, change: Change) -> Exit {
     }
 }
 
-/// Prints what was published and what is left to do.
-pub fn tell(report: &Report) -> Exit {
-    for line in report.lines() {
-        output::line(&line);
+/// Brings the MTA's tables up to date.
+pub async fn bring_up_to_date(session: &Session, change: RosterChange, wish: Wish) -> anyhow::Result<Outcome> {
+    let hookup = session.hookup()?;
+    Ok(hookup::bring_up_to_date(session.store().await?, hookup, change, wish).await?)
+}
+
+/// Prints what was published (unless `quiet`) and what is left to do (always).
+pub fn tell(report: &Report, quiet: bool) -> Exit {
+    let text = report.to_string();
+    if !quiet && !text.is_empty() {
+        output::line(&text);
+    } else if quiet {
+        report.by_hand.iter().for_each(|command| output::note(&command.to_string()));
+        report.waiting.iter().for_each(|waiting| output::note(&waiting.to_string()));
     }
-    if report.is_complete() { Exit::Done } else { Exit::MtaBehind }
+    if report.waiting.is_some() { Exit::MtaBehind } else { Exit::Done }
 }

@@ -1,7 +1,7 @@
 //! `postrider remove LIST`
 
 use super::{Exit, Session, output, publish};
-use crate::hookup::Change;
+use crate::hookup::RosterChange;
 
 /// Remove a list with its members and held posts, and tell the MTA
 #[derive(Debug, clap::Args)]
@@ -17,10 +17,15 @@ impl Remove {
     /// Runs it.
     pub async fn run(&self, session: &Session) -> anyhow::Result<Exit> {
         let list = session.list(&self.list).await?;
-        session.store().await?.remove_list(list.id).await?;
+        let store = session.store().await?;
+        let domain = store.domain(&list.address.domain).await?;
+        store.remove_list(list.id).await?;
         if !self.quiet {
             output::line(&format!("Removed list: {}", list.address));
         }
-        Ok(publish::publish(session, Change::ListRemoved(list.address)).await)
+        let change = domain.map_or(RosterChange::Everything, |domain| {
+            RosterChange::ListRemoved(list.address, list.list_id, domain)
+        });
+        Ok(publish::publish(session, change, self.quiet).await)
     }
 }

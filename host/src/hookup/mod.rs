@@ -29,6 +29,7 @@
 mod assess;
 mod collect;
 mod command;
+mod configured;
 mod diff;
 mod error;
 mod front;
@@ -53,6 +54,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use configured::{AdapterError, from_config, outgoing_from_config, snippets_text};
 pub use error::{CommandFailure, FailureReason, HookupError};
 pub use front::{FilePreview, Hookup, Options, Preview, TablePreview};
 pub use generation::{Outcome, RosterChange, Wish, bring_up_to_date};

@@ -57,3 +57,10 @@ macro_rules! stored_names {
 }
 stored_names!(Role { Member = "member", Owner = "owner", Moderator = "moderator" });
 stored_names!(DeliveryStatus { Enabled = "enabled", ByUser = "by_user", ByBounces = "by_bounces", ByModerator = "by_moderator" });
+
+impl Member {
+    /// Somebody with this role, without a display name, with delivery enabled.
+    pub fn new(address: EmailAddress, role: Role) -> Self {
+        Member { address, display_name: String::new(), role, delivery: DeliveryStatus::Enabled }
+    }
+}

@@ -1,0 +1,98 @@
+//! `postrider conf [SECTION [KEY]]`
+
+use super::{Exit, output};
+use crate::config::{Config, ProblemSeverity, adapter_settings, check_installed, show};
+use crate::plugins::PluginRegistry;
+use serde_json::json;
+use std::path::Path;
+
+/// Show or check the configuration
+#[derive(Debug, clap::Args)]
+pub struct Conf {
+    /// Only this section
+    section: Option<String>,
+    /// Only this key of it
+    key: Option<String>,
+    /// Show all errors at once, and what is not installed; exit status 1 if there are any
+    #[arg(long, conflicts_with_all = ["section", "defaults", "sample"])]
+    check: bool,
+    /// Show the built-in defaults
+    #[arg(long)]
+    defaults: bool,
+    /// Print an annotated sample file
+    #[arg(long, conflicts_with_all = ["section", "defaults"])]
+    sample: bool,
+    /// Show passwords too
+    #[arg(long)]
+    secrets: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Conf {
+    /// Runs it. Touches nothing but the files that it reads.
+    pub fn run(&self, file: Option<&Path>) -> anyhow::Result<Exit> {
+        let style = show::Show { json: self.json, secrets: self.secrets };
+        if self.sample {
+            output::line(show::sample().trim_end());
+            return Ok(Exit::Done);
+        }
+        if self.check {
+            return Ok(self.check(file));
+        }
+        let loaded = if self.defaults { Config::built_in() } else { Config::load(file)? };
+        let text = match (&self.section, &self.key) {
+            (None, _) if self.defaults => show::defaults(style),
+            (None, _) => show::print_all(&loaded, style),
+            (Some(section), None) => show::print_section(&loaded, section, style)?,
+            (Some(section), Some(key)) => show::print_key(&loaded, Some(section), key, style)?,
+        };
+        output::line(text.trim_end());
+        Ok(Exit::Done)
+    }
+
+    /// Errors of the file, then what is not installed, then the adapters' own settings.
+    fn check(&self, file: Option<&Path>) -> Exit {
+        let loaded = match Config::load(file) {
+            Ok(loaded) => loaded,
+            Err(errors) => {
+                let lines: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+                return self.conclude(&lines, &[]);
+            }
+        };
+        let mut errors = Vec::new();
+        let mut notices: Vec<String> = loaded.notices.iter().map(ToString::to_string).collect();
+        let config = &loaded.config;
+        for problem in check_installed(config) {
+            let text = problem.to_string();
+            if problem.severity == ProblemSeverity::Error { errors.push(text) } else { notices.push(text) }
+        }
+        let plugins = PluginRegistry::new(config.plugins.path.clone());
+        let settings = plugins.incoming_settings(&config.mta.incoming).and_then(|specs| {
+            Ok((plugins.plugin_name(&config.mta.incoming)?, specs))
+        });
+        match settings {
+            Ok((plugin, specs)) => {
+                if let Err(wrong) = adapter_settings(config, &plugin, &specs) {
+                    errors.extend(wrong.0.iter().map(ToString::to_string));
+                }
+            }
+            Err(error) => errors.push(format!("[mta] incoming: {error}")),
+        }
+        self.conclude(&errors, &notices)
+    }
+
+    fn conclude(&self, errors: &[String], notices: &[String]) -> Exit {
+        if self.json {
+            output::json(&json!({ "errors": errors, "notices": notices }));
+        } else {
+            notices.iter().for_each(|notice| output::line(&format!("notice: {notice}")));
+            errors.iter().for_each(|error| output::line(&format!("error: {error}")));
+            if errors.is_empty() {
+                output::line("The configuration is good.");
+            }
+        }
+        if errors.is_empty() { Exit::Done } else { Exit::Failed }
+    }
+}

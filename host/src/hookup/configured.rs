@@ -1,0 +1,78 @@
+//! From names in the configuration to adapters that can be called.
+
+use super::{Hookup, HookupError, site_from};
+use crate::config::{AdapterName, Config, ConfigErrors, OutgoingName, adapter_settings};
+use crate::deliver::Outgoing;
+use crate::plugins::{AdapterLog, PluginError, PluginRegistry};
+use postrider_plugin_api::sdk::{SettingSpec, Settings, Snippet};
+use std::sync::Arc;
+
+/// Why a configured adapter cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AdapterError {
+    /// The plugin.
+    #[error("[mta] {key}: {source}")]
+    Plugin {
+        /// `incoming` or `outgoing`.
+        key: &'static str,
+        /// What is wrong with it.
+        source: PluginError,
+    },
+    /// Its settings.
+    #[error("{0}")]
+    Settings(ConfigErrors),
+}
+
+/// `[mta] incoming`, ready to publish into `table_dir`.
+pub fn from_config(config: &Config, plugins: &PluginRegistry) -> Result<Hookup, AdapterError> {
+    let name = &config.mta.incoming;
+    let plugin = |source| AdapterError::Plugin { key: "incoming", source };
+    let settings = settings(config, plugins, name, plugins.incoming_settings(name).map_err(plugin)?)?;
+    let adapter = plugins.incoming(name, log_for(name), &settings).map_err(plugin)?;
+    Ok(Hookup::new(adapter, site_from(config), config.paths.lock_dir.clone()))
+}
+
+/// `[mta] outgoing`.
+pub fn outgoing_from_config(config: &Config, plugins: &PluginRegistry) -> Result<Outgoing, AdapterError> {
+    let OutgoingName::Adapter(name) = &config.mta.outgoing else {
+        return Ok(Outgoing::Smtp);
+    };
+    let plugin = |source| AdapterError::Plugin { key: "outgoing", source };
+    let settings = settings(config, plugins, name, plugins.outgoing_settings(name).map_err(plugin)?)?;
+    let adapter = plugins.outgoing(name, log_for(name), &settings).map_err(plugin)?;
+    Ok(Outgoing::Adapter(Arc::from(adapter)))
+}
+
+fn log_for(name: &AdapterName) -> Box<AdapterLog> {
+    Box::new(AdapterLog::new(name.to_string()))
+}
+
+fn settings(
+    config: &Config,
+    plugins: &PluginRegistry,
+    name: &AdapterName,
+    specs: Vec<SettingSpec>,
+) -> Result<Settings, AdapterError> {
+    let plugin = plugins.plugin_name(name).map_err(|source| AdapterError::Plugin { key: "incoming", source })?;
+    adapter_settings(config, &plugin, &specs).map_err(AdapterError::Settings)
+}
+
+/// Snippets as text that a person can follow: numbered steps, files and lines.
+pub fn snippets_text(snippets: &[Snippet]) -> String {
+    use postrider_plugin_api::sdk::SnippetKind;
+    let mut text = String::new();
+    for (number, snippet) in snippets.iter().enumerate() {
+        let place = match snippet.kind {
+            SnippetKind::Commands => "Run as root:".to_owned(),
+            _ => format!("In {}:", snippet.file),
+        };
+        text.push_str(&format!("{}. {place}\n", number + 1));
+        for line in snippet.explanation.lines() {
+            text.push_str(&format!("   # {line}\n"));
+        }
+        for line in snippet.text.lines() {
+            text.push_str(&format!("   {line}\n"));
+        }
+    }
+    text
+}
