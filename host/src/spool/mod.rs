@@ -7,7 +7,8 @@
 //! the effect of one.
 //!
 //! Below the data directory: `spool.db`, `spool/bodies/` for large messages, `spool/lock` held by
-//! the daemon. Commands may open the spool beside the daemon; only the daemon cleans up.
+//! the daemon, `spool/bodies.lock` held by a backup. Commands may open the spool beside the
+//! daemon; only the daemon cleans up.
 
 mod backup;
 mod body;
@@ -367,7 +368,7 @@ impl Spool {
         T: Send + 'static,
         F: FnMut(&Connection, &mut Effects) -> rusqlite::Result<T> + Send + 'static,
     {
-        let (job, answer) = Call::new(work);
+        let (job, answer) = Call::boxed(work);
         match &*locked(&self.inner.jobs) {
             Some(jobs) => jobs.send(job).map_err(|_| SpoolError::Closed)?,
             None => return Err(SpoolError::Closed),

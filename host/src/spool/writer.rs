@@ -56,7 +56,8 @@ where
     T: Send + 'static,
     F: FnMut(&Connection, &mut Effects) -> rusqlite::Result<T> + Send + 'static,
 {
-    pub(super) fn new(work: F) -> (Box<dyn Job>, oneshot::Receiver<Result<T>>) {
+    /// The job, and where its outcome will come.
+    pub(super) fn boxed(work: F) -> (Box<dyn Job>, oneshot::Receiver<Result<T>>) {
         let (reply, answer) = oneshot::channel();
         (Box::new(Call { work, value: None, reply }), answer)
     }
