@@ -1,6 +1,7 @@
 use super::*;
 use crate::lists::{EmailAddress, Subaddress};
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Instant;
 
 const DAEMON: SpoolOptions = SpoolOptions { min_free_space: 0, exclusive: true };
