@@ -14,21 +14,15 @@ use std::path::Path;
 /// finished is not left behind.
 pub(super) fn backup(connection: &Connection, bodies: &BodyDirectory, target: &Path) -> Result<()> {
     let io = |error| SpoolError::from_io(target, "write the copy", &error);
-    let existed = match std::fs::read_dir(target) {
-        Ok(mut entries) => {
-            if entries.next().is_some() {
-                return Err(SpoolError::Io {
-                    path: target.display().to_string(),
-                    message: "the directory for the copy is not empty; name one that does not exist".into(),
-                });
-            }
-            true
-        }
-        Err(_) => {
-            std::fs::DirBuilder::new().mode(0o700).create(target).map_err(io)?;
-            false
-        }
-    };
+    let existed = target.exists();
+    if !existed {
+        std::fs::DirBuilder::new().mode(0o700).create(target).map_err(io)?;
+    } else if std::fs::read_dir(target).map_err(io)?.next().is_some() {
+        return Err(SpoolError::Io {
+            path: target.display().to_string(),
+            message: "the directory for the copy is not empty; name one that does not exist".into(),
+        });
+    }
     let outcome = copy(connection, bodies, target);
     if outcome.is_err() {
         let _ = std::fs::remove_file(target.join(DATABASE));

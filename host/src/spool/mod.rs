@@ -7,15 +7,18 @@
 //! the effect of one.
 //!
 //! Below the data directory: `spool.db`, `spool/bodies/` for large messages, `spool/lock` held by
-//! the daemon. Commands may open the spool beside the daemon; only the daemon cleans up.
+//! the daemon, `spool/bodies.lock` held by a backup. Commands may open the spool beside the
+//! daemon; only the daemon cleans up.
 
 mod backup;
 mod body;
 mod cache;
 mod commands;
 mod error;
+mod exclusive;
 mod queries;
 mod schema;
+mod shared;
 mod space;
 #[cfg(test)]
 mod tests;
@@ -33,11 +36,11 @@ pub use types::{
 use body::{BodyDirectory, blocking};
 use cache::BodyCache;
 use commands::Settled;
-use queries::StoredBody;
 use rusqlite::Connection;
+use shared::{Found, Lease, Shared};
 use space::SpaceWatch;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -80,20 +83,6 @@ struct Inner {
     lock: Mutex<Option<File>>,
 }
 
-/// What the writer thread and the callers have in common.
-struct Shared {
-    file: PathBuf,
-    bodies: Arc<BodyDirectory>,
-    space: SpaceWatch,
-    cache: BodyCache,
-    readers: Mutex<Vec<Connection>>,
-    turns: Mutex<Option<Turns>>,
-    closed: AtomicBool,
-    commits: AtomicU64,
-    arrivals_changed: Notify,
-    outgoing_changed: Notify,
-}
-
 impl Spool {
     /// Opens (makes) the spool in this data directory, which must exist, and starts the writer.
     /// With [`SpoolOptions::exclusive`] it also removes bodies that nothing refers to.
@@ -110,10 +99,10 @@ impl Spool {
             });
         }
         let bodies = Arc::new(BodyDirectory::open(&directory.join(DIRECTORY))?);
-        let lock = options.exclusive.then(|| lock_for_daemon(&directory.join(DIRECTORY))).transpose()?;
+        let lock = options.exclusive.then(|| exclusive::lock_for_daemon(&directory.join(DIRECTORY))).transpose()?;
         let connection = schema::open_writer(&file)?;
         if options.exclusive {
-            remove_leftovers(&connection, &bodies)?;
+            exclusive::remove_leftovers(&connection, &bodies)?;
         }
         let shared = Arc::new(Shared {
             bodies: bodies.clone(),
@@ -366,7 +355,7 @@ impl Spool {
         T: Send + 'static,
         F: FnMut(&Connection, &mut Effects) -> rusqlite::Result<T> + Send + 'static,
     {
-        let (job, answer) = Call::new(work);
+        let (job, answer) = Call::boxed(work);
         match &*locked(&self.inner.jobs) {
             Some(jobs) => jobs.send(job).map_err(|_| SpoolError::Closed)?,
             None => return Err(SpoolError::Closed),
@@ -413,120 +402,6 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-impl Shared {
-    fn sqlite(&self, error: &rusqlite::Error) -> SpoolError {
-        SpoolError::from_sqlite(&self.file, error)
-    }
-
-    fn with_turns<T>(&self, ask: impl FnOnce(&mut Turns) -> rusqlite::Result<T>) -> Result<T> {
-        let mut turns = locked(&self.turns);
-        ask(turns.as_mut().ok_or(SpoolError::Closed)?).map_err(|error| self.sqlite(&error))
-    }
-
-    /// Ends leases, after the commit that made them needless.
-    fn end_leases(&self, released: &[(i64, Vec<i64>)]) {
-        if let Some(turns) = &mut *locked(&self.turns) {
-            turns.release(released);
-        }
-    }
-
-    /// Ends leases of recipients that are still to be delivered to.
-    fn release(&self, outgoing: i64, ids: Vec<i64>) {
-        self.end_leases(&[(outgoing, ids)]);
-        self.outgoing_changed.notify_one();
-    }
-
-    fn with_reader<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(SpoolError::Closed);
-        }
-        let idle = locked(&self.readers).pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => schema::open_reader(&self.file)?,
-        };
-        let outcome = work(&connection);
-        let mut readers = locked(&self.readers);
-        if readers.len() < 4 && !self.closed.load(Ordering::Acquire) {
-            readers.push(connection);
-        }
-        outcome
-    }
-
-    /// The octets of a message; `None` when it is gone.
-    fn message(&self, id: i64) -> Result<Option<Arc<[u8]>>> {
-        if let Some(bytes) = self.cache.find(id) {
-            return Ok(Some(bytes));
-        }
-        let find = || self.with_reader(|db| queries::body(db, id).map_err(|error| self.sqlite(&error)));
-        let bytes = match find()? {
-            None => return Ok(None),
-            Some(StoredBody::Memory(bytes)) => bytes,
-            Some(StoredBody::File(name)) => match self.bodies.read(&name) {
-                Ok(bytes) => bytes,
-                // The last recipient may have been done between the row and the file.
-                Err(error) => return if find()?.is_none() { Ok(None) } else { Err(error) },
-            },
-        };
-        self.cache.keep(id, &bytes);
-        Ok(Some(bytes))
-    }
-}
-
-/// What [`Spool::due`] found.
-enum Found {
-    Nothing,
-    /// The message was dropped in this very moment.
-    Gone,
-    Batch(Lease, DueBatch),
-    Unreadable(Lease, SpoolError),
-}
-
-/// Ends the leases of a batch that nobody received.
-struct Lease {
-    outgoing: i64,
-    recipients: Vec<i64>,
-    shared: Option<Arc<Shared>>,
-}
-
-impl Lease {
-    fn hand_over(mut self) {
-        self.shared = None;
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(shared) = self.shared.take() {
-            shared.release(self.outgoing, std::mem::take(&mut self.recipients));
-        }
-    }
-}
-
-fn lock_for_daemon(spool: &Path) -> Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let path = spool.join("lock");
-    let failed = |error| SpoolError::from_io(&path, "lock it", &error);
-    let file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(SpoolError::InUse { path: path.display().to_string() }),
-        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
-    }
-}
-
-fn remove_leftovers(connection: &Connection, bodies: &BodyDirectory) -> Result<()> {
-    let is_named = |name: &str| {
-        connection.query_row("SELECT EXISTS (SELECT 1 FROM body WHERE file = ?1)", [name], |row| row.get(0))
-    };
-    let removed = bodies.remove_leftovers(is_named)?;
-    if removed > 0 {
-        tracing::info!("{}: removed {removed} unfinished message(s) of an earlier run", bodies.path.display());
-    }
-    Ok(())
 }
 
 fn is_large(body: &Body) -> bool {

@@ -4,9 +4,9 @@
 //! Postrider, stays as it is. Each migration runs in one transaction with its version number.
 
 use super::{Result, SpoolError};
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// `PRAGMA application_id` of a spool: "Prsp".
 pub(super) const APPLICATION_ID: i64 = 0x5072_7370;
@@ -93,16 +93,32 @@ pub(super) fn open_writer(file: &Path) -> Result<Connection> {
         // Both must come before the first table; neither works inside a transaction.
         connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL").map_err(sqlite)?;
     }
+    use_write_ahead_log(&connection).map_err(sqlite)?;
     connection
         .execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;
-             PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384;",
+            "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;
+             PRAGMA cache_size = -16384;",
         )
         .map_err(sqlite)?;
     migrate(&mut connection, file)?;
     rusqlite::vtab::array::load_module(&connection).map_err(sqlite)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// SQLite does not wait for others in this one case: two processes that make the file at once.
+fn use_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
+    let start = Instant::now();
+    loop {
+        match connection.execute_batch("PRAGMA journal_mode = WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && start.elapsed() < BUSY_TIMEOUT =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Opens the file for reading only.
@@ -133,8 +149,10 @@ fn make_private_file(file: &Path) -> Result<()> {
 
 /// Whose file it is. `true`: nobody's yet.
 fn check(connection: &Connection, file: &Path) -> Result<bool> {
+    // One snapshot: another process may be making it at this moment.
+    let snapshot = connection.unchecked_transaction().map_err(|error| SpoolError::from_sqlite(file, &error))?;
     let number = |sql: &str| {
-        connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|error| SpoolError::from_sqlite(file, &error))
+        snapshot.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|error| SpoolError::from_sqlite(file, &error))
     };
     let found = number("PRAGMA application_id")?;
     let version = number("PRAGMA user_version")?;

@@ -1,6 +1,7 @@
 use super::*;
 use crate::lists::{EmailAddress, Subaddress};
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Instant;
 
 const DAEMON: SpoolOptions = SpoolOptions { min_free_space: 0, exclusive: true };
@@ -594,6 +595,25 @@ async fn a_second_daemon_is_refused_until_the_first_has_ended() {
     Spool::open(dir.path(), &COMMAND).expect("a command may work beside it");
     first.close().await;
     open(dir.path());
+}
+
+#[tokio::test]
+async fn several_processes_may_make_the_spool_at_once() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let path = dir.path().to_owned();
+    let openers: Vec<_> = (0..6)
+        .map(|n| {
+            let path = path.clone();
+            let options = if n == 0 { DAEMON } else { COMMAND };
+            tokio::task::spawn_blocking(move || Spool::open(&path, &options))
+        })
+        .collect();
+    for opener in openers {
+        let spool = opener.await.expect("thread").expect("open");
+        spool.accept(incoming(b"x")).await.expect("accept");
+    }
+    let spool = open(dir.path());
+    assert_eq!(spool.arrivals().await.expect("arrivals").len(), 6);
 }
 
 #[tokio::test]

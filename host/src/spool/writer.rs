@@ -5,9 +5,9 @@
 //! transaction fails (disk full), each job is tried again by itself, so that a small one can still
 //! succeed and none suffers for another.
 
-use super::Shared;
 use super::body::StagedBody;
 use super::error::SpoolError;
+use super::shared::Shared;
 use super::{Result, body::BodyDirectory};
 use rusqlite::Connection;
 use std::sync::Arc;
@@ -56,7 +56,8 @@ where
     T: Send + 'static,
     F: FnMut(&Connection, &mut Effects) -> rusqlite::Result<T> + Send + 'static,
 {
-    pub(super) fn new(work: F) -> (Box<dyn Job>, oneshot::Receiver<Result<T>>) {
+    /// The job, and where its outcome will come.
+    pub(super) fn boxed(work: F) -> (Box<dyn Job>, oneshot::Receiver<Result<T>>) {
         let (reply, answer) = oneshot::channel();
         (Box::new(Call { work, value: None, reply }), answer)
     }
@@ -73,7 +74,9 @@ where
     }
 
     fn answer(self: Box<Self>, outcome: Result<()>) {
-        let Call { value, reply, .. } = *self;
+        let Call { work, value, reply } = *self;
+        // A body that was not accepted is gone before the answer says so.
+        drop(work);
         // Nobody may wait any more; the change is made all the same.
         let _ = reply.send(outcome.and_then(|()| value.ok_or(SpoolError::Closed)));
     }

@@ -47,7 +47,7 @@ impl Store {
     /// All domains, sorted by name.
     pub async fn domains(&self) -> Result<Vec<Domain>> {
         sqlx::query("SELECT name, alias, description FROM domain ORDER BY name")
-            .try_map(domain)
+            .try_map(|row| domain(&row))
             .fetch_all(&self.inner.readers)
             .await
             .map_err(|error| self.sqlx(&error))
@@ -57,7 +57,7 @@ impl Store {
     pub async fn domain(&self, name: &DomainName) -> Result<Option<Domain>> {
         sqlx::query("SELECT name, alias, description FROM domain WHERE name = $1")
             .bind(name.as_str())
-            .try_map(domain)
+            .try_map(|row| domain(&row))
             .fetch_optional(&self.inner.readers)
             .await
             .map_err(|error| self.sqlx(&error))
@@ -95,7 +95,7 @@ impl Store {
     }
 }
 
-fn domain(row: SqliteRow) -> sqlx::Result<Domain> {
+fn domain(row: &SqliteRow) -> sqlx::Result<Domain> {
     let name = |index: usize, text: &str| {
         DomainName::parse(text)
             .map_err(|error| sqlx::Error::ColumnDecode { index: index.to_string(), source: Box::new(error) })

@@ -94,9 +94,7 @@ impl StoreError {
     pub(super) fn from_sqlx(file: &Path, error: &sqlx::Error) -> Self {
         let message = match error {
             sqlx::Error::Database(database) => {
-                // The low octet is the primary code, the rest tells more.
-                let code = database.code().and_then(|code| code.parse::<i64>().ok()).map(|code| code & 0xff);
-                let hint = match code {
+                let hint = match primary_code(&**database) {
                     Some(code::BUSY | code::LOCKED) => {
                         "; another process has held it for too long: look for one with `fuser`"
                     }
@@ -123,4 +121,15 @@ impl StoreError {
     pub(super) fn no_list(id: i64) -> Self {
         StoreError::ListUnknown { name: format!("with the number {id}"), nearest: None }
     }
+}
+
+/// Whether another process holds the database.
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(primary_code);
+    matches!(code, Some(code::BUSY | code::LOCKED))
+}
+
+/// The low octet is the primary code, the rest tells more.
+fn primary_code(error: &dyn sqlx::error::DatabaseError) -> Option<i64> {
+    error.code()?.parse::<i64>().ok().map(|code| code & 0xff)
 }

@@ -38,7 +38,7 @@ impl Store {
         let list_id = address.list_id();
         let same_id = sqlx::query(select_list!("WHERE list_id = $1"))
             .bind(list_id.as_str())
-            .try_map(list)
+            .try_map(|row| list(&row))
             .fetch_optional(&mut *transaction)
             .await
             .map_err(sqlx)?;
@@ -92,7 +92,7 @@ impl Store {
     pub async fn lists(&self, domain: Option<&DomainName>) -> Result<Vec<List>> {
         sqlx::query(select_list!("WHERE $1 IS NULL OR domain = $1 ORDER BY domain, name"))
             .bind(domain.map(DomainName::as_str))
-            .try_map(list)
+            .try_map(|row| list(&row))
             .fetch_all(&self.inner.readers)
             .await
             .map_err(|error| self.sqlx(&error))
@@ -105,7 +105,7 @@ impl Store {
         ))
         .bind(address.name.as_str())
         .bind(address.domain.as_str())
-        .try_map(list)
+        .try_map(|row| list(&row))
         .fetch_optional(&self.inner.readers)
         .await
         .map_err(|error| self.sqlx(&error))
@@ -124,7 +124,7 @@ impl Store {
         } else {
             sqlx::query(select_list!("WHERE list_id = $1"))
                 .bind(name.to_ascii_lowercase())
-                .try_map(list)
+                .try_map(|row| list(&row))
                 .fetch_optional(&self.inner.readers)
                 .await
                 .map_err(|error| self.sqlx(&error))?
@@ -141,7 +141,7 @@ impl Store {
     pub async fn list_by_id(&self, id: i64) -> Result<Option<List>> {
         sqlx::query(select_list!("WHERE id = $1"))
             .bind(id)
-            .try_map(list)
+            .try_map(|row| list(&row))
             .fetch_optional(&self.inner.readers)
             .await
             .map_err(|error| self.sqlx(&error))
@@ -212,8 +212,8 @@ impl Store {
     }
 }
 
-fn list(row: SqliteRow) -> sqlx::Result<List> {
-    let address = address(&row, 1)?;
+fn list(row: &SqliteRow) -> sqlx::Result<List> {
+    let address = address(row, 1)?;
     let settings = serde_json::from_str(row.try_get(3)?)
         .map_err(|error| sqlx::Error::ColumnDecode { index: "settings".into(), source: Box::new(error) })?;
     Ok(List {

@@ -131,7 +131,7 @@ impl Store {
         )
         .bind(list)
         .bind(role.map(Role::as_str))
-        .try_map(member)
+        .try_map(|row| member(&row))
         .fetch_all(&self.inner.readers)
         .await
         .map_err(|error| self.sqlx(&error))
@@ -146,7 +146,7 @@ impl Store {
         .bind(list)
         .bind(role.as_str())
         .bind(address.key())
-        .try_map(member)
+        .try_map(|row| member(&row))
         .fetch_optional(&self.inner.readers)
         .await
         .map_err(|error| self.sqlx(&error))
@@ -174,7 +174,7 @@ pub(super) async fn forget_people_without_lists(transaction: &mut Transaction) -
         .map(|_| ())
 }
 
-fn member(row: SqliteRow) -> sqlx::Result<Member> {
+fn member(row: &SqliteRow) -> sqlx::Result<Member> {
     let (role, delivery): (&str, &str) = (row.try_get(2)?, row.try_get(3)?);
     Ok(Member {
         address: email(row.try_get(0)?)?,

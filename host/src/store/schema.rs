@@ -7,11 +7,12 @@
 //! `INTEGER` becomes `BIGINT`, text that is compared gets `COLLATE "C"`, and application id and
 //! version go into a table of one row.
 
+use super::error::is_busy;
 use super::{Result, StoreError};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// `PRAGMA application_id` of a store: "Prst". The spool has another one.
 pub(super) const APPLICATION_ID: i64 = 0x5072_7374;
@@ -88,9 +89,10 @@ pub(super) async fn open(file: &Path) -> Result<(SqlitePool, SqlitePool)> {
         .foreign_keys(true)
         .disable_statement_logging();
 
-    // A plain connection does not write.
+    // A plain connection does not write before it is told to.
     let mut first = plain.clone().connect().await.map_err(sqlx)?;
     check(&mut first, file).await?;
+    use_write_ahead_log(&mut first).await.map_err(sqlx)?;
     first.close().await.map_err(sqlx)?;
 
     let pool = || {
@@ -101,11 +103,24 @@ pub(super) async fn open(file: &Path) -> Result<(SqlitePool, SqlitePool)> {
             .test_before_acquire(false)
             .acquire_timeout(BUSY_TIMEOUT)
     };
-    let writing = plain.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+    let writing = plain.clone().synchronous(SqliteSynchronous::Full);
     let writer = pool().max_connections(1).connect_with(writing).await.map_err(sqlx)?;
     migrate(&writer, file).await?;
     let readers = pool().max_connections(READERS).min_connections(0).connect_lazy_with(plain.read_only(true));
     Ok((writer, readers))
+}
+
+/// SQLite does not wait for others in this one case: two processes that make the file at once.
+async fn use_write_ahead_log(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    let start = Instant::now();
+    loop {
+        match sqlx::query("PRAGMA journal_mode = WAL").execute(&mut *connection).await {
+            Err(error) if is_busy(&error) && start.elapsed() < BUSY_TIMEOUT => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            outcome => return outcome.map(|_| ()),
+        }
+    }
 }
 
 /// The journal and shared-memory files get the mode of the database from SQLite.
@@ -132,9 +147,12 @@ fn make_private_file(file: &Path) -> Result<()> {
 }
 
 async fn check(connection: &mut SqliteConnection, file: &Path) -> Result<()> {
-    let found = number(connection, "PRAGMA application_id", file).await?;
-    let version = number(connection, "PRAGMA user_version", file).await?;
-    let tables = number(connection, "SELECT count(*) FROM sqlite_schema", file).await?;
+    // One snapshot: another process may be making it at this moment.
+    let mut snapshot = connection.begin().await.map_err(|error| StoreError::from_sqlx(file, &error))?;
+    let found = number(&mut snapshot, "PRAGMA application_id", file).await?;
+    let version = number(&mut snapshot, "PRAGMA user_version", file).await?;
+    let tables = number(&mut snapshot, "SELECT count(*) FROM sqlite_schema", file).await?;
+    drop(snapshot);
     let fresh = found == 0 && version == 0 && tables == 0;
     let name = || file.display().to_string();
     if !fresh && found != APPLICATION_ID {

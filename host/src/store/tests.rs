@@ -294,7 +294,7 @@ async fn members_are_removed_by_role_and_then_forgotten() {
     let missing = store.remove_members(list, Role::Member, &addresses).await.expect("remove");
     assert_eq!(missing, [address("nobody@example.com")]);
     assert_eq!(texts(&store.members(list, None).await.expect("members")), ["anne@example.com"]);
-    assert_eq!(store.post_recipients(other).await.expect("recipients"), [anne.address.clone()]);
+    assert_eq!(store.post_recipients(other).await.expect("recipients"), std::slice::from_ref(&anne.address));
     assert_eq!(known_addresses(&store).await, 1, "bart is on no list any more");
     store.remove_list(list).await.expect("remove");
     store.remove_list(other).await.expect("remove");
@@ -593,4 +593,34 @@ async fn a_backup_taken_in_use_is_a_working_database() {
     restored.remove_list(list).await.expect("remove");
     let next = restored.create_list(&new_list("bees@example.com"), true).await.expect("create");
     assert!(next.id > list, "numbers go on where they were");
+}
+
+/// Figures, no judgement: `cargo test --release -p postrider --lib store::tests::figures -- --ignored --nocapture`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "prints figures only"]
+async fn figures() {
+    let store = Fixture::new().await;
+    let start = Instant::now();
+    for n in 0..1000 {
+        store.made(&format!("list{n}@example.com")).await;
+    }
+    println!("create_list: {:?} each", start.elapsed() / 1000);
+    for tasks in [1, 10] {
+        let start = Instant::now();
+        let running: Vec<_> = (0..tasks)
+            .map(|_| {
+                let store = store.store.clone();
+                tokio::spawn(async move {
+                    for n in 0..2000 {
+                        let recipient = address(&format!("list{}-bounces+a=b.c@example.com", n % 1000));
+                        assert!(store.resolve(&recipient, "+").await.expect("resolve").is_some());
+                    }
+                })
+            })
+            .collect();
+        for one in running {
+            one.await.expect("task");
+        }
+        println!("resolve, {tasks:2} at a time: {:?} each", start.elapsed() / (2000 * tasks));
+    }
 }
