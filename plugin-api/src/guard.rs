@@ -14,9 +14,9 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 
 thread_local! {
     /// Where this thread's last panic was, told by the plugin's panic hook.
-    static LAST_PANIC: RefCell<Option<String>> = RefCell::new(None);
+    static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
     /// How many guarded calls this thread is in.
-    static DEPTH: Cell<u32> = Cell::new(0);
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Runs `body`, which is one call of the other side; `what` names it in the error of a panic.
