@@ -9,12 +9,14 @@ use crate::abi::{Error, ErrorKind, Res};
 use crate::sdk;
 use abi_stable::std_types::{RResult, RString, RVec};
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 thread_local! {
     /// Where this thread's last panic was, told by the plugin's panic hook.
-    static LAST_PANIC: RefCell<Option<String>> = RefCell::new(None);
+    static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// How many guarded calls this thread is in.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Runs `body`, which is one call of the other side; `what` names it in the error of a panic.
@@ -29,7 +31,10 @@ pub(crate) fn guard_host<T>(what: &str, body: impl FnOnce() -> sdk::Result<T>) -
 
 fn catch<T>(what: &str, kind: ErrorKind, body: impl FnOnce() -> sdk::Result<T>) -> Res<T> {
     // What a panic may leave half changed is thrown away: the host makes a new adapter after one.
-    match catch_unwind(AssertUnwindSafe(body)) {
+    change_depth(|depth| depth + 1);
+    let caught = catch_unwind(AssertUnwindSafe(body));
+    change_depth(|depth| depth - 1);
+    match caught {
         Ok(Ok(value)) => RResult::ROk(value),
         Ok(Err(error)) => RResult::RErr(error.into()),
         Err(payload) => {
@@ -54,12 +59,19 @@ pub(crate) fn describe(payload: &dyn Any) -> String {
         .unwrap_or_else(|| "(a panic without words)".to_owned())
 }
 
-/// Notes where this thread panics, for the error that [`guard`] will make of it.
-pub(crate) fn note_panic(place: &str) {
-    // This is called from a panic hook, where a second panic would end the process.
+// What follows is called while a thread ends, or in a panic hook, where a second panic would end the
+// process: hence `try_with`.
+
+fn change_depth(change: fn(u32) -> u32) {
+    let _ = DEPTH.try_with(|depth| depth.set(change(depth.get())));
+}
+
+/// Notes where this thread panics. Tells whether a guard will make an error of it.
+pub(crate) fn note_panic(place: &str) -> bool {
     let _ = LAST_PANIC.try_with(|last| {
         if let Ok(mut last) = last.try_borrow_mut() {
             *last = Some(place.to_owned());
         }
     });
+    DEPTH.try_with(|depth| depth.get() > 0).unwrap_or(false)
 }

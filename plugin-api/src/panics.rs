@@ -25,13 +25,14 @@ pub(crate) fn install_hook() {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             let place = info.location().map_or_else(|| "(unknown place)".to_owned(), ToString::to_string);
-            note_panic(&place);
+            let becomes_an_error = note_panic(&place);
             let host = HOST.lock().unwrap_or_else(PoisonError::into_inner).clone();
             match host {
                 Some(host) => {
                     let text = describe(info.payload());
                     host.log(LogLevel::ERROR, format!("panicked at {}: {}", place, text).as_str().into());
                 }
+                None if becomes_an_error => {}
                 None => before(info),
             }
         }));

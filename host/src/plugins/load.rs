@@ -116,7 +116,7 @@ fn compare(file: &Path, header: &LibHeader) -> Result<String, PluginError> {
 
 /// Whether plugin and host lay their types out alike.
 ///
-/// abi_stable's check is not symmetric: it asks whether the second type can stand where the first is
+/// `abi_stable`'s check is not symmetric: it asks whether the second type can stand where the first is
 /// expected, and takes it amiss when the second has fewer fields. Versions of the interface are one
 /// line of history, so the older one's types are always beginnings of the newer one's; the older one
 /// goes first. Each comparison has globals of its own, since those of the process make the verdict
@@ -126,7 +126,7 @@ fn fits(host: &'static TypeLayout, plugin: &'static TypeLayout, plugin_is_older:
     check_layout_compatibility_with_globals(older, newer, &CheckingGlobals::new()).map_err(|errors| first_of(&errors))
 }
 
-/// The first difference in one line; abi_stable's own text has thousands.
+/// The first difference in one line; `abi_stable`'s own text has thousands.
 fn first_of(errors: &AbiInstabilityErrors) -> String {
     let Some(error) = errors.errors.iter().find(|error| !error.errs.is_empty()) else {
         return "the layouts differ".to_owned();
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     /// Two versions of one interface, and one that broke the rules.
-    #[allow(dead_code)] // only its layout is looked at
+    #[allow(dead_code, non_camel_case_types, clippy::pedantic)] // only the layouts of what abi_stable makes are used
     mod v1_0 {
         #[repr(C)]
         #[derive(abi_stable::StableAbi)]
@@ -196,7 +196,7 @@ mod tests {
             pub size: u64,
         }
     }
-    #[allow(dead_code)] // only its layout is looked at
+    #[allow(dead_code, non_camel_case_types, clippy::pedantic)] // only the layouts of what abi_stable makes are used
     mod v1_1 {
         #[repr(C)]
         #[derive(abi_stable::StableAbi)]
@@ -209,7 +209,7 @@ mod tests {
             pub license: u16,
         }
     }
-    #[allow(dead_code)] // only its layout is looked at
+    #[allow(dead_code, non_camel_case_types, clippy::pedantic)] // only the layouts of what abi_stable makes are used
     mod broken {
         #[repr(C)]
         #[derive(abi_stable::StableAbi)]

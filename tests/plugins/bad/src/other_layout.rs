@@ -2,7 +2,6 @@
 #![allow(non_camel_case_types)]
 
 use abi_stable::library::RootModule;
-use abi_stable::prefix_type::PrefixTypeTrait;
 use abi_stable::sabi_types::VersionStrings;
 use abi_stable::StableAbi;
 
