@@ -1,4 +1,5 @@
 //! The box holds a working Postfix.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the right answer")]
 
 use postrider_tests::mta_box::{Catcher, Layer, MtaBox, Postfix, SmtpSession};
 use postrider_tests::require::{self, MTA_BOX};

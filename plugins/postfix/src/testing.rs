@@ -61,10 +61,13 @@ impl Roster for TestRoster {
     }
 }
 
+/// Key, value and column.
+pub(crate) type TestRow = (String, String, u16);
+
 /// Keeps a plan, and holds it to the rules.
 #[derive(Default)]
 pub(crate) struct TestSink {
-    pub(crate) tables: Vec<(Table, Vec<(String, String, u16)>)>,
+    pub(crate) tables: Vec<(Table, Vec<TestRow>)>,
     pub(crate) files: BTreeMap<String, String>,
     pub(crate) commands: Vec<Command>,
 }

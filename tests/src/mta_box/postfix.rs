@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What every test has; the test's own lines come after and win. Local users of the box are
+/// What every test has; the test's own lines win. Local users of the box are
 /// `NAME@mta.example.com`; mail for the rest of the world goes to 127.0.0.1:2599, where a
 /// [`Catcher`](super::Catcher) can wait for it.
 const MAIN_CF: &str = "\
@@ -79,7 +79,8 @@ impl<'b> Postfix<'b> {
         let shared = machine.shared().display();
         let log = machine.shared().join("mail.log");
         let logging = format!("maillog_file = {}\nmaillog_file_prefixes = {shared}\n", log.display());
-        machine.write("/etc/postfix/main.cf", &format!("{MAIN_CF}{logging}{main_cf}"))?;
+        machine
+            .write("/etc/postfix/main.cf", &format!("{}{logging}{main_cf}", without_overridden(MAIN_CF, main_cf)))?;
         machine.write("/etc/postfix/master.cf", MASTER_CF)?;
         Ok(Postfix { machine, log })
     }
@@ -154,4 +155,11 @@ impl<'b> Postfix<'b> {
     pub fn hostname(&self) -> &'static str {
         HOSTNAME
     }
+}
+
+/// The lines of `base` whose parameter `main_cf` does not set; Postfix warns of repeated ones.
+fn without_overridden(base: &str, main_cf: &str) -> String {
+    let name = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
+    let set: Vec<String> = main_cf.lines().map(name).collect();
+    base.lines().filter(|line| !set.contains(&name(line))).fold(String::new(), |text, line| text + line + "\n")
 }

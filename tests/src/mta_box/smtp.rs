@@ -22,6 +22,7 @@ impl Reply {
     /// # Panics
     /// With another code; shows the reply.
     #[track_caller]
+    #[allow(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "mostly called for its assertion")]
     pub fn expect(self, code: u16) -> Self {
         assert_eq!(self.code, code, "unexpected reply: {} {}", self.code, self.text);
         self
@@ -40,7 +41,7 @@ impl SmtpSession {
     /// Connects within the box from one address to another and says `EHLO`.
     pub fn connect(machine: &MtaBox, from: &str, to: &str) -> io::Result<Self> {
         let stream = machine.connect(from, to)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.set_read_timeout(Some(Duration::from_mins(1)))?;
         stream.set_nodelay(true)?;
         let extensions = Reply { code: 0, text: String::new() };
         let mut session = SmtpSession { reader: BufReader::new(stream), extensions };
