@@ -10,7 +10,6 @@ use super::diff;
 use super::error::HookupError;
 use super::lock::Lock;
 use super::marker::{Marker, Unfinished};
-use super::place::with_suffix;
 use super::publish::Publication;
 use super::render;
 use super::report::{ByHand, Report};
@@ -71,7 +70,9 @@ pub struct TablePreview {
     pub changed: usize,
     /// Rows that would go.
     pub removed: usize,
-    /// A unified diff of the text form; empty when nothing changes.
+    /// Whether it would be published, be it because its compiled file is missing.
+    pub differs: bool,
+    /// A unified diff of the text form; empty when no text changes.
     pub diff: String,
 }
 
@@ -87,7 +88,7 @@ pub struct FilePreview {
 impl Preview {
     /// Whether nothing would be done.
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty() && !self.unfinished && self.tables.iter().all(|table| table.diff.is_empty())
+        self.files.is_empty() && !self.unfinished && self.tables.iter().all(|table| !table.differs)
     }
 }
 
@@ -150,7 +151,7 @@ impl Hookup {
         let file = |path: &String, removed| FilePreview { path: path.clone(), removed };
         preview.files.extend(work.files.iter().map(|number| file(&plan.files[*number].path, false)));
         preview.files.extend(work.removals.iter().map(|number| file(&plan.removals[*number], true)));
-        let any = !preview.is_empty() || tables.iter().any(|table| table.differs);
+        let any = !preview.is_empty();
         let runs = |tables_of: &[String]| {
             any && (tables_of.is_empty()
                 || unfinished
@@ -227,17 +228,7 @@ fn publish(
 }
 
 fn assess_all<'p>(table_dir: &Path, plan: &'p Plan) -> Result<Vec<Assessed<'p>>, HookupError> {
-    plan.tables
-        .iter()
-        .map(|planned| {
-            let mut table = assess::table(table_dir, planned)?;
-            if table.differs && table.diff.is_empty() && !table.place.path.exists() {
-                // An empty table that is not there yet.
-                table.diff = diff::RowDiff::between(&table.old, &planned.rows);
-            }
-            Ok(table)
-        })
-        .collect()
+    plan.tables.iter().map(|planned| assess::table(table_dir, planned)).collect()
 }
 
 fn extra_work(
@@ -295,6 +286,7 @@ fn preview_of(table: &Assessed<'_>) -> Result<TablePreview, HookupError> {
         added: table.diff.added.len(),
         changed: table.diff.changed.len(),
         removed: table.diff.removed.len(),
+        differs: table.differs,
         diff,
     })
 }
@@ -324,7 +316,6 @@ fn leave_out_missing_programs(directory: &Path, plan: &mut Plan) -> Vec<ByHand> 
             }
         }
     }
-    plan.removals.retain(|path| with_suffix(&directory.join(path), "").exists());
     plan.commands.retain(|command| !missing(command));
     by_hand
 }

@@ -21,11 +21,12 @@
 //! | `collect`, `rows` | takes a plan and checks it |
 //! | `assess`, `diff` | what differs from what is published |
 //! | `schedule` | in which order it is published |
-//! | `publish` | stages, publishes, takes back |
+//! | `publish`, `activate`, `undo` | stages and publishes, makes the MTA see it, goes back |
 //! | `render`, `sqlite`, `place`, `marker` | the forms on disk |
 //! | `command`, `run` | programs: no shell, clean environment, time limit |
 //! | `lock`, `steps`, `report`, `error` | one at a time; crash tests; what is told |
 
+mod activate;
 mod assess;
 mod collect;
 mod command;
@@ -48,6 +49,7 @@ mod site;
 mod sqlite;
 mod steps;
 mod tools;
+mod undo;
 
 #[cfg(test)]
 mod testing;

@@ -53,7 +53,7 @@ impl Place {
 
     /// Makes the directory, as the plan may want one that is not there yet.
     pub(crate) fn make_directory(&self) -> Result<(), HookupError> {
-        fs::create_dir_all(&self.directory).map_err(HookupError::file("make", &self.directory))
+        make_directory(&self.directory)
     }
 
     /// Makes a rename in the directory durable.
@@ -100,6 +100,16 @@ pub(crate) fn remove_temporaries<'p>(places: impl Iterator<Item = &'p Place>) ->
         }
     }
     Ok(())
+}
+
+/// Makes a directory that the MTA can enter, whatever the umask says; leaves an existing one alone.
+pub(crate) fn make_directory(directory: &Path) -> Result<(), HookupError> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(directory)
+        .and_then(|()| fs::set_permissions(directory, Permissions::from_mode(0o755)))
+        .map_err(HookupError::file("make", directory))
 }
 
 /// Writes a new file durably.
@@ -173,7 +183,10 @@ pub(crate) fn refuse_database(path: &Path) -> Result<(), HookupError> {
 pub(crate) fn write_small(path: &Path, contents: &str) -> Result<(), HookupError> {
     let temporary = with_suffix(path, ".tmp");
     remove_if_there(&temporary)?;
-    write_new(&temporary, TABLE_MODE, |out| out.write_all(contents.as_bytes()))?;
+    if let Err(error) = write_new(&temporary, TABLE_MODE, |out| out.write_all(contents.as_bytes())) {
+        let _ = remove_if_there(&temporary); // the first error says more
+        return Err(error);
+    }
     rename(&temporary, path)?;
     path.parent().map_or(Ok(()), sync_directory)
 }

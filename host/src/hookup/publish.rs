@@ -18,6 +18,7 @@
 //!   staged copy has shown that it can succeed.
 //! - **SQLite**: one transaction in place.
 
+use super::activate::Owed;
 use super::assess::Assessed;
 use super::collect::Plan;
 use super::command;
@@ -26,15 +27,14 @@ use super::error::HookupError;
 use super::marker::{Marker, Unfinished};
 use super::place::{self, Place, TABLE_MODE, Tag, with_suffix};
 use super::render;
-use super::report::{ByHand, Report, TableOutcome, TableReport, Waiting};
+use super::report::{Report, TableOutcome, TableReport};
 use super::schedule::{Item, Passes, Version};
 use super::sqlite::{self, Unwanted};
 use super::steps::Steps;
-use postrider_plugin_api::sdk::{Command, Need, Phase, Privilege, TableFormat};
+use super::undo::Undo;
+use postrider_plugin_api::sdk::{Phase, TableFormat};
 use std::io::Write;
 use std::path::Path;
-use std::thread;
-use std::time::Instant;
 
 /// One run, from staging to the end or back.
 pub(crate) struct Publication<'a> {
@@ -47,26 +47,11 @@ pub(crate) struct Publication<'a> {
     pub(crate) before: Option<Unfinished>,
     pub(crate) superuser: bool,
     pub(crate) steps: Steps<'a>,
-    undo: Vec<Undo>,
+    pub(super) undo: Vec<Undo>,
     /// Activations that did not run.
-    owed: Vec<Owed>,
+    pub(super) owed: Vec<Owed>,
     published: Vec<Item>,
-    report: Report,
-}
-
-/// How to take one step back.
-enum Undo {
-    Table { number: usize, kept: Tag, had_text: bool, had_compiled: bool },
-    Sqlite { number: usize, kept: Tag, existed: bool },
-    File { place: Place, kept: Tag, existed: bool },
-    Activation(usize),
-}
-
-/// An activation that did not run here.
-struct Owed {
-    command: usize,
-    /// When the MTA has noticed by itself; `None`: never.
-    settled: Option<Instant>,
+    pub(super) report: Report,
 }
 
 impl<'a> Publication<'a> {
@@ -120,7 +105,7 @@ impl<'a> Publication<'a> {
     }
 
     fn stage(&mut self) -> Result<(), HookupError> {
-        std::fs::create_dir_all(self.table_dir).map_err(HookupError::file("make", self.table_dir))?;
+        place::make_directory(self.table_dir)?;
         self.remove_temporaries()?;
         for item in self.passes.iter().flatten() {
             match *item {
@@ -253,7 +238,7 @@ impl<'a> Publication<'a> {
     }
 
     /// Compiles what is published, for formats whose compiled file must stay the same file.
-    fn compile_in_place(&self, table: &Assessed<'_>) -> Result<(), HookupError> {
+    pub(super) fn compile_in_place(&self, table: &Assessed<'_>) -> Result<(), HookupError> {
         let Some(compiled) = &table.compiled else { return Ok(()) };
         table.place.sync_directory()?;
         for compiler in table.planned.commands(self.plan, Phase::Compile) {
@@ -292,196 +277,8 @@ impl<'a> Publication<'a> {
         self.steps.done(if wanted { "published" } else { "removed" }, &place.path)
     }
 
-    /// The activations that are due when item `at` of a pass is published.
-    fn due_after(&self, items: &[Item], at: usize) -> Vec<usize> {
-        let belongs = |command: &Command, item: &Item| match item {
-            Item::Table(number, _) => command.tables.iter().any(|name| name == self.tables[*number].name()),
-            _ => false,
-        };
-        let due = |command: &Command| {
-            command.phase == Phase::Activate
-                && belongs(command, &items[at])
-                && !items[at + 1..].iter().any(|item| belongs(command, item))
-        };
-        (0..self.plan.commands.len()).filter(|number| due(&self.plan.commands[*number])).collect()
-    }
-
-    fn activate(&mut self, number: usize) -> Result<(), HookupError> {
-        let command = &self.plan.commands[number];
-        self.owed.retain(|owed| owed.command != number);
-        let obstacle = if command.privilege == Privilege::Root && !self.superuser {
-            "it needs the superuser".to_owned()
-        } else {
-            match command::run(command, None, "") {
-                Ok(()) => {
-                    self.report.ran.push(command::shown(command, None));
-                    self.undo.push(Undo::Activation(number));
-                    return self.steps.done("activated", Path::new(&command.argv[0]));
-                }
-                Err(failure) if failure.program_is_missing() => format!("there is no {} here", command.argv[0]),
-                Err(failure) if command.need == Need::Advised => failure.to_string(),
-                Err(failure) => {
-                    self.undo.push(Undo::Activation(number));
-                    return Err(HookupError::Command(failure));
-                }
-            }
-        };
-        let settled = command.settle.map(|settle| Instant::now() + settle);
-        if settled.is_some() || command.need == Need::Required {
-            self.owed.push(Owed { command: number, settled });
-        }
-        let by_hand = ByHand {
-            command: command::shown(command, None),
-            reason: command.reason.clone(),
-            need: command.need,
-            settle: command.settle,
-            obstacle,
-        };
-        if !self.report.by_hand.contains(&by_hand) {
-            self.report.by_hand.push(by_hand);
-        }
-        Ok(())
-    }
-
-    /// Before an item is published: earlier tables must have been noticed by the MTA, be it by waiting.
-    /// An item whose own activation is outstanding need not wait: the same command serves both.
-    fn await_activations(&mut self, next: Item) -> Option<Waiting> {
-        if matches!(next, Item::Table(_, Version::AsIs)) {
-            return None;
-        }
-        let mut until: Option<Instant> = None;
-        for owed in &self.owed {
-            let command = &self.plan.commands[owed.command];
-            if let Item::Table(number, _) = next
-                && command.tables.iter().any(|name| name == self.tables[number].name())
-            {
-                continue;
-            }
-            let Some(settled) = owed.settled else {
-                return Some(Waiting {
-                    command: command::shown(command, None),
-                    reason: command.reason.clone(),
-                    how_to_go_on: "`postrider aliases --activated`".to_owned(),
-                });
-            };
-            until = until.max(Some(settled));
-        }
-        if let Some(left) = until.map(|until| until.saturating_duration_since(Instant::now()))
-            && !left.is_zero()
-        {
-            tracing::info!(seconds = left.as_secs_f64(), "waiting until the MTA has noticed the published tables");
-            thread::sleep(left);
-            self.report.settled += left;
-        }
-        None
-    }
-
-    fn awaiting_administrator(&self) -> Vec<String> {
-        let outstanding = self.owed.iter().filter(|owed| owed.settled.is_none());
-        let mut tables: Vec<String> =
-            outstanding.flat_map(|owed| self.plan.commands[owed.command].tables.iter().cloned()).collect();
-        tables.sort();
-        tables.dedup();
-        tables
-    }
-
-    /// Takes every step back, last one first, and tells both failures if there are two.
-    fn roll_back(mut self, cause: HookupError) -> HookupError {
-        let mut second: Option<HookupError> = None;
-        let mut files_are_back = true;
-        let mut activations: Vec<usize> = Vec::new();
-        while let Some(undo) = self.undo.pop() {
-            let result = match undo {
-                Undo::Activation(number) => {
-                    if !activations.contains(&number) {
-                        activations.push(number);
-                    }
-                    Ok(())
-                }
-                undo => self.restore(&undo),
-            };
-            let (due, later): (Vec<usize>, Vec<usize>) =
-                activations.into_iter().partition(|number| !self.is_still_to_be_undone(*number));
-            activations = later;
-            files_are_back &= result.is_ok();
-            let result = result.and_then(|()| {
-                due.into_iter().try_for_each(|number| {
-                    command::run(&self.plan.commands[number], None, "").map_err(HookupError::Command)
-                })
-            });
-            match result {
-                Err(HookupError::Stopped) => return HookupError::Stopped,
-                Err(error) => second = second.or(Some(error)),
-                Ok(()) => {}
-            }
-        }
-        let closed = match (&second, &self.before) {
-            (Some(_), _) => Ok(()), // the note stays: the next run trusts nothing
-            (None, Some(before)) => self.marker.write(before),
-            (None, None) => self.marker.remove(),
-        };
-        let Some(second) = second.or(closed.err()) else {
-            self.tidy();
-            return HookupError::RolledBack(Box::new(cause));
-        };
-        let state = if files_are_back {
-            "the previous tables are back in place, but this failed too"
-        } else {
-            "bringing the previous tables back failed too"
-        };
-        HookupError::RollbackFailed { cause: Box::new(cause), state, second: Box::new(second) }
-    }
-
-    /// Whether a table of this activation is not back yet.
-    fn is_still_to_be_undone(&self, command: usize) -> bool {
-        let names = &self.plan.commands[command].tables;
-        self.undo.iter().any(|undo| match undo {
-            Undo::Table { number, .. } | Undo::Sqlite { number, .. } => {
-                names.is_empty() || names.iter().any(|name| name == self.tables[*number].name())
-            }
-            Undo::File { .. } => names.is_empty(),
-            Undo::Activation(_) => false,
-        })
-    }
-
-    fn restore(&self, undo: &Undo) -> Result<(), HookupError> {
-        match undo {
-            Undo::Activation(_) => Ok(()),
-            Undo::File { place, kept, existed } => {
-                put_back(&place.path, &place.temporary(*kept), *existed)?;
-                self.steps.done("brought back", &place.path)?;
-                place.sync_directory()
-            }
-            Undo::Sqlite { number, kept, existed } => {
-                let table = &self.tables[*number];
-                if *existed {
-                    let unwanted = if *kept == Tag::Middle { Unwanted::Keep } else { Unwanted::Delete };
-                    sqlite::update(&table.place.path, &table.old, unwanted)?;
-                } else {
-                    place::remove_if_there(&table.place.path)?;
-                }
-                self.steps.done("brought back", &table.place.path)
-            }
-            Undo::Table { number, kept, had_text, had_compiled } => {
-                let table = &self.tables[*number];
-                let old_text = table.place.temporary(*kept);
-                put_back(&table.place.path, &old_text, *had_text)?;
-                self.steps.done("brought back", &table.place.path)?;
-                if let (Some(compiled), Some(suffix)) = (&table.compiled, table.planned.suffix()) {
-                    if is_in_place(table) && *had_compiled {
-                        self.compile_in_place(table)?;
-                    } else {
-                        put_back(compiled, &with_suffix(&old_text, suffix), *had_compiled)?;
-                    }
-                    self.steps.done("brought back", compiled)?;
-                }
-                table.place.sync_directory()
-            }
-        }
-    }
-
     /// Removes temporary files where that is the smaller trouble; the next run tries again.
-    fn tidy(&self) {
+    pub(super) fn tidy(&self) {
         if let Err(error) = self.remove_temporaries() {
             tracing::warn!("temporary files are left: {error}");
         }
@@ -535,10 +332,6 @@ fn staged_tag(version: Version) -> Option<Tag> {
     }
 }
 
-fn is_in_place(table: &Assessed<'_>) -> bool {
+pub(super) fn is_in_place(table: &Assessed<'_>) -> bool {
     matches!(table.planned.table.format, TableFormat::CompiledInPlace { .. })
-}
-
-fn put_back(path: &Path, kept: &Path, existed: bool) -> Result<(), HookupError> {
-    if existed { place::rename(kept, path) } else { place::remove_if_there(path) }
 }

@@ -144,7 +144,8 @@ impl fmt::Display for Report {
         if !self.settled.is_zero() {
             lines.push(format!("waited {:.1} seconds until the MTA noticed", self.settled.as_secs_f64()));
         }
-        lines.extend(self.by_hand.iter().map(ToString::to_string));
+        let said_below = |one: &ByHand| self.waiting.as_ref().is_some_and(|waiting| waiting.command == one.command);
+        lines.extend(self.by_hand.iter().filter(|one| !said_below(one)).map(ToString::to_string));
         lines.extend(self.waiting.iter().map(ToString::to_string));
         f.write_str(&lines.join("\n"))
     }

@@ -52,8 +52,10 @@ pub(crate) fn roster(lists: &[&str]) -> Roster {
 pub(crate) struct Setup {
     pub(crate) format: TableFormat,
     pub(crate) compiler: PathBuf,
-    /// Shell text of an activation after the routing table.
+    /// A command that makes the MTA see the tables.
     pub(crate) activate: Option<Activation>,
+    /// A program that checks every staged table.
+    pub(crate) check: Option<Vec<String>>,
     /// Also a file per list, as Exim or qmail would have it.
     pub(crate) files: bool,
 }
@@ -124,6 +126,10 @@ impl IncomingAdapter for FakeAdapter {
             let compiler = setup.compiler.to_string_lossy().into_owned();
             sink.command(&command(Phase::Compile, vec![compiler, "fake:{file}".into()], &["routing", "accepted"]))?;
         }
+        if let Some(mut argv) = setup.check {
+            argv.push("{file}".into());
+            sink.command(&command(Phase::Check, argv, &["routing", "accepted"]))?;
+        }
         if let Some(activation) = setup.activate {
             sink.command(&Command {
                 need: activation.need,
@@ -167,7 +173,7 @@ impl Lab {
         let dir = tempfile::tempdir().expect("directory");
         let compiler = dir.path().join("fake-postmap");
         write_script(&compiler, FAKE_COMPILER);
-        let setup = Arc::new(Mutex::new(Setup { format, compiler, activate: None, files: false }));
+        let setup = Arc::new(Mutex::new(Setup { format, compiler, activate: None, check: None, files: false }));
         let hookup = Arc::new(Lab::hookup(&dir.path().join("tables"), dir.path(), &setup));
         Lab { dir, setup, hookup }
     }
