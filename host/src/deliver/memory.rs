@@ -78,6 +78,11 @@ impl MemoryQueue {
         self.lock().open
     }
 
+    /// Whether nothing is leased.
+    pub fn is_idle(&self) -> bool {
+        self.lock().leased.is_empty()
+    }
+
     /// Makes everything that waits for a retry due.
     pub fn retry_now(&self) {
         let mut inner = self.lock();

@@ -110,7 +110,8 @@ impl Answer {
     }
 }
 
-type Rule = Arc<dyn Fn(&Moment<'_>) -> Answer + Send + Sync>;
+/// Decides what the sink does next.
+pub type Rule = Arc<dyn Fn(&Moment<'_>) -> Answer + Send + Sync>;
 
 /// How the sink behaves.
 #[derive(Clone)]
@@ -129,7 +130,8 @@ pub struct Script {
     pub max_recipients: usize,
     /// Replies are sent octet by octet.
     pub trickle: bool,
-    rule: Rule,
+    /// What is asked at each [`Step`].
+    pub rule: Rule,
 }
 
 impl Default for Script {

@@ -90,7 +90,7 @@ pub(super) fn explain(error: &std::io::Error) -> String {
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                     "set [mta] smtp_host to a name of the certificate, or smtp_verify_hostname: no"
                 }
-                CertificateError::UnknownIssuer => {
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                     "add the issuer to the trusted roots of this system, or set [mta] smtp_verify_cert: no"
                 }
                 _ => "renew the certificate of the mail server",
