@@ -8,7 +8,7 @@
 use crate::cli::Session;
 use crate::config::{self, Config, Loaded};
 use crate::control::{Call, Control, Request};
-use crate::deliver::{DeliverySettings, Deliverer};
+use crate::deliver::{Deliverer, DeliverySettings};
 use crate::hookup::{self, Outcome, RosterChange, Wish};
 use crate::lmtp;
 use crate::logging::{self, Log};
@@ -43,12 +43,12 @@ async fn run(session: Session, log: Log) -> anyhow::Result<()> {
     let config = session.config();
     let control = Control::bind(&config.paths.socket).await?;
     let store = Store::open(&config.database).await?;
-    let spool = Spool::open(&config.paths.data_dir.join("spool"), &session.spool_options(true))?;
+    let spool = Spool::open(&config.paths.data_dir, &session.spool_options(true))?;
     let plugins = session.plugins();
     let workers = Workers::prepare(config, &plugins, &store, &spool)?.start();
 
     let directory = lmtp::StoreDirectory::new(store.clone(), &config.mta.verp.delimiter);
-    let server = lmtp::Server::new(lmtp::Settings::from_config(config)?, directory, lmtp::SpoolIntake::new(spool.clone()));
+    let server = lmtp::Server::new(lmtp::Settings::from_config(config)?, directory, spool.clone());
     let server = server.bind(&config::listen_addresses(&config.mta)?).await?;
     let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
 
@@ -103,9 +103,12 @@ struct Workers {
 impl Workers {
     fn prepare(config: &Config, plugins: &PluginRegistry, store: &Store, spool: &Spool) -> anyhow::Result<Self> {
         let outgoing = hookup::outgoing_from_config(config, plugins)?;
-        let settings = DeliverySettings::from_config(&config.mta)?;
+        let settings = DeliverySettings::new(&config.mta)?;
         let processor = Processor::new(store.clone(), spool.clone(), PostSettings::from_config(config));
-        Ok(Workers { post: Worker::new(processor), deliver: Deliverer::new(settings, Arc::new(spool.clone()), outgoing) })
+        Ok(Workers {
+            post: Worker::new(processor),
+            deliver: Deliverer::new(settings, Arc::new(spool.clone()), outgoing),
+        })
     }
 
     fn start(self) -> RunningWorkers {
@@ -224,7 +227,10 @@ impl Running {
         for file in self.plugins.changed_on_disk() {
             warn!("the plugin {} has changed on disk; restart the daemon to use it", file.display());
         }
-        info!("configuration read again; in effect: {}", if applied.is_empty() { "as before".into() } else { applied.join(", ") });
+        info!(
+            "configuration read again; in effect: {}",
+            if applied.is_empty() { "as before".into() } else { applied.join(", ") }
+        );
         // What needs a restart stays in the list of differences until the restart.
         if restart.is_empty() {
             self.loaded = new;

@@ -22,7 +22,8 @@ const LIST: &str = "ants@lists.example.com";
 
 fn main() {
     let mut args = std::env::args().skip(1);
-    let peers = Peers::unpacked_at(args.next().expect("directory of the unpacked Postfix package; use tests/bench/run"));
+    let peers =
+        Peers::unpacked_at(args.next().expect("directory of the unpacked Postfix package; use tests/bench/run"));
     let rounds = args.next().and_then(|text| text.parse().ok()).unwrap_or(3);
     println!("| what | Postrider | beside it | ratio |\n|---|---|---|---|");
     for lists in [10, 10_000] {
@@ -50,7 +51,12 @@ fn intake(peers: &Peers, lists: usize, sessions: usize, rounds: usize) {
         theirs.push(rate(messages, peers.send_lmtp(sink.port, sessions, messages, LIST)));
         wait_for("the sink's count", LONG, || (sink.messages() >= before + messages).then_some(()));
     }
-    row(&format!("LMTP in, messages/s, 4 KiB, {sessions} session(s), {lists} lists"), median(ours), "smtp-sink -L", median(theirs));
+    row(
+        &format!("LMTP in, messages/s, 4 KiB, {sessions} session(s), {lists} lists"),
+        median(ours),
+        "smtp-sink -L",
+        median(theirs),
+    );
 }
 
 /// Recipients a second from one post to 10,000 members, beside `smtp-source` into the same sink.
@@ -80,7 +86,12 @@ fn fan_out(peers: &Peers, rounds: usize) {
             wait_for("the last recipient", LONG, || (sink.messages() >= before + expected).then_some(()));
             theirs.push(rate(MEMBERS, start.elapsed()));
         }
-        row(&format!("fan-out to {MEMBERS} members, {what}, recipients/s"), median(ours), "smtp-source -d -s 4", median(theirs));
+        row(
+            &format!("fan-out to {MEMBERS} members, {what}, recipients/s"),
+            median(ours),
+            "smtp-source -d -s 4",
+            median(theirs),
+        );
     }
 }
 
@@ -91,11 +102,18 @@ fn publication(peers: &Peers) {
             let installation = with_lists(lists, 0);
             installation.write(
                 "postfix.cfg",
-                &format!("[postfix]\ntransport_file_type: {kind}\npostmap_command: {}\n", peers.postmap(installation.path())),
+                &format!(
+                    "[postfix]\ntransport_file_type: {kind}\npostmap_command: {}\n",
+                    peers.postmap(installation.path())
+                ),
             );
             let aliases = timed(|| drop(installation.run(&["aliases"])));
             let create = timed(|| drop(installation.output(&["create", "one-more@lists.example.com"])));
-            println!("| {kind} tables, {lists} lists: `aliases` / one `create` | {} / {} ms | | |", aliases.as_millis(), create.as_millis());
+            println!(
+                "| {kind} tables, {lists} lists: `aliases` / one `create` | {} / {} ms | | |",
+                aliases.as_millis(),
+                create.as_millis()
+            );
         }
     }
 }
@@ -126,7 +144,8 @@ fn with_lists(lists: usize, members: usize) -> Installation {
 /// An installation with this many lists; the first is [`LIST`] and has this many members. Made through
 /// the library: one process per list would measure processes.
 fn with_lists_and(lists: usize, members: usize, mta: &str) -> Installation {
-    let installation = Installation::with_mta(&format!("incoming: postfix.LMTP\nconfiguration: $DIR/postfix.cfg\n{mta}"));
+    let installation =
+        Installation::with_mta(&format!("incoming: postfix.LMTP\nconfiguration: $DIR/postfix.cfg\n{mta}"));
     installation.run(&["create", LIST]);
     let config = Config::load(Some(&installation.config())).expect("configuration").config;
     let DatabaseUrl::Sqlite(_) = &config.database;

@@ -100,12 +100,8 @@ impl CountingSink {
         if rustix::process::geteuid().is_root() {
             command.args(["-u", "nobody"]);
         }
-        let mut child = command
-            .arg(format!("127.0.0.1:{port}"))
-            .arg("256")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("smtp-sink");
+        let mut child =
+            command.arg(format!("127.0.0.1:{port}")).arg("256").stdout(Stdio::piped()).spawn().expect("smtp-sink");
         let messages = Arc::new(AtomicUsize::new(0));
         let (counter, output) = (messages.clone(), child.stdout.take().expect("stdout"));
         // It prints `sess=1 quit=0 mesg=23` again and again, each ended by a carriage return.

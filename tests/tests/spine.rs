@@ -76,7 +76,15 @@ fn unknown_lists_and_functions_are_refused_at_rcpt_and_known_ones_are_not() {
     let daemon = installation.serve();
     let mut lmtp = installation.lmtp();
     lmtp.expect("MAIL FROM:<anne@example.org>", "250");
-    for known in ["ants", "ANTS", "ants-bounces", "ants-bounces+anne=example.org", "ants-confirm+0123abcd", "ants-owner", "ants-join"] {
+    for known in [
+        "ants",
+        "ANTS",
+        "ants-bounces",
+        "ants-bounces+anne=example.org",
+        "ants-confirm+0123abcd",
+        "ants-owner",
+        "ants-join",
+    ] {
         lmtp.expect(&format!("RCPT TO:<{known}@lists.example.com>"), "250");
     }
     for unknown in ["bees", "ants-nosuch", "bees-owner", "ants/../ants"] {
@@ -153,7 +161,9 @@ fn what_was_answered_250_survives_a_kill_and_nothing_is_doubled() {
     let mut ids: Vec<_> = sink
         .caught()
         .iter()
-        .map(|message| message.text().lines().find(|line| line.starts_with("Message-ID:")).unwrap_or_default().to_owned())
+        .map(|message| {
+            message.text().lines().find(|line| line.starts_with("Message-ID:")).unwrap_or_default().to_owned()
+        })
         .collect();
     ids.sort();
     ids.dedup();

@@ -1,7 +1,7 @@
 //! `postrider aliases`
 
 use super::{Exit, Session, output, publish};
-use crate::hookup::{Outcome, Roster, RosterChange, Wish};
+use crate::hookup::{Outcome, Preview, Roster, RosterChange, Wish};
 use postrider_plugin_api::sdk::Change;
 use std::path::PathBuf;
 
@@ -43,7 +43,26 @@ impl Aliases {
             return Ok(publish::tell(&report, false));
         }
         let preview = tokio::task::spawn_blocking(move || hookup.preview(&roster, Change::Everything)).await??;
-        output::line(&preview.to_string());
+        show(&preview);
         Ok(Exit::Done)
+    }
+}
+
+fn show(preview: &Preview) {
+    if preview.is_empty() {
+        output::line("Nothing would change.");
+        return;
+    }
+    if preview.unfinished {
+        output::line("An earlier run was interrupted; all tables would be published again.");
+    }
+    for table in preview.tables.iter().filter(|table| !table.diff.is_empty()) {
+        output::line(table.diff.trim_end());
+    }
+    for file in &preview.files {
+        output::line(&format!("{} would be {}", file.path, if file.removed { "removed" } else { "written" }));
+    }
+    for command in &preview.commands {
+        output::line(&format!("would run `{command}`"));
     }
 }

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 /// Copy databases and queues to a new directory, while running
 #[derive(Debug, clap::Args)]
-#[command(after_help = "To restore: stop the daemon, put the files back into data_dir (postrider.db and the directory \
-                        spool), start the daemon, run `postrider aliases`.")]
+#[command(
+    after_help = "To restore: stop the daemon, put what is in the backup into an empty data_dir, start the daemon, run `postrider aliases`."
+)]
 pub struct Backup {
     /// A directory that does not exist yet
     #[arg(value_name = "DIR")]
@@ -29,8 +30,8 @@ impl Backup {
             std::fs::remove_dir_all(&staged)?;
         }
         std::fs::create_dir_all(&staged).with_context(|| format!("{} cannot be made", staged.display()))?;
+        session.spool().await?.backup(&staged).await?;
         session.store().await?.backup(&staged.join("postrider.db")).await?;
-        session.spool().await?.backup(&staged.join("spool")).await?;
         std::fs::rename(&staged, target).with_context(|| format!("{} cannot be made", target.display()))?;
         output::line(&format!("Backup written to {}", target.display()));
         Ok(Exit::Done)

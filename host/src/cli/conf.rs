@@ -69,9 +69,9 @@ impl Conf {
             if problem.severity == ProblemSeverity::Error { errors.push(text) } else { notices.push(text) }
         }
         let plugins = PluginRegistry::new(config.plugins.path.clone());
-        let settings = plugins.incoming_settings(&config.mta.incoming).and_then(|specs| {
-            Ok((plugins.plugin_name(&config.mta.incoming)?, specs))
-        });
+        let settings = plugins
+            .incoming_settings(&config.mta.incoming)
+            .and_then(|specs| Ok((plugins.plugin_name(&config.mta.incoming)?, specs)));
         match settings {
             Ok((plugin, specs)) => {
                 if let Err(wrong) = adapter_settings(config, &plugin, &specs) {

@@ -5,5 +5,7 @@ use super::Exit;
 pub struct Demo {}
 impl Demo {
     /// Runs it.
-    pub async fn run(&self) -> anyhow::Result<Exit> { Ok(Exit::Done) }
+    pub async fn run(&self) -> anyhow::Result<Exit> {
+        Ok(Exit::Done)
+    }
 }

@@ -46,11 +46,15 @@ impl Addmembers {
     pub async fn run(&self, session: &Session) -> anyhow::Result<Exit> {
         let list = session.list(&self.list).await?;
         let (people, wrong) = read_people(&self.file)?;
-        let delivery =
-            if self.delivery == "enabled" { DeliveryStatus::Enabled } else { DeliveryStatus::ByModerator };
+        let delivery = if self.delivery == "enabled" { DeliveryStatus::Enabled } else { DeliveryStatus::ByModerator };
         let members: Vec<Member> = people
             .into_iter()
-            .map(|person| Member { address: person.address, display_name: person.name, role: self.role.into(), delivery })
+            .map(|person| Member {
+                address: person.address,
+                display_name: person.name,
+                role: self.role.into(),
+                delivery,
+            })
             .collect();
         let added = session.store().await?.add_members(list.id, &members).await?;
         session.wake(Request::Lists).await;
@@ -58,7 +62,11 @@ impl Addmembers {
         for one in &added {
             match one {
                 Added::New(_) => new += 1,
-                Added::Already(address) => output::note(&format!("{address} is a {} of {} already", Role::from(self.role).as_str(), list.address)),
+                Added::Already(address) => output::note(&format!(
+                    "{address} is a {} of {} already",
+                    Role::from(self.role).as_str(),
+                    list.address
+                )),
             }
         }
         output::line(&format!("Added {new} of {} to {}", added.len() + wrong, list.address));
@@ -107,7 +115,12 @@ impl Delmembers {
         for address in &strangers {
             output::note(&format!("{address} is no {} of {}", role.as_str(), list.address));
         }
-        output::line(&format!("Removed {} of {} from {}", addresses.len() - strangers.len(), addresses.len() + wrong, list.address));
+        output::line(&format!(
+            "Removed {} of {} from {}",
+            addresses.len() - strangers.len(),
+            addresses.len() + wrong,
+            list.address
+        ));
         Ok(if wrong > 0 || !strangers.is_empty() { Exit::Failed } else { Exit::Done })
     }
 }

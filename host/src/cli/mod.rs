@@ -56,8 +56,10 @@ impl Exit {
 /// A mailing-list server whose hookup to the mail server is a plugin.
 #[derive(Debug, Parser)]
 #[command(name = "postrider", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Exit status: 0 done; 1 failed, nothing changed; 2 wrong usage; 3 done, but the MTA does not know \
-                        of it yet.")]
+#[command(
+    after_help = "Exit status: 0 done; 1 failed, nothing changed; 2 wrong usage; 3 done, but the MTA does not know \
+                        of it yet."
+)]
 pub struct Cli {
     /// The configuration file
     #[arg(short = 'C', long, value_name = "FILE", env = "POSTRIDER_CONFIG", global = true)]
@@ -170,7 +172,10 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
 
 /// Commands are short and need one thread; the daemon takes all cores.
 fn runtime(daemon: bool) -> anyhow::Result<tokio::runtime::Runtime> {
-    let mut builder =
-        if daemon { tokio::runtime::Builder::new_multi_thread() } else { tokio::runtime::Builder::new_current_thread() };
+    let mut builder = if daemon {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
     Ok(builder.enable_all().build()?)
 }

@@ -37,7 +37,10 @@ fn show(report: &PluginReport) {
         Ok(info) => {
             output::line(&format!("{} {}", report.name, info.version));
             for adapter in &info.adapters {
-                output::line(&format!("    {}.{}  {}: {}", report.name, adapter.name, adapter.kind, adapter.description));
+                output::line(&format!(
+                    "    {}.{}  {}: {}",
+                    report.name, adapter.name, adapter.kind, adapter.description
+                ));
             }
             output::line(&format!("    file      {}", report.file.display()));
             output::line(&format!("    built for plugin API {} with {}", info.api_version, info.built_with));

@@ -147,7 +147,12 @@ impl Queue {
         let rows: Vec<_> = events
             .iter()
             .map(|event| {
-                [output::time(event.time), event.list_address.clone(), event.recipient.to_string(), output::clean(&event.reply)]
+                [
+                    output::time(event.time),
+                    event.list_address.clone(),
+                    event.recipient.to_string(),
+                    output::clean(&event.reply),
+                ]
             })
             .collect();
         output::table(["TIME", "LIST", "RECIPIENT", "REPLY"], &rows);
@@ -184,7 +189,9 @@ async fn retry(session: &Session, entry: &OptionalEntry) -> anyhow::Result<Exit>
     let spool = session.spool().await?;
     let mut count = 0;
     match (entry.direction, entry.number) {
-        (Some(Direction::In), Some(number)) => count += u64::from(spool.set_state(number, ArrivalState::New, "").await?),
+        (Some(Direction::In), Some(number)) => {
+            count += u64::from(spool.set_state(number, ArrivalState::New, "").await?)
+        }
         (Some(Direction::Out), Some(number)) => count += spool.retry_now(Some(number)).await?,
         _ => {
             for arrival in spool.arrivals().await?.iter().filter(|arrival| arrival.state == ArrivalState::Shunted) {

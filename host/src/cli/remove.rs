@@ -23,9 +23,8 @@ impl Remove {
         if !self.quiet {
             output::line(&format!("Removed list: {}", list.address));
         }
-        let change = domain.map_or(RosterChange::Everything, |domain| {
-            RosterChange::ListRemoved(list.address, list.list_id, domain)
-        });
+        let change = domain
+            .map_or(RosterChange::Everything, |domain| RosterChange::ListRemoved(list.address, list.list_id, domain));
         Ok(publish::publish(session, change, self.quiet).await)
     }
 }

@@ -5,8 +5,10 @@ use crate::daemon;
 
 /// Run the daemon in the foreground
 #[derive(Debug, clap::Args)]
-#[command(after_help = "SIGTERM stops it after it has finished what it answered; SIGHUP makes it read the configuration \
-                        again and say what needs a restart.")]
+#[command(
+    after_help = "SIGTERM stops it after it has finished what it answered; SIGHUP makes it read the configuration \
+                        again and say what needs a restart."
+)]
 pub struct Serve {}
 
 impl Serve {

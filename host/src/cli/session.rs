@@ -43,7 +43,7 @@ impl Session {
 
     /// The spool, beside a daemon that may have it open too.
     pub async fn spool(&self) -> anyhow::Result<&Spool> {
-        let open = async || Spool::open(&self.config().paths.data_dir.join("spool"), &self.spool_options(false));
+        let open = async || Spool::open(&self.config().paths.data_dir, &self.spool_options(false));
         Ok(self.spool.get_or_try_init(open).await?)
     }
 

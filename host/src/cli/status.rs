@@ -59,7 +59,8 @@ impl Status {
             if let Some(oldest) = oldest {
                 output::line(&format!("Oldest     {}", output::time(oldest)));
             }
-            let tables = if generation.applied >= generation.wanted { "up to date" } else { "behind; run `postrider aliases`" };
+            let tables =
+                if generation.applied >= generation.wanted { "up to date" } else { "behind; run `postrider aliases`" };
             output::line(&format!("MTA tables {tables}"));
         }
         Ok(if running { Exit::Done } else { Exit::Failed })

@@ -1,6 +1,6 @@
 //! From names in the configuration to adapters that can be called.
 
-use super::{Hookup, HookupError, site_from};
+use super::{Hookup, site_from};
 use crate::config::{AdapterName, Config, ConfigErrors, OutgoingName, adapter_settings};
 use crate::deliver::Outgoing;
 use crate::plugins::{AdapterLog, PluginError, PluginRegistry};

@@ -52,4 +52,4 @@ mod tests;
 pub use listen::{BoundAddress, ListenError};
 pub use server::{BoundServer, Server};
 pub use settings::{Settings, listen_addresses};
-pub use traits::{BodySink, Directory, Intake, POSTMASTER_LIST, SpoolIntake, StoreDirectory};
+pub use traits::{BodySink, Directory, Intake, POSTMASTER_LIST, StoreDirectory};

@@ -3,9 +3,6 @@
 //! Two narrow traits, so that the dialogue is tested without any database.
 
 use std::future::Future;
-use std::sync::Arc;
-
-use tokio::sync::Notify;
 
 use crate::lists::EmailAddress;
 use crate::spool::{self, Body, BodyWriter, Incoming, Spool};
@@ -77,35 +74,19 @@ impl Directory for StoreDirectory {
     }
 }
 
-/// [`Intake`] by the spool; wakes who waits for arrivals.
-#[derive(Clone)]
-pub struct SpoolIntake {
-    spool: Spool,
-    arrived: Arc<Notify>,
-}
-
-impl SpoolIntake {
-    /// `arrived` is notified after each accepted message.
-    pub fn new(spool: Spool, arrived: Arc<Notify>) -> Self {
-        SpoolIntake { spool, arrived }
-    }
-}
-
-impl Intake for SpoolIntake {
+impl Intake for Spool {
     type Writer = BodyWriter;
 
     fn body_writer(&self) -> BodyWriter {
-        self.spool.body_writer()
+        Spool::body_writer(self)
     }
 
     async fn accept(&self, incoming: Incoming) -> spool::Result<i64> {
-        let message = self.spool.accept(incoming).await?;
-        self.arrived.notify_one();
-        Ok(message)
+        Spool::accept(self, incoming).await
     }
 
     fn is_short_of_space(&self) -> bool {
-        self.spool.is_short_of_space()
+        Spool::is_short_of_space(self)
     }
 }
 

@@ -185,6 +185,17 @@ impl Spool {
         blocking(move || shared.message(message)).await?.ok_or_else(|| SpoolError::NoMessage { path: path(), message })
     }
 
+    /// The message of an entry of [`Spool::outgoing`].
+    ///
+    /// # Errors
+    /// [`SpoolError::NoMessage`] when it is gone.
+    pub async fn outgoing_message(&self, outgoing: i64) -> Result<Arc<[u8]>> {
+        let path = || self.inner.shared.file.display().to_string();
+        let row = self.read(move |db| queries::outgoing_row(db, outgoing)).await?;
+        let row = row.ok_or_else(|| SpoolError::NoMessage { path: path(), message: outgoing })?;
+        self.message(row.body).await
+    }
+
     /// In one transaction: queues these messages and removes the arrival that they came from
     /// (with its message, when that was the last). With `None` only queues.
     ///

@@ -38,5 +38,8 @@ mod testing;
 
 pub use adapter::Lmtp;
 
-// Waits for the macro:
-// postrider_plugin_api::export_plugin! { name: "postfix", version: env!("CARGO_PKG_VERSION"), incoming: ["LMTP" = Lmtp, "Postfix: lookup tables, and delivery to the list server by LMTP"] }
+postrider_plugin_api::export_plugin! {
+    name: "postfix",
+    version: env!("CARGO_PKG_VERSION"),
+    incoming: ["LMTP" = Lmtp, "Postfix: lookup tables, and delivery to the list server by LMTP"],
+}

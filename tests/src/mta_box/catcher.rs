@@ -73,6 +73,11 @@ impl Catcher {
         Self::tcp(machine, address, Protocol::Smtp)
     }
 
+    /// An SMTP server at an address of this machine, outside of any box.
+    pub fn smtp_at(address: &str) -> io::Result<Self> {
+        Self::on(TcpListener::bind(address)?, Protocol::Smtp)
+    }
+
     /// An LMTP server at a Unix socket, for instance in [`MtaBox::shared`].
     pub fn lmtp_unix(path: &Path) -> io::Result<Self> {
         let listener = UnixListener::bind(path)?;
@@ -84,7 +89,10 @@ impl Catcher {
     }
 
     fn tcp(machine: &MtaBox, address: &str, protocol: Protocol) -> io::Result<Self> {
-        let listener: TcpListener = machine.listen(address)?;
+        Self::on(machine.listen(address)?, protocol)
+    }
+
+    fn on(listener: TcpListener, protocol: Protocol) -> io::Result<Self> {
         Self::serve(listener.try_clone()?.into(), protocol, move || {
             let (stream, _) = listener.accept()?;
             stream.set_nodelay(true)?;
