@@ -46,7 +46,7 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// With the Postfix plugin and `texthash` tables, which need no program of Postfix.
+    /// With the Postfix plugin and `sqlite` tables, which need no program of Postfix.
     pub fn new() -> Self {
         Self::with_mta("incoming: postfix.LMTP\nconfiguration: $DIR/postfix.cfg\n")
     }
@@ -63,7 +63,7 @@ impl Installation {
         let dir = installation.path().display().to_string();
         fs::create_dir(installation.path().join("plugins")).expect("plugin directory");
         installation.install_plugin(&build_dir().join("libpostrider_postfix.so"), "libpostrider_postfix.so");
-        installation.write("postfix.cfg", "[postfix]\ntransport_file_type: texthash\n");
+        installation.write("postfix.cfg", "[postfix]\ntransport_file_type: sqlite\n");
         installation.write(
             "postrider.cfg",
             &format!(
@@ -216,7 +216,8 @@ impl Installation {
             dialogue.expect(&format!("RCPT TO:<{recipient}>"), "250");
         }
         dialogue.expect("DATA", "354");
-        dialogue.write(format!("{}\r\n.\r\n", message.replace('\n', "\r\n")).as_bytes());
+        let stuffed = message.replace("\n.", "\n..").replace('\n', "\r\n");
+        dialogue.write(format!("{stuffed}\r\n.\r\n").as_bytes());
         recipients.iter().map(|_| dialogue.reply()).collect()
     }
 }

@@ -37,7 +37,7 @@ fn a_members_post_reaches_every_member_once() {
     let text = message.text();
     for line in [
         "Subject: [Ants] Hello\r\n",
-        "List-Id: Ants <ants.lists.example.com>\r\n",
+        "List-Id: <ants.lists.example.com>\r\n",
         "List-Post: <mailto:ants@lists.example.com>\r\n",
         "Precedence: list\r\n",
         "Message-ID: <one@example.org>\r\n",
@@ -111,7 +111,7 @@ fn a_strangers_post_waits_for_a_moderator() {
     sink.wait_for("carla@example.com", SOON);
     assert_eq!(installation.json(&["held", "--json"]), serde_json::json!([]));
     let error = installation.fails(1, &["held", "accept", &number]);
-    assert!(error.contains(&format!("no held post {number}")), "{error}");
+    assert!(error.contains(&format!("no held post has the number {number}")), "{error}");
     daemon.stop();
 }
 
