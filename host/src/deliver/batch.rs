@@ -180,7 +180,7 @@ mod tests {
     fn verp_gives_each_recipient_a_sender() {
         let made = made(EnvelopeSender::Verp("ants-bounces@l".into()), &["a@x", "ü@x"], 10);
         assert_eq!(made[0], ("ants-bounces+a=x@l".into(), vec!["a@x".into()], false));
-        assert_eq!(made[1].2, true);
+        assert!(made[1].2);
     }
 
     #[test]

@@ -23,7 +23,7 @@ const LEASE: std::ops::RangeInclusive<usize> = 400..=4000;
 const BODIES: usize = 8;
 const BODY_OCTETS: usize = 32 * 1024 * 1024;
 /// How long we use fewer connections after the MTA refused one more.
-const CROWDED: Duration = Duration::from_secs(60);
+const CROWDED: Duration = Duration::from_mins(1);
 /// How long we leave a queue alone that failed.
 const QUEUE_TROUBLE: Duration = Duration::from_secs(5);
 

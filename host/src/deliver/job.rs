@@ -1,16 +1,18 @@
 //! One job: some transactions of one message, over one connection, and their results.
 
 use super::batch::{Job, Letter, cut};
+use super::body::WireBody;
 use super::pool::OpenSession;
 use super::queue::DeliveryQueue;
 use super::recorder::Recorder;
 use super::session::OpenError;
 use super::transaction::{Envelope, Sent, Verdict};
-use super::{Context, Way, unix_now};
+use super::{Context, Smtp, Way, unix_now};
 use crate::spool::{DeliveryResult, DueRecipient};
 use postrider_plugin_api::sdk::{Batch, Outcome, OutgoingAdapter};
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::watch;
 
 /// Why a job ended.
 #[derive(Debug)]
@@ -69,6 +71,7 @@ impl<Q: DeliveryQueue> Work<Q> {
         let context = Arc::clone(&self.context);
         let Way::Smtp(smtp) = &context.outgoing else { return JobEnd::Done { delivered: false } };
         let Some(body) = self.letter.body.clone() else { return JobEnd::Done { delivered: false } };
+        let mut stopping = context.stopping.subscribe();
         let mut session: Option<OpenSession> = None;
         let mut end = None;
         while let Some(mut envelope) = job.envelopes.pop_front() {
@@ -76,29 +79,20 @@ impl<Q: DeliveryQueue> Work<Q> {
                 job.envelopes.push_front(envelope);
                 break;
             }
-            let mut open = match session.take() {
-                Some(open) => open,
-                None => {
-                    let mut stopping = context.stopping.subscribe();
-                    let taken = tokio::select! {
-                        taken = smtp.pool.take(&smtp.target) => Some(taken),
-                        _ = stopping.wait_for(|stop| *stop) => None,
-                    };
-                    match taken {
-                        Some(Ok(open)) => open,
-                        failed => {
-                            job.envelopes.push_front(envelope);
-                            end = failed.and_then(Result::err).map(|error| unreachable(&error, smtp.pool.open()));
-                            break;
-                        }
-                    }
-                }
+            let connected = match session.take() {
+                Some(open) => Some(Ok(open)),
+                None => connect(smtp, &context).await,
+            };
+            let Some(Ok(mut open)) = connected else {
+                job.envelopes.push_front(envelope);
+                end = connected.and_then(Result::err).map(|error| unreachable(&error, smtp.pool.open()));
+                break;
             };
             if let Some(rest) = smtp.limit.current().and_then(|limit| cut(&mut envelope, limit)) {
                 job.envelopes.push_front(rest);
             }
             let fresh = open.transactions() == 0;
-            let sent = open.send(&envelope, &body).await;
+            let sent = self.send(&mut open, &envelope, &body, &mut stopping).await;
             if let Some(limit) = sent.limit {
                 smtp.limit.learn(limit, &smtp.target);
             }
@@ -127,6 +121,26 @@ impl<Q: DeliveryQueue> Work<Q> {
         }
         self.untried.extend(job.envelopes.iter().flat_map(|one| one.recipients.iter().map(|r| r.id)));
         end.unwrap_or(JobEnd::Done { delivered: self.tally.delivered > 0 })
+    }
+
+    /// Sends; when the program is to end meanwhile, what is known is recorded before the MTA's
+    /// answer is waited for, which may be longer than we are given.
+    async fn send(
+        &mut self,
+        open: &mut OpenSession,
+        envelope: &Envelope,
+        body: &WireBody,
+        stopping: &mut watch::Receiver<bool>,
+    ) -> Sent {
+        let sending = open.send(envelope, body);
+        tokio::pin!(sending);
+        tokio::select! {
+            biased;
+            sent = &mut sending => return sent,
+            _ = stopping.wait_for(|stop| *stop) => {}
+        }
+        self.recorder.flush().await;
+        sending.await
     }
 
     /// Records verdicts; returns those who got none and are sent again at once.
@@ -225,6 +239,16 @@ impl<Q: DeliveryQueue> Work<Q> {
                 "delivered"
             );
         }
+    }
+}
+
+/// A connection; `None` when the program is to end, which a banner that does not come must not hold
+/// up.
+async fn connect<Q>(smtp: &Smtp, context: &Context<Q>) -> Option<Result<OpenSession, OpenError>> {
+    let mut stopping = context.stopping.subscribe();
+    tokio::select! {
+        taken = smtp.pool.take(&smtp.target) => Some(taken),
+        _ = stopping.wait_for(|stop| *stop) => None,
     }
 }
 

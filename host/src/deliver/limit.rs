@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// What was learned is tried anew after so long: the MTA's configuration may have changed.
-const FORGET: Duration = Duration::from_secs(60 * 60);
+const FORGET: Duration = Duration::from_hours(1);
 
 /// The limit, shared by all connections.
 #[derive(Debug, Default)]

@@ -1,8 +1,8 @@
 //! Mail goes out.
 //!
 //! [`Deliverer::run`] leases due recipients from the queue, cuts them into transactions
-//! ([`batch`]), hands these to the MTA over a few connections at a time ([`job`], [`session`],
-//! [`transaction`]) and records what became of each recipient ([`recorder`]).
+//! (`batch`), hands these to the MTA over a few connections at a time (`job`, [`session`],
+//! [`transaction`]) and records what became of each recipient (`recorder`).
 //!
 //! Promises:
 //! - Nobody is lost: each leased recipient is recorded or given back, whatever the MTA does.
@@ -85,7 +85,7 @@ struct Context<Q> {
 
 /// How mail goes out, with what it needs.
 enum Way {
-    Smtp(Smtp),
+    Smtp(Box<Smtp>),
     Adapter(Arc<dyn OutgoingAdapter>),
 }
 
@@ -99,11 +99,11 @@ impl<Q: DeliveryQueue> Deliverer<Q> {
     /// Makes it; nothing happens before [`Deliverer::run`].
     pub fn new(settings: DeliverySettings, queue: Arc<Q>, outgoing: Outgoing) -> Self {
         let outgoing = match outgoing {
-            Outgoing::Smtp => Way::Smtp(Smtp {
+            Outgoing::Smtp => Way::Smtp(Box::new(Smtp {
                 target: settings.target.clone(),
                 pool: Pool::new(settings.idle),
                 limit: LearnedLimit::default(),
-            }),
+            })),
             Outgoing::Adapter(adapter) => Way::Adapter(adapter),
         };
         Deliverer { context: Arc::new(Context { settings, queue, outgoing, stopping: watch::Sender::new(false) }) }

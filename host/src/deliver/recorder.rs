@@ -52,6 +52,11 @@ impl<Q: DeliveryQueue> Recorder<Q> {
 
     /// Commits everything, and returns when it is on disk.
     pub(super) async fn finish(mut self) {
+        self.flush().await;
+    }
+
+    /// The same, in between.
+    pub(super) async fn flush(&mut self) {
         if !self.results.is_empty() {
             self.commit().await;
         }

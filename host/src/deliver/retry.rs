@@ -8,8 +8,8 @@ use crate::spool::DeliveryResult;
 use rand::Rng;
 use std::time::Duration;
 
-const FIRST: Duration = Duration::from_secs(5 * 60);
-const LONGEST: Duration = Duration::from_secs(4 * 60 * 60);
+const FIRST: Duration = Duration::from_mins(5);
+const LONGEST: Duration = Duration::from_hours(4);
 
 /// The policy.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +56,7 @@ fn days_and_hours(period: Duration) -> String {
 mod tests {
     use super::*;
 
-    const POLICY: RetryPolicy = RetryPolicy { period: Duration::from_secs(5 * 86_400) };
+    const POLICY: RetryPolicy = RetryPolicy { period: Duration::from_hours(5 * 24) };
 
     fn after(attempts: u32, age: i64) -> DeliveryResult {
         POLICY.after_failure(attempts, 1_000_000, 1_000_000 + age, "451 4.3.0 later".into())

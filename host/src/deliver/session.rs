@@ -51,8 +51,12 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        let minutes = |count: u64| Duration::from_secs(count * 60);
-        Timeouts { connect: Duration::from_secs(30), banner: minutes(5), reply: minutes(5), end_of_data: minutes(10) }
+        Timeouts {
+            connect: Duration::from_secs(30),
+            banner: Duration::from_mins(5),
+            reply: Duration::from_mins(5),
+            end_of_data: Duration::from_mins(10),
+        }
     }
 }
 

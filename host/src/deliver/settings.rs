@@ -94,11 +94,11 @@ impl DeliverySettings {
             max_recipients: MOST_RECIPIENTS,
             max_transactions: TRANSACTIONS,
             connections: CONNECTIONS,
-            retry: RetryPolicy { period: Duration::from_secs(5 * 24 * 60 * 60) },
+            retry: RetryPolicy { period: Duration::from_hours(5 * 24) },
             verp: VerpFormat::default(),
             idle: Duration::from_secs(5),
             first_pause: Duration::from_secs(5),
-            longest_pause: Duration::from_secs(5 * 60),
+            longest_pause: Duration::from_mins(5),
             grace: Duration::from_secs(20),
         }
     }

@@ -269,7 +269,7 @@ async fn temporary_failures_are_tried_again_until_they_pass() {
 async fn after_the_retry_period_it_fails_with_the_last_reply() {
     let sink = sink(rude(Step::Rcpt, Answer::say("451 4.2.0 busy"))).await;
     let running = Running::to(&sink);
-    running.queue.push(&people(1), Duration::from_secs(6 * 86_400));
+    running.queue.push(&people(1), Duration::from_hours(6 * 24));
     let results = running.results(1).await;
     assert_eq!(results[0].1, failed("retry period of 5d is over; last: 451 4.2.0 busy"));
 }
@@ -587,6 +587,21 @@ async fn stopping_gives_back_what_was_not_begun() {
     assert_eq!(sink.recipients().len(), results.len(), "each delivery is recorded");
     assert_eq!(queue.open(), 5000 - results.len());
     assert!(queue.is_idle(), "everything else was given back");
+}
+
+#[tokio::test]
+async fn stopping_records_what_is_known_though_the_server_hangs() {
+    let script = Script::new(|moment| match moment.step {
+        Step::EndOfData if moment.transaction == 6 => Answer::Silence,
+        _ => Answer::Usual,
+    });
+    let sink = sink(script).await;
+    let hasty = DeliverySettings { connections: 1, grace: Duration::from_millis(200), ..settings(&sink) };
+    let running = Running::start(hasty, Outgoing::Smtp);
+    push(&running, &verp(people(10)));
+    // The sink stores the sixth too, but its client is never told.
+    tokio::time::timeout(PATIENCE, sink.wait_for(6)).await.expect("six");
+    assert_eq!(delivered(&running.stop().await), 5);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! One mail transaction: MAIL, RCPT for each recipient, DATA, content.
 //!
 //! With PIPELINING (RFC 2920) the envelope with DATA is one write and the content with its final
-//! dot another; without it each command waits for its reply. Both ways feed the same [`Ledger`],
+//! dot another; without it each command waits for its reply. Both ways feed the same `Ledger`,
 //! which knows what each reply means.
 //!
 //! Promise: a recipient is [`Verdict::Delivered`] only after a 2xx to the final dot; every other

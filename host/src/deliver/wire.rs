@@ -3,7 +3,7 @@
 //! Promise: writing and reading are polled together, so that neither side can block the other
 //! however large the group is; replies are handed over in order, as soon as they are whole; after
 //! an error, or when the replies were there before everything was written, the connection must be
-//! given up. [`Exchange::sent_all`] tells whether the server may have seen the whole group.
+//! given up. `Exchange::sent_all` tells whether the server may have seen the whole group.
 
 use super::reply::{Reply, ReplyError, ReplyReader};
 use super::stream::Stream;
@@ -14,10 +14,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 /// Read at once, in octets.
 const READ: usize = 16 * 1024;
+/// Beyond every patience.
+const FAR: Duration = Duration::from_hours(24);
 
 /// Why a connection is of no use any more.
 #[derive(Debug, thiserror::Error)]
@@ -78,11 +80,42 @@ pub(super) struct Wire {
     stream: Stream,
     replies: ReplyReader,
     input: Box<[u8]>,
+    alarm: Alarm,
+}
+
+/// A deadline that is moved with every reply, but touches the runtime's timers only when it might
+/// have passed: setting a timer anew for each reply costs more than the reply.
+#[derive(Debug)]
+struct Alarm {
+    sleep: Pin<Box<Sleep>>,
+    deadline: Instant,
+}
+
+impl Alarm {
+    fn set(&mut self, patience: Duration) {
+        self.deadline = Instant::now() + patience;
+        if self.sleep.deadline() > self.deadline {
+            self.sleep.as_mut().reset(self.deadline);
+        }
+    }
+
+    /// Ready once the deadline has passed.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.sleep.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= self.deadline {
+                return Poll::Ready(());
+            }
+            self.sleep.as_mut().reset(self.deadline);
+        }
+        Poll::Pending
+    }
 }
 
 impl Wire {
     pub(super) fn new(stream: Stream) -> Self {
-        Wire { stream, replies: ReplyReader::default(), input: vec![0; READ].into_boxed_slice() }
+        // The first group sets it.
+        let alarm = Alarm { sleep: Box::pin(tokio::time::sleep(FAR)), deadline: Instant::now() + FAR };
+        Wire { stream, replies: ReplyReader::default(), input: vec![0; READ].into_boxed_slice(), alarm }
     }
 
     pub(super) fn stream(&self) -> &Stream {
@@ -131,13 +164,12 @@ impl Wire {
         if !self.replies.is_empty() {
             return Exchange { sent_all: false, result: Err(WireError::Unasked) };
         }
-        let Wire { stream, replies, input } = self;
+        let Wire { stream, replies, input, alarm } = self;
         let mut written = 0;
         let mut flushed = group.is_empty();
         let mut write_error = None;
         let mut seen = 0;
-        let timer = tokio::time::sleep(patience);
-        tokio::pin!(timer);
+        alarm.set(patience);
         let result = poll_fn(|cx| {
             loop {
                 let mut progress = false;
@@ -169,9 +201,9 @@ impl Wire {
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(WireError::Io(error))),
                     Poll::Pending => {
                         if progress {
-                            timer.as_mut().reset(Instant::now() + patience);
+                            alarm.set(patience);
                         }
-                        if timer.as_mut().poll(cx).is_ready() {
+                        if alarm.poll(cx).is_ready() {
                             let error = write_error.take().map_or(WireError::Timeout(patience), WireError::Io);
                             return Poll::Ready(Err(error));
                         }
@@ -182,7 +214,7 @@ impl Wire {
                     match replies.next_reply() {
                         Ok(Some(reply)) => {
                             seen += 1;
-                            timer.as_mut().reset(Instant::now() + patience);
+                            alarm.set(patience);
                             if each(reply).is_break() || seen == want {
                                 return Poll::Ready(Ok(()));
                             }
