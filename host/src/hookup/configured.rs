@@ -7,6 +7,9 @@ use crate::plugins::{AdapterLog, PluginError, PluginRegistry};
 use postrider_plugin_api::sdk::{SettingSpec, Settings, Snippet};
 use std::sync::Arc;
 
+/// Columns of an explanation in [`snippets_text`], without its indentation.
+const EXPLANATION_WIDTH: usize = 92;
+
 /// Why a configured adapter cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AdapterError {
@@ -67,7 +70,7 @@ pub fn snippets_text(snippets: &[Snippet]) -> String {
             _ => format!("In {}:", snippet.file),
         };
         text.push_str(&format!("{}. {place}\n", number + 1));
-        for line in snippet.explanation.lines() {
+        for line in textwrap::wrap(&snippet.explanation, EXPLANATION_WIDTH) {
             text.push_str(&format!("   # {line}\n"));
         }
         for line in snippet.text.lines() {
