@@ -17,7 +17,11 @@ pub fn build_dir() -> PathBuf {
     // Programs lie in target/PROFILE, test programs in its folder `deps`.
     let program = std::env::current_exe().expect("the test knows its own file");
     let folder = program.parent().expect("a folder");
-    if folder.ends_with("deps") { folder.parent().expect("target directory").to_path_buf() } else { folder.to_path_buf() }
+    if folder.ends_with("deps") {
+        folder.parent().expect("target directory").to_path_buf()
+    } else {
+        folder.to_path_buf()
+    }
 }
 
 /// A port that was free a moment ago.
