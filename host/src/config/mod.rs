@@ -49,6 +49,6 @@ pub use error::{ConfigError, ConfigErrors, Notice, Place};
 pub use listen::{ListenError, listen_addresses};
 pub use load::{DEFAULT_FILE, FILE_VARIABLE, Loaded, Origin};
 pub use sample::sample_config;
-pub use table::{Effect, SETTINGS, Setting};
+pub use table::{Effect, SECTIONS, SETTINGS, Setting};
 pub use types::*;
 pub use value::KindInfo;

@@ -43,12 +43,7 @@ pub fn sample_config() -> String {
 /// The comment lines that explain a setting.
 pub fn explain(setting: &Setting) -> String {
     let unit = if setting.unit.is_empty() { String::new() } else { format!(" Unit: {}.", setting.unit) };
-    let effect = match setting.effect {
-        super::table::Effect::Reload => "after a reload",
-        super::table::Effect::Restart => "after a restart",
-    };
-    comment(setting.help)
-        + &comment(&format!("Allowed: {}.{unit} A change takes effect {effect}.", setting.kind.allowed))
+    comment(setting.help) + &comment(&format!("Allowed: {}.{unit} {}", setting.kind.allowed, setting.effect.sentence()))
 }
 
 fn shown_section<'a>(loaded: &'a Loaded, section: &'a str) -> &'a str {
