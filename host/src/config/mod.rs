@@ -48,7 +48,7 @@ pub use check::{Problem, ProblemSeverity, check_installed};
 pub use error::{ConfigError, ConfigErrors, Notice, Place};
 pub use listen::{ListenError, listen_addresses};
 pub use load::{DEFAULT_FILE, FILE_VARIABLE, Loaded, Origin};
-pub use sample::sample_config;
+pub use sample::{sample_config, shown_default};
 pub use table::{Effect, SECTIONS, SETTINGS, Setting};
 pub use types::*;
 pub use value::KindInfo;
