@@ -121,11 +121,11 @@ settings! {
     "mta" smtp_verify_hostname: BOOLEAN = "yes", "", Reload => mta.smtp_verify_hostname;
     "Whether that certificate must be for smtp_host."
     "mta" max_recipients: COUNT = "10", "recipients", Reload => mta.max_recipients;
-    "The most recipients of one SMTP transaction; 0 puts all into one."
+    "The most recipients of one SMTP transaction; 0 puts as many into one as is sensible (1000)."
     "mta" max_sessions_per_connection: COUNT = "0", "transactions", Reload => mta.max_sessions_per_connection;
-    "The most transactions over one SMTP connection; 0 is no limit."
+    "The most transactions over one SMTP connection; 0 lets Postrider choose (900)."
     "mta" max_delivery_threads: THREADS = "0", "connections", Reload => mta.max_delivery_threads;
-    "The most SMTP connections at a time; 0 lets Postrider choose."
+    "The most SMTP connections at a time; 0 lets Postrider choose (4)."
     "mta" delivery_retry_period: DURATION = "5d", "", Reload => mta.delivery_retry_period;
     "How long a delivery that fails for the moment is tried again before it counts as a bounce."
     "mta" verp_delimiter: DELIMITER = "+", "", Restart => mta.verp.delimiter;

@@ -35,10 +35,9 @@ pub fn page() -> String {
         page.entry(&bold(setting.name), &format!("{}{example}.", meaning.trim_end_matches('.')));
     }
     page.section("\"EXIT STATUS\"");
-    for (exit, meaning) in EXITS {
-        page.entry(&bold(&exit.status().to_string()), meaning);
+    for (status, meaning) in EXITS {
+        page.entry(&bold(&status.to_string()), meaning);
     }
-    page.entry(&bold("2"), "The command line is wrong; nothing was done.");
     page.section("SIGNALS");
     page.paragraphs("To `postrider serve`:");
     page.entry(
@@ -80,15 +79,19 @@ tables that this MTA reads.
 `postrider serve` is the daemon. The other commands work on its database directly, whether it runs or not, and tell it \
 what changed. Started by root, every command becomes the owner of `data_dir` before it opens anything.";
 
-const EXITS: [(cli::Exit, &str); 3] = [
-    (cli::Exit::Done, "Done."),
+/// What clap ends with when the command line is wrong.
+const USAGE: u8 = 2;
+
+const EXITS: [(u8, &str); 4] = [
+    (cli::Exit::Done.status(), "Done."),
     (
-        cli::Exit::Failed,
+        cli::Exit::Failed.status(),
         "Failed; the reason is on standard error. Nothing was changed, except by commands that are given several \
          things at once (members, numbers of posts): these do what they can and name the rest.",
     ),
+    (USAGE, "The command line is wrong; nothing was done."),
     (
-        cli::Exit::MtaBehind,
+        cli::Exit::MtaBehind.status(),
         "Done in the database, but the MTA does not know of it yet. What to do stands on standard error; the daemon \
          tries again by itself.",
     ),

@@ -42,6 +42,12 @@ impl Page {
         self.sentences(meaning);
     }
 
+    /// One more line of the entry before it.
+    pub fn line(&mut self, source: &str) {
+        self.raw(".br");
+        self.sentences(source);
+    }
+
     /// What follows stands deeper, until [`Page::outer`].
     pub fn inner(&mut self) {
         self.raw(".RS");

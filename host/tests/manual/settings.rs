@@ -14,14 +14,17 @@ pub fn page() -> String {
     ));
     page.paragraphs(FORM);
     page.paragraphs(
-        "A setting takes effect after a reload (SIGHUP to the daemon, `systemctl reload postrider`), or after a \
-         restart; commands read the file anew each time.",
+        "In the daemon, a change takes effect after a reload (SIGHUP, `systemctl reload postrider`) or after a restart, \
+         as is said below; commands read the file anew each time.",
     );
     for (section, about) in SECTIONS {
         page.section(&format!("\"SECTION [{}]\"", if section == "paths" { "paths.NAME" } else { section }));
         page.paragraphs(about);
         for setting in SETTINGS.iter().filter(|setting| setting.section == section) {
-            page.entry(&bold(setting.key), &meaning(setting));
+            page.entry(&bold(setting.key), setting.help);
+            let [allowed, default] = facts(setting);
+            page.line(&allowed);
+            page.line(&default);
         }
     }
     page.section("\"SETTINGS OF PLUGINS\"");
@@ -55,16 +58,17 @@ lmtp_port: 8024
 smtp_host: localhost
 smtp_port: 25";
 
-fn meaning(setting: &Setting) -> String {
+/// What is allowed; the default, and when a change takes effect.
+fn facts(setting: &Setting) -> [String; 2] {
     let default = match shown_default(setting) {
         "" => "empty".to_owned(),
         default => format!("`{default}`"),
     };
     let unit = if setting.unit.is_empty() { String::new() } else { format!(" Unit: {}.", setting.unit) };
     let effect = match setting.effect {
-        Effect::Reload => " Reload.",
-        Effect::Restart => " Restart.",
-        Effect::Later => " Nothing uses it yet.",
+        Effect::Reload => "takes effect after a reload",
+        Effect::Restart => "takes effect after a restart",
+        Effect::Later => "nothing uses it yet",
     };
-    format!("{} Allowed: {}.{unit} Default: {default}.{effect}", setting.help, setting.kind.allowed)
+    [format!("Allowed: {}.{unit}", setting.kind.allowed), format!("Default: {default}; {effect}.")]
 }
