@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_mins(10);
 const LIST: &str = "ants@lists.example.com";
 
 fn main() {

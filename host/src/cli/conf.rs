@@ -87,8 +87,12 @@ impl Conf {
         if self.json {
             output::json(&json!({ "errors": errors, "notices": notices }));
         } else {
-            notices.iter().for_each(|notice| output::line(&format!("notice: {notice}")));
-            errors.iter().for_each(|error| output::line(&format!("error: {error}")));
+            for notice in notices {
+                output::line(&format!("notice: {notice}"));
+            }
+            for error in errors {
+                output::line(&format!("error: {error}"));
+            }
             if errors.is_empty() {
                 output::line("The configuration is good.");
             }

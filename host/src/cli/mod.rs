@@ -44,7 +44,7 @@ pub enum Exit {
 
 impl Exit {
     /// The process's exit status.
-    pub fn status(self) -> u8 {
+    pub const fn status(self) -> u8 {
         match self {
             Exit::Done => 0,
             Exit::Failed => 1,
