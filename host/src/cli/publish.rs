@@ -2,7 +2,8 @@
 
 use super::{Exit, Session, output};
 use crate::control::Request;
-use crate::hookup::{self, Outcome, Report, RosterChange, Wish};
+use crate::hookup::{self, ByHand, Outcome, Report, RosterChange, Wish};
+use postrider_plugin_api::sdk::Need;
 
 /// Brings the MTA's tables up to date after a change that is already in the store.
 ///
@@ -36,5 +37,6 @@ pub fn tell(report: &Report, quiet: bool) -> Exit {
         report.by_hand.iter().for_each(|command| output::note(&command.to_string()));
         report.waiting.iter().for_each(|waiting| output::note(&waiting.to_string()));
     }
-    if report.waiting.is_some() { Exit::MtaBehind } else { Exit::Done }
+    let unseen = |one: &ByHand| one.need == Need::Required && one.settle.is_none();
+    if report.waiting.is_some() || report.by_hand.iter().any(unseen) { Exit::MtaBehind } else { Exit::Done }
 }
