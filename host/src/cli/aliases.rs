@@ -40,7 +40,8 @@ impl Aliases {
         if let Some(directory) = &self.output {
             let directory = directory.clone();
             let report = tokio::task::spawn_blocking(move || hookup.write_to(&directory, &roster)).await??;
-            return Ok(publish::tell(&report));
+            publish::tell(&report);
+            return Ok(Exit::Done);
         }
         let preview = tokio::task::spawn_blocking(move || hookup.preview(&roster, Change::Everything)).await??;
         show(&preview);

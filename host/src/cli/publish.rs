@@ -2,7 +2,7 @@
 
 use super::{Exit, Session, output};
 use crate::control::Request;
-use crate::hookup::{self, Outcome, Report, RosterChange, Wish};
+use crate::hookup::{self, ByHand, Outcome, Report, RosterChange, Wish};
 use postrider_plugin_api::sdk::Need;
 
 /// Brings the MTA's tables up to date after a change that is already in the store.
@@ -44,5 +44,6 @@ fn tell_what_is_left(report: &Report, quiet: bool) -> Exit {
 }
 
 fn exit_of(report: &Report) -> Exit {
-    if report.waiting.is_some() { Exit::MtaBehind } else { Exit::Done }
+    let unseen = |one: &ByHand| one.need == Need::Required && one.settle.is_none();
+    if report.waiting.is_some() || report.by_hand.iter().any(unseen) { Exit::MtaBehind } else { Exit::Done }
 }
