@@ -170,15 +170,15 @@ settings! {
     "plugins" path: DIRECTORIES = "/usr/lib/postrider/plugins:/usr/local/lib/postrider/plugins", "", Restart => plugins.path;
     "The directories in which libpostrider_NAME.so is looked for, in this order."
 
-    "lmtp" max_message_size: MESSAGE_SIZE = "32M", "octets", Reload => lmtp.max_message_size;
+    "lmtp" max_message_size: MESSAGE_SIZE = "32M", "octets", Restart => lmtp.max_message_size;
     "The largest message that is accepted."
-    "lmtp" max_connections: CONNECTIONS = "100", "connections", Reload => lmtp.max_connections;
+    "lmtp" max_connections: CONNECTIONS = "100", "connections", Restart => lmtp.max_connections;
     "The most connections at a time."
-    "lmtp" timeout: TIMEOUT = "5m", "", Reload => lmtp.timeout;
+    "lmtp" timeout: TIMEOUT = "5m", "", Restart => lmtp.timeout;
     "How long a client may be silent before its connection is closed."
-    "lmtp" max_recipients: LMTP_RECIPIENTS = "1000", "recipients", Reload => lmtp.max_recipients;
+    "lmtp" max_recipients: LMTP_RECIPIENTS = "1000", "recipients", Restart => lmtp.max_recipients;
     "The most recipients of one message; the mail server sends the rest in another transaction."
-    "lmtp" min_free_space: SIZE = "100M", "octets", Reload => lmtp.min_free_space;
+    "lmtp" min_free_space: SIZE = "100M", "octets", Restart => lmtp.min_free_space;
     "With less free space than this on the file system of data_dir, mail is put off (452)."
 }
 
