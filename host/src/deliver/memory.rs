@@ -5,6 +5,7 @@ use super::queue::DeliveryQueue;
 use crate::lists::EmailAddress;
 use crate::spool::{DeliveryResult, DueBatch, DueRecipient, Outgoing, Result};
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
@@ -15,6 +16,7 @@ pub struct MemoryQueue {
     inner: Mutex<Inner>,
     changed: Notify,
     recorded: Notify,
+    pressed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -90,6 +92,7 @@ impl MemoryQueue {
             waiting.0 = 0;
         }
         drop(inner);
+        self.pressed.store(true, Ordering::Release);
         self.changed.notify_one();
     }
 
@@ -172,6 +175,10 @@ impl DeliveryQueue for MemoryQueue {
 
     async fn changed(&self) {
         self.changed.notified().await;
+    }
+
+    fn is_pressed(&self) -> bool {
+        self.pressed.swap(false, Ordering::AcqRel)
     }
 }
 
