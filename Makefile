@@ -14,7 +14,7 @@ build:
 	$(CARGO) build --release --locked -p postrider -p postrider-plugin-postfix
 
 demo: build
-	packaging/demo
+	target/release/postrider demo
 
 test:
 	tests/setup

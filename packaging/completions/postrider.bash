@@ -462,12 +462,16 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__demo)
-            opts="-C -h -V --config --help --version"
+            opts="-C -h -V --plugins --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --plugins)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

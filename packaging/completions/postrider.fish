@@ -216,6 +216,7 @@ complete -c postrider -n "__fish_postrider_using_subcommand version" -s V -l ver
 complete -c postrider -n "__fish_postrider_using_subcommand serve" -s C -l config -d 'The configuration file' -r -F
 complete -c postrider -n "__fish_postrider_using_subcommand serve" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand serve" -s V -l version -d 'Print version'
+complete -c postrider -n "__fish_postrider_using_subcommand demo" -l plugins -d 'Where this build\'s plugins are; beside the program when absent' -r -F
 complete -c postrider -n "__fish_postrider_using_subcommand demo" -s C -l config -d 'The configuration file' -r -F
 complete -c postrider -n "__fish_postrider_using_subcommand demo" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand demo" -s V -l version -d 'Print version'

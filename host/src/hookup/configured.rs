@@ -8,6 +8,9 @@ use postrider_plugin_api::sdk::{SettingSpec, Settings, Snippet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+/// Columns of an explanation in [`snippets_text`], without its indentation.
+const EXPLANATION_WIDTH: usize = 92;
+
 /// Why a configured adapter cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AdapterError {
@@ -65,7 +68,7 @@ pub fn snippets_text(snippets: &[Snippet]) -> String {
         };
         // Writing to a string does not fail, here and below.
         let _ = writeln!(text, "{}. {place}", number + 1);
-        for line in snippet.explanation.lines() {
+        for line in textwrap::wrap(&snippet.explanation, EXPLANATION_WIDTH) {
             let _ = writeln!(text, "   # {line}");
         }
         for line in snippet.text.lines() {
