@@ -10,6 +10,7 @@ mod create;
 mod demo;
 mod domains;
 mod held;
+mod hookup;
 mod info;
 mod inject;
 mod lists;
@@ -93,6 +94,8 @@ enum Command {
     Members(members::Members),
     /// Write the MTA's tables anew
     Aliases(aliases::Aliases),
+    /// Show what the MTA must be told once, or check whether it knows the lists
+    Hookup(hookup::Hookup),
     /// Show or check the configuration
     Conf(conf::Conf),
     /// Show the plugins that can be found, or why they cannot be used
@@ -157,6 +160,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
             Command::Delmembers(command) => command.run(&session).await,
             Command::Members(command) => command.run(&session).await,
             Command::Aliases(command) => command.run(&session).await,
+            Command::Hookup(command) => command.run(&session).await,
             Command::Plugins(command) => command.run(&session),
             Command::Inject(command) => command.run(&session).await,
             Command::Held(command) => command.run(&session).await,
