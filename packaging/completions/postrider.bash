@@ -49,6 +49,9 @@ _postrider() {
             postrider,help)
                 cmd="postrider__subcmd__help"
                 ;;
+            postrider,hookup)
+                cmd="postrider__subcmd__hookup"
+                ;;
             postrider,info)
                 cmd="postrider__subcmd__info"
                 ;;
@@ -163,6 +166,9 @@ _postrider() {
             postrider__subcmd__help,help)
                 cmd="postrider__subcmd__help__subcmd__help"
                 ;;
+            postrider__subcmd__help,hookup)
+                cmd="postrider__subcmd__help__subcmd__hookup"
+                ;;
             postrider__subcmd__help,info)
                 cmd="postrider__subcmd__help__subcmd__info"
                 ;;
@@ -272,7 +278,7 @@ _postrider() {
 
     case "${cmd}" in
         postrider)
-            opts="-C -h -V --config --help --version create remove lists info set domains domain addmembers delmembers members aliases conf plugins inject held queue backup status version serve demo help"
+            opts="-C -h -V --config --help --version create remove lists info set domains domain addmembers delmembers members aliases hookup conf plugins inject held queue backup status version serve demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -462,12 +468,16 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__demo)
-            opts="-C -h -V --config --help --version"
+            opts="-C -h -V --plugins --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --plugins)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -842,7 +852,7 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__help)
-            opts="create remove lists info set domains domain addmembers delmembers members aliases conf plugins inject held queue backup status version serve demo help"
+            opts="create remove lists info set domains domain addmembers delmembers members aliases hookup conf plugins inject held queue backup status version serve demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1093,6 +1103,20 @@ _postrider() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        postrider__subcmd__help__subcmd__hookup)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         postrider__subcmd__help__subcmd__info)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1310,6 +1334,28 @@ _postrider() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__hookup)
+            opts="-C -h -V --check --json --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

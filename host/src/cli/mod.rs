@@ -94,7 +94,7 @@ enum Command {
     Members(members::Members),
     /// Write the MTA's tables anew
     Aliases(aliases::Aliases),
-    /// Show what the MTA's own configuration needs, once, to know of the lists
+    /// Show what the MTA must be told once, or check whether it knows the lists
     Hookup(hookup::Hookup),
     /// Show or check the configuration
     Conf(conf::Conf),

@@ -173,12 +173,13 @@ fn value(arg: &Arg) -> String {
 }
 
 fn help(arg: &Arg) -> String {
-    let mut help = sentence(arg.get_help());
-    let default: Vec<_> = arg.get_default_values().iter().map(|one| one.to_string_lossy().into_owned()).collect();
+    let help = sentence(arg.get_help());
+    let default: Vec<_> = arg.get_default_values().iter().map(|one| one.to_string_lossy()).collect();
     if arg.get_action().takes_values() && default.iter().any(|one| !one.is_empty()) {
-        help.push_str(&format!(" Default: `{}`.", default.join(" ")));
+        format!("{help} Default: `{}`.", default.join(" "))
+    } else {
+        help
     }
-    help
 }
 
 /// clap's texts have no period at their end.

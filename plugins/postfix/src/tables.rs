@@ -90,8 +90,7 @@ impl Tables<'_> {
             RECIPIENTS => "The addresses of the lists; all others are refused (relay_recipient_maps).",
             _ => "From list addresses to those in the alias domain (virtual_alias_maps).",
         };
-        let comment = format!("Written by Postrider; changes made here are lost.\n{comment}");
-        sink.table(&Table { path, format: self.table_type.format(), role, comment })
+        sink.table(&Table { path, format: self.table_type.format(), role, comment: comment.into() })
     }
 
     fn transport(&self, rows: &mut Rows<'_>) -> Result<()> {
