@@ -1,6 +1,6 @@
 //! The command line: one file a subcommand, named as in Mailman where Mailman has it.
 //!
-//! Exit status: 0 done; 1 failed, nothing changed; 2 wrong usage; 3 done, but the MTA does not know
+//! Exit status: 0 done; 1 failed, wholly or in part: the messages say what; 2 wrong usage; 3 done, but the MTA does not know
 //! of it yet (the last lines say what to do).
 
 mod aliases;
@@ -29,15 +29,20 @@ mod version;
 
 pub use session::Session;
 
+use crate::logging;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long blocking calls may go on when everything else of the daemon has ended.
+const LAST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Done.
     Done,
-    /// Failed; the reason was printed.
+    /// Failed, wholly or in part; what and why was printed.
     Failed,
     /// Done, but the MTA does not know of it yet.
     MtaBehind,
@@ -58,7 +63,7 @@ impl Exit {
 #[derive(Debug, Parser)]
 #[command(name = "postrider", version, propagate_version = true, max_term_width = 100)]
 #[command(
-    after_help = "Exit status: 0 done; 1 failed, nothing changed; 2 wrong usage; 3 done, but the MTA does not know \
+    after_help = "Exit status: 0 done; 1 failed, wholly or in part: the messages say what; 2 wrong usage; 3 done, but the MTA does not know \
                         of it yet."
 )]
 pub struct Cli {
@@ -137,6 +142,9 @@ pub fn definition() -> clap::Command {
 
 fn run(cli: Cli) -> anyhow::Result<Exit> {
     // What needs neither a configuration nor another user's rights.
+    if !matches!(cli.command, Command::Serve(_)) {
+        logging::init_command()?;
+    }
     match cli.command {
         Command::Version(version) => return version.run(),
         Command::Demo(demo) => return runtime(true)?.block_on(demo.run()),
@@ -145,7 +153,11 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     }
     let session = Session::begin(cli.config.as_deref())?;
     if let Command::Serve(serve) = cli.command {
-        return runtime(true)?.block_on(serve.run(session));
+        let runtime = runtime(true)?;
+        let done = runtime.block_on(serve.run(session));
+        // A plugin or program that does not answer must not keep a stopped daemon.
+        runtime.shutdown_timeout(LAST_PATIENCE);
+        return done;
     }
     runtime(false)?.block_on(async {
         let exit = match cli.command {
