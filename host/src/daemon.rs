@@ -5,7 +5,7 @@
 //! other way: LMTP finishes what it answered or is about to answer, then the workers finish the step
 //! they are at; what is left is in the spool and goes on at the next start.
 
-use crate::cli::Session;
+use crate::cli::{Exit, Session};
 use crate::config::{self, Config, Loaded};
 use crate::control::{Call, Control, Request};
 use crate::deliver::{Deliverer, DeliverySettings};
@@ -20,7 +20,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
@@ -29,17 +29,19 @@ use tracing::{error, info, warn};
 const PUBLISH_PAUSE: Duration = Duration::from_mins(1);
 const PUBLISH_PAUSE_MAX: Duration = Duration::from_hours(1);
 
-/// Sets logging up and runs until SIGTERM or SIGINT.
-pub async fn serve(session: Session) -> anyhow::Result<()> {
+/// Sets logging up and runs until SIGTERM or SIGINT. An error is logged, and returned too unless
+/// that would tell it twice to the same person.
+pub async fn serve(session: Session) -> anyhow::Result<Exit> {
     let log = logging::init(&session.config().logging)?;
-    let done = run(session, log).await;
-    if let Err(failure) = &done {
-        error!("{failure:#}");
-    }
-    done
+    let told = log.shows_errors_on_stderr();
+    let Err(failure) = run(session, log).await else { return Ok(Exit::Done) };
+    error!("{failure:#}");
+    if told { Ok(Exit::Failed) } else { Err(failure) }
 }
 
 async fn run(session: Session, log: Log) -> anyhow::Result<()> {
+    // Before anything else: until then a signal would end us at once.
+    let signals = Signals::catch()?;
     let config = session.config();
     let control = Control::bind(&config.paths.socket).await?;
     let store = Store::open(&config.database).await?;
@@ -71,7 +73,7 @@ async fn run(session: Session, log: Log) -> anyhow::Result<()> {
         log,
         workers,
     };
-    let workers = daemon.until_stopped(called).await?;
+    let workers = daemon.until_stopped(signals, called).await?;
 
     info!("stopping");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
@@ -136,6 +138,23 @@ impl RunningWorkers {
     }
 }
 
+/// The signals that we heed.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn catch() -> anyhow::Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate()).context("SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("SIGINT")?,
+            hangup: signal(SignalKind::hangup()).context("SIGHUP")?,
+        })
+    }
+}
+
 /// The daemon between start and stop.
 struct Running {
     loaded: Loaded,
@@ -150,15 +169,16 @@ struct Running {
 
 impl Running {
     /// Serves signals and calls; returns when it is time to stop.
-    async fn until_stopped(mut self, mut calls: mpsc::Receiver<Call>) -> anyhow::Result<RunningWorkers> {
-        let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
-        let mut hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
+    async fn until_stopped(
+        mut self,
+        mut signals: Signals,
+        mut calls: mpsc::Receiver<Call>,
+    ) -> anyhow::Result<RunningWorkers> {
         loop {
             tokio::select! {
-                _ = terminate.recv() => return Ok(self.workers),
-                _ = interrupt.recv() => return Ok(self.workers),
-                _ = hangup.recv() => {
+                _ = signals.terminate.recv() => return Ok(self.workers),
+                _ = signals.interrupt.recv() => return Ok(self.workers),
+                _ = signals.hangup.recv() => {
                     let (daemon, done) = self.reload().await;
                     self = daemon;
                     if let Err(error) = done {
