@@ -2,10 +2,11 @@
 //!
 //! Order of start: spool (a second daemon is refused there), our own socket, store, then everything is
 //! prepared and bound before anything runs: nothing is taken in or sent before all of it can be. A part
-//! that panics ends the daemon, in order, for systemd to start it again. A stop goes the other way: LMTP finishes what it answered or is about to answer, then the workers finish the step
-//! they are at; what is left is in the spool and goes on at the next start.
+//! that panics ends the daemon, in order, for systemd to start it again. A stop goes the other way: LMTP
+//! finishes what it answered or is about to answer, then the workers finish the step they are at; what is
+//! left is in the spool and goes on at the next start.
 
-use crate::cli::Session;
+use crate::cli::{Exit, Session};
 use crate::config::{self, Config, Loaded};
 use crate::control::{Call, Control, Request};
 use crate::deliver::{Deliverer, DeliverySettings};
@@ -29,17 +30,19 @@ use tracing::{error, info, warn};
 const PUBLISH_PAUSE: Duration = Duration::from_mins(1);
 const PUBLISH_PAUSE_MAX: Duration = Duration::from_hours(1);
 
-/// Sets logging up and runs until SIGTERM or SIGINT.
-pub async fn serve(session: Session) -> anyhow::Result<()> {
+/// Sets logging up and runs until SIGTERM or SIGINT. An error is logged, and returned too unless
+/// that would tell it twice to the same person.
+pub async fn serve(session: Session) -> anyhow::Result<Exit> {
     let log = logging::init(&session.config().logging)?;
-    let done = run(session, log).await;
-    if let Err(failure) = &done {
-        error!("{failure:#}");
-    }
-    done
+    let told = log.shows_errors_on_stderr();
+    let Err(failure) = run(session, log).await else { return Ok(Exit::Done) };
+    error!("{failure:#}");
+    if told { Ok(Exit::Failed) } else { Err(failure) }
 }
 
 async fn run(session: Session, log: Log) -> anyhow::Result<()> {
+    // Before anything else: until then a signal would end us at once.
+    let signals = Signals::listen()?;
     let config = session.config();
     for notice in &session.loaded.notices {
         warn!("{notice}");
@@ -54,7 +57,6 @@ async fn run(session: Session, log: Log) -> anyhow::Result<()> {
     let server = lmtp::Server::new(lmtp::Settings::from_config(config)?, directory, spool.clone());
     let server = server.bind(&config::listen_addresses(&config.mta)?).await?;
     let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
-    let signals = Signals::listen()?;
 
     // From here on nothing fails: what is begun is also ended in order.
     let (stop, stopped) = watch::channel(false);

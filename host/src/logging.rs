@@ -64,6 +64,7 @@ pub enum LoggingError {
 pub struct Log {
     filter: reload::Handle<EnvFilter, Registry>,
     file: Option<LogFile>,
+    on_stderr: bool,
 }
 
 /// Sets up the daemon's log.
@@ -103,6 +104,11 @@ impl Log {
         self.file.as_ref().map_or(Ok(()), LogFile::reopen)
     }
 
+    /// Whether who sees standard error has read an error that was logged.
+    pub fn shows_errors_on_stderr(&self) -> bool {
+        self.on_stderr && tracing::enabled!(tracing::Level::ERROR)
+    }
+
     fn change(&self, filter: EnvFilter) {
         // Fails only when the subscriber is gone, and then nothing is logged anyway.
         let _ = self.filter.reload(filter);
@@ -127,7 +133,9 @@ fn build(logging: &Logging, variable: Option<String>) -> Result<(Log, impl Subsc
         }
     };
     let subscriber = tracing_subscriber::registry().with(filter).with(layer);
-    Ok((Log { filter: handle, file }, subscriber))
+    // systemd sends standard error where `auto` writes to.
+    let on_stderr = matches!(logging.target, LogTarget::Auto | LogTarget::Stderr);
+    Ok((Log { filter: handle, file, on_stderr }, subscriber))
 }
 
 fn filter(logging: &Logging, variable: Option<String>) -> Result<EnvFilter, LoggingError> {

@@ -14,7 +14,6 @@ pub struct Serve {}
 impl Serve {
     /// Runs it.
     pub async fn run(&self, session: Session) -> anyhow::Result<Exit> {
-        daemon::serve(session).await?;
-        Ok(Exit::Done)
+        daemon::serve(session).await
     }
 }

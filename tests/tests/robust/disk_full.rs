@@ -45,13 +45,13 @@ impl Drop for SmallDisk {
 
 const NEEDS: &[Capability] = &[Capability::Root, Capability::Namespaces];
 
-/// An installation whose data directory is a small disk of its own.
-fn on_a_small_disk(mta: &str, size: &str, lmtp: &str) -> (SmallDisk, Installation) {
+/// An installation whose data directory is a small disk of its own; the disk is dropped first.
+fn on_a_small_disk(mta: &str, size: &str, lmtp: &str) -> (Installation, SmallDisk) {
     let directory = tempfile::Builder::new().prefix("postrider-").tempdir().expect("directory");
     let disk = SmallDisk::mount(&directory.path().join("var/data"), size);
     let installation = Installation::in_directory(directory, mta);
     installation.configure(&format!("[lmtp]\n{lmtp}"));
-    (disk, installation)
+    (installation, disk)
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn mail_is_put_off_while_the_disk_is_full_and_flows_again_afterwards() {
     if !require::all("mail_is_put_off_while_the_disk_is_full", NEEDS) {
         return;
     }
-    let (disk, installation) = on_a_small_disk("incoming: null.NullMTA\n", "8m", "min_free_space: 0\n");
+    let (installation, disk) = on_a_small_disk("incoming: null.NullMTA\n", "8m", "min_free_space: 0\n");
     make_ants(&installation);
     let daemon = installation.serve();
     installation.deliver("anne@example.org", &[ANTS], &post(1));
@@ -104,7 +104,7 @@ fn mail_is_put_off_before_the_disk_is_full() {
     if !require::all("mail_is_put_off_before_the_disk_is_full", NEEDS) {
         return;
     }
-    let (_disk, installation) = on_a_small_disk("incoming: null.NullMTA\n", "8m", "min_free_space: 16M\n");
+    let (installation, _disk) = on_a_small_disk("incoming: null.NullMTA\n", "8m", "min_free_space: 16M\n");
     make_ants(&installation);
     let shown = installation.output(&["conf", "--check"]);
     let shown = String::from_utf8_lossy(&shown.stdout);
@@ -120,7 +120,7 @@ fn a_list_cannot_be_made_on_a_full_disk_and_can_when_there_is_room() {
         return;
     }
     let mta = "incoming: postfix.LMTP\nconfiguration: $DIR/postfix.cfg\n";
-    let (disk, installation) = on_a_small_disk(mta, "8m", "min_free_space: 0\n");
+    let (installation, disk) = on_a_small_disk(mta, "8m", "min_free_space: 0\n");
     installation.run(&["create", "bees@lists.example.com"]);
     let table = || fs::read(installation.data().join("postfix_lmtp.sqlite")).expect("table");
     let published = table();

@@ -16,10 +16,10 @@ fn library(installation: &Installation) -> PathBuf {
     installation.path().join("plugins/libpostrider_postfix.so")
 }
 
-/// A way to spoil the plugin, how it is done, and what is said about it.
-type Spoiling = (&'static str, fn(&Installation), &'static [&'static str]);
+/// A way to spoil the plugin: its name, what it does, what is said about it.
+type Spoiler = (&'static str, fn(&Installation), &'static [&'static str]);
 
-fn spoiled() -> [Spoiling; 6] {
+fn spoiled() -> [Spoiler; 6] {
     fn put(installation: &Installation, contents: &[u8]) {
         fs::remove_file(library(installation)).expect("remove");
         fs::write(library(installation), contents).expect("write");

@@ -16,7 +16,9 @@ fn a_second_daemon_is_refused_and_the_first_goes_on() {
     let daemon = installation.serve();
     let error = installation.fails(1, &["serve"]);
     assert!(error.contains("postrider.sock is in use: another process answers there"), "{error}");
-    assert_eq!(error.lines().filter(|line| line.starts_with("postrider: ")).count(), 1, "told once: {error}");
+    assert_eq!(error.lines().count(), 1, "told once: {error}");
+    let error = installation.command(&["serve"]).env("RUST_LOG", "off").output().expect("postrider").stderr;
+    assert!(String::from_utf8_lossy(&error).starts_with("postrider: /"), "told at all: {error:?}");
     // Another socket, the same data: the lock of the spool says no.
     let config = std::fs::read_to_string(installation.config()).expect("configuration");
     let other =
