@@ -103,13 +103,13 @@ fn publication(peers: &Peers) {
             installation.write(
                 "postfix.cfg",
                 &format!(
-                    "[postfix]\ntransport_file_type: {kind}\npostmap_command: {}\n",
+                    "[postfix]\ntransport_file_type: {kind}\npostmap_command: {}\npostfix_command: /bin/true\n",
                     peers.postmap(installation.path())
                 ),
             );
-            // There is no Postfix here to be reloaded or waited for.
-            let aliases = timed(|| drop(installation.output(&["aliases", "--activated"])));
-            let create = timed(|| drop(installation.output(&["create", "one-more@lists.example.com"])));
+            // postmap is the real one; there is no running Postfix that could be reloaded.
+            let aliases = timed(|| drop(installation.run(&["aliases"])));
+            let create = timed(|| drop(installation.run(&["create", "one-more@lists.example.com"])));
             println!(
                 "| {kind} tables, {lists} lists: `aliases` / one `create` | {} / {} ms | | |",
                 aliases.as_millis(),

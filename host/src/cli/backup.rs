@@ -2,7 +2,7 @@
 
 use super::{Exit, Session, output};
 use anyhow::{Context, bail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Copy databases and queues to a new directory, while running
 #[derive(Debug, clap::Args)]
@@ -19,7 +19,8 @@ impl Backup {
     /// Runs it.
     pub async fn run(&self, session: &Session) -> anyhow::Result<Exit> {
         let target = &self.directory;
-        if target.exists() {
+        // A link that leads nowhere is there too.
+        if target.symlink_metadata().is_ok() {
             bail!("{} exists already; name a directory that does not", target.display());
         }
         // Complete under a temporary name first: a backup that exists is whole.
@@ -29,11 +30,20 @@ impl Backup {
         if staged.exists() {
             std::fs::remove_dir_all(&staged)?;
         }
-        std::fs::create_dir_all(&staged).with_context(|| format!("{} cannot be made", staged.display()))?;
-        session.spool().await?.backup(&staged).await?;
-        session.store().await?.backup(&staged.join("postrider.db")).await?;
-        std::fs::rename(&staged, target).with_context(|| format!("{} cannot be made", target.display()))?;
+        if let Some(parent) = target.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            std::fs::create_dir_all(parent).with_context(|| format!("{} cannot be made", target.display()))?;
+        }
+        if let Err(error) = write(session, &staged, target).await {
+            let _ = std::fs::remove_dir_all(&staged);
+            return Err(error);
+        }
         output::line(&format!("Backup written to {}", target.display()));
         Ok(Exit::Done)
     }
+}
+
+async fn write(session: &Session, staged: &Path, target: &Path) -> anyhow::Result<()> {
+    session.spool().await?.backup(staged).await?;
+    session.store().await?.backup(&staged.join("postrider.db")).await?;
+    std::fs::rename(staged, target).with_context(|| format!("{} cannot be made", target.display()))
 }

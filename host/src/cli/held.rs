@@ -57,7 +57,7 @@ impl Held {
             None => self.list(session).await,
             Some(Action::Show { number }) => {
                 let (_, message) = held_post(session, *number).await?;
-                output::line(String::from_utf8_lossy(&message).trim_end());
+                output::message(&message);
                 Ok(Exit::Done)
             }
             Some(Action::Accept { numbers }) => decide(session, numbers, Decision::Accept).await,
@@ -114,7 +114,7 @@ enum Decision<'a> {
 
 async fn held_post(session: &Session, number: i64) -> anyhow::Result<(HeldPost, Vec<u8>)> {
     let found = session.store().await?.held_post(number).await?;
-    found.ok_or_else(|| anyhow!("there is no held post {number}; `postrider held` shows them"))
+    found.ok_or_else(|| anyhow!("no held post has the number {number}; `postrider held` lists those that wait"))
 }
 
 /// Decides about each post by itself: one that fails does not stop the others.

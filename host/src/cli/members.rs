@@ -183,10 +183,15 @@ fn read_people(file: &str) -> anyhow::Result<(Vec<Mailbox>, usize)> {
         bytes = std::fs::read(file).with_context(|| format!("{file} cannot be read"))?;
     }
     let name = if file == "-" { "standard input" } else { file };
-    let text = String::from_utf8_lossy(&bytes);
     let mut people = Vec::new();
     let mut wrong = 0;
-    for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+    let lines = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes).split(|octet| *octet == b'\n');
+    for (number, line) in lines.enumerate() {
+        let Ok(line) = std::str::from_utf8(line) else {
+            output::note(&format!("{name}, line {}: not UTF-8; convert the file (`iconv -t UTF-8`)", number + 1));
+            wrong += 1;
+            continue;
+        };
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;

@@ -44,7 +44,26 @@ pub fn note(text: &str) {
     eprintln!("postrider: {text}");
 }
 
-/// Prints an error with its causes on one line.
+/// Prints a message of somebody else's: octet by octet into a file or pipe, harmless at a terminal.
+pub fn message(octets: &[u8]) {
+    use std::io::{IsTerminal, Write};
+    let mut out = std::io::stdout().lock();
+    let done = if out.is_terminal() {
+        out.write_all(harmless(&String::from_utf8_lossy(octets)).as_bytes())
+    } else {
+        out.write_all(octets)
+    };
+    if done.is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Like [`clean`], for text of several lines.
+fn harmless(text: &str) -> String {
+    text.replace("\r\n", "\n").chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '?' } else { c }).collect()
+}
+
+/// Prints an error with its causes on one line; one that is several errors on a line for each.
 pub fn error(error: &anyhow::Error) {
     let mut text = error.to_string();
     for cause in error.chain().skip(1) {
@@ -54,7 +73,7 @@ pub fn error(error: &anyhow::Error) {
             text.push_str(&cause);
         }
     }
-    note(&text);
+    text.lines().for_each(note);
 }
 
 /// Unix seconds as local time, to the second.
@@ -68,4 +87,15 @@ pub fn time(seconds: i64) -> String {
 /// Control characters out of what others wrote, so that nothing can play with the terminal.
 pub fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_cannot_play_with_the_terminal() {
+        assert_eq!(harmless("a\u{1b}[2J\tb\r\nc\rd\u{9b}\n"), "a?[2J\tb\nc?d?\n");
+        assert_eq!(clean("a\u{1b}\r\nb"), "a???b");
+    }
 }

@@ -3,7 +3,7 @@
 use super::{Exit, Session, output};
 use crate::control::Request;
 use crate::spool::{Arrival, ArrivalState, QueuedOutgoing};
-use anyhow::bail;
+use anyhow::anyhow;
 use serde_json::{Value, json};
 
 /// Show what waits in the queues and act on it
@@ -144,6 +144,9 @@ impl Queue {
             output::json(&json!(events));
             return Ok(Exit::Done);
         }
+        if events.is_empty() {
+            output::line("No bounces");
+        }
         let rows: Vec<_> = events
             .iter()
             .map(|event| {
@@ -164,11 +167,11 @@ impl Queue {
         let (value, message) = match entry.direction {
             Direction::In => match spool.arrivals().await?.into_iter().find(|arrival| arrival.id == entry.number) {
                 Some(arrival) => (arrival_value(&arrival), spool.message(arrival.message).await?),
-                None => bail!("there is no entry `in {}`; `postrider queue` shows them", entry.number),
+                None => return Err(unknown(entry.direction, entry.number)),
             },
             Direction::Out => match spool.outgoing().await?.into_iter().find(|message| message.id == entry.number) {
                 Some(message) => (outgoing_value(&message), spool.outgoing_message(message.id).await?),
-                None => bail!("there is no entry `out {}`; `postrider queue` shows them", entry.number),
+                None => return Err(unknown(entry.direction, entry.number)),
             },
         };
         if self.json {
@@ -180,7 +183,7 @@ impl Queue {
             output::line(&format!("{key}: {}", output::clean(&text)));
         }
         output::line("");
-        output::line(String::from_utf8_lossy(&message).trim_end());
+        output::message(&message);
         Ok(Exit::Done)
     }
 }
@@ -200,9 +203,20 @@ async fn retry(session: &Session, entry: &OptionalEntry) -> anyhow::Result<Exit>
             count += spool.retry_now(None).await?;
         }
     }
+    if let (Some(direction), Some(number), 0) = (entry.direction, entry.number, count) {
+        return Err(unknown(direction, number));
+    }
     session.wake(Request::Spool).await;
     output::line(&format!("{count} will be tried again now"));
-    Ok(if count == 0 && entry.number.is_some() { Exit::Failed } else { Exit::Done })
+    Ok(Exit::Done)
+}
+
+fn unknown(direction: Direction, number: i64) -> anyhow::Error {
+    let direction = match direction {
+        Direction::In => "in",
+        Direction::Out => "out",
+    };
+    anyhow!("there is no entry `{direction} {number}`; `postrider queue` shows them")
 }
 
 async fn drop_entry(session: &Session, entry: &Entry) -> anyhow::Result<Exit> {
@@ -216,7 +230,7 @@ async fn drop_entry(session: &Session, entry: &Entry) -> anyhow::Result<Exit> {
         Direction::Out => spool.drop_outgoing(entry.number).await?,
     };
     if !dropped {
-        bail!("there is no such entry; `postrider queue` shows them");
+        return Err(unknown(entry.direction, entry.number));
     }
     output::line("Dropped");
     Ok(Exit::Done)

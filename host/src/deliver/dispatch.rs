@@ -68,7 +68,7 @@ pub(super) async fn run<Q: DeliveryQueue>(context: Arc<Context<Q>>, shutdown: im
         tokio::select! {
             () = &mut shutdown => break,
             Some(end) = dispatcher.jobs.join_next() => dispatcher.job_ended(end),
-            () = queue.changed() => dispatcher.more = true,
+            () = queue.changed() => dispatcher.queue_changed(),
             () = sleep_until(alarm) => dispatcher.alarm_rang(),
         }
     }
@@ -160,6 +160,14 @@ impl<Q: DeliveryQueue> Dispatcher<Q> {
         }
         self.bodies.truncate(keep);
         body
+    }
+
+    fn queue_changed(&mut self) {
+        self.more = true;
+        // The administrator knows better than our patience whether the server is back.
+        if self.context.queue.is_pressed() {
+            self.pause = None;
+        }
     }
 
     /// A message that cannot be sent at all is put off like one that the MTA does not take.

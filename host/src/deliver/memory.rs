@@ -6,6 +6,7 @@ use crate::clock::unix_now;
 use crate::lists::EmailAddress;
 use crate::spool::{DeliveryResult, DueBatch, DueRecipient, Outgoing, Result};
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -16,6 +17,7 @@ pub struct MemoryQueue {
     inner: Mutex<Inner>,
     changed: Notify,
     recorded: Notify,
+    pressed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -91,6 +93,7 @@ impl MemoryQueue {
             waiting.0 = 0;
         }
         drop(inner);
+        self.pressed.store(true, Ordering::Release);
         self.changed.notify_one();
     }
 
@@ -173,6 +176,10 @@ impl DeliveryQueue for MemoryQueue {
 
     async fn changed(&self) {
         self.changed.notified().await;
+    }
+
+    fn is_pressed(&self) -> bool {
+        self.pressed.swap(false, Ordering::AcqRel)
     }
 }
 

@@ -19,6 +19,10 @@ pub trait DeliveryQueue: Send + Sync + 'static {
     /// Returns when something may have become due since the last call: a new message, or
     /// `queue retry`. A change that came while nobody waited is told at once.
     fn changed(&self) -> impl Future<Output = ()> + Send;
+
+    /// Whether a person asked for deliveries since the last call (`queue retry`): a pause after an
+    /// unreachable mail server is over then.
+    fn is_pressed(&self) -> bool;
 }
 
 impl DeliveryQueue for Spool {
@@ -41,5 +45,9 @@ impl DeliveryQueue for Spool {
 
     fn changed(&self) -> impl Future<Output = ()> + Send {
         self.outgoing_changed().notified()
+    }
+
+    fn is_pressed(&self) -> bool {
+        Spool::is_pressed(self)
     }
 }

@@ -10,7 +10,7 @@ use crate::lists::EmailAddress;
 use crate::spool::{DeliveryResult, EnvelopeSender, Outgoing as Message};
 use lettre::transport::smtp::authentication::Credentials;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -354,6 +354,31 @@ async fn a_refused_connection_touches_no_recipient() {
     let results = running.results(3).await;
     assert_eq!(delivered(&results), 3);
     assert_eq!(alive.recipients().len(), 3);
+}
+
+#[tokio::test]
+async fn a_person_who_asks_for_a_retry_need_not_wait_for_the_end_of_a_pause() {
+    let busy = Arc::new(AtomicBool::new(true));
+    let still = Arc::clone(&busy);
+    let script = Script::new(move |moment| match moment.step {
+        Step::Connect if still.load(Ordering::SeqCst) => Answer::say_and_close("421 4.3.2 busy"),
+        _ => Answer::Usual,
+    });
+    let sink = sink(script).await;
+    let settings = DeliverySettings { first_pause: Duration::from_hours(1), ..settings(&sink) };
+    let running = Running::start(settings, Outgoing::Smtp);
+    push(&running, &people(3));
+    running.wait(|queue| queue.released() == 3).await;
+    busy.store(false, Ordering::SeqCst);
+    let asked = async {
+        while running.queue.results().len() < 3 {
+            // Asked before the pause began, it would be of no use.
+            running.queue.retry_now();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked).await.expect("it was not tried");
+    assert_eq!(delivered(&running.stop().await), 3);
 }
 
 #[tokio::test]

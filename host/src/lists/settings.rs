@@ -33,7 +33,7 @@ pub enum SettingError {
         hint: String,
     },
     /// The value is not allowed.
-    #[error("`{value}` is no value for `{key}`; allowed is {allowed}")]
+    #[error("`{}` is no value for `{key}`; allowed is {allowed}", value.escape_debug())]
     Value {
         /// The setting.
         key: &'static str,

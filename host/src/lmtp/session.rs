@@ -22,7 +22,8 @@ where
     I: Intake,
 {
     let connection = Connection::new(stream, shared.settings.timeout, stop);
-    let mut session = Session { connection, peer, shared, client: None, transaction: None, unknown_commands: 0 };
+    let mut session =
+        Session { connection, peer, shared, client: None, transaction: None, receiving: false, unknown_commands: 0 };
     let host = shared.settings.hostname.clone();
     let last_words = match session.dialogue().await {
         Ok(()) => None,
@@ -47,6 +48,8 @@ struct Session<'a, S, D, I> {
     client: Option<String>,
     /// Since MAIL.
     transaction: Option<Transaction>,
+    /// Between DATA and the final dot.
+    receiving: bool,
     /// Since the last accepted message.
     unknown_commands: u32,
 }
@@ -177,6 +180,7 @@ where
 
         self.connection.say(&Reply::SEND_DATA);
         self.connection.flush().await?;
+        self.receiving = true;
         let mut decoder = Decoder::new();
         let mut content = Vec::new();
         while !decoder.is_at_end() {
@@ -184,6 +188,7 @@ where
             transfer.write(&content).await;
             content.clear();
         }
+        self.receiving = false;
 
         let (sender, replies, size) = (sender_for_log(&transaction), transaction.accepted(), transfer.size());
         match transfer.finish(&self.shared.intake, transaction).await {
@@ -220,7 +225,9 @@ where
 
     fn log_disconnect(&self, reason: Option<std::io::Error>) {
         let reason = reason.map_or_else(|| "closed".to_owned(), |error| error.to_string());
-        if self.transaction.is_some() {
+        if self.receiving {
+            tracing::info!(target: "lmtp", peer = %self.peer, "lost the connection within a message, nothing was kept: {reason}");
+        } else if self.transaction.is_some() {
             tracing::info!(target: "lmtp", peer = %self.peer, "lost the connection within a transaction: {reason}");
         } else {
             tracing::debug!(target: "lmtp", peer = %self.peer, "the connection ended without QUIT: {reason}");

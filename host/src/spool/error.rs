@@ -9,7 +9,7 @@ use std::path::Path;
 #[non_exhaustive]
 pub enum SpoolError {
     /// No room on the disk.
-    #[error("spool {path}: no space left on the device")]
+    #[error("spool {path}: no space left on the device; make room on its file system")]
     DiskFull {
         /// Where.
         path: String,
@@ -90,7 +90,7 @@ impl SpoolError {
                 "; another process has held it for too long: look for one with `fuser`"
             }
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                "; check owner and mode of the file and of its directory"
+                "; check owner and mode of the file, of those beside it that end in -wal and -shm, and of the directory"
             }
             _ => "",
         };

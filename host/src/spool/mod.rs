@@ -115,6 +115,7 @@ impl Spool {
             commits: AtomicU64::new(0),
             arrivals_changed: Notify::new(),
             outgoing_changed: Notify::new(),
+            pressed: AtomicBool::new(false),
             file,
         });
         let (jobs, queue) = mpsc::channel();
@@ -342,10 +343,17 @@ impl Spool {
         &self.inner.shared.outgoing_changed
     }
 
-    /// Another process has changed the spool (it said so on the control socket): both loops look.
+    /// Another process has changed the spool, on behalf of a person (it said so on the control
+    /// socket): both loops look.
     pub fn wake(&self) {
+        self.inner.shared.pressed.store(true, Ordering::Release);
         self.inner.shared.arrivals_changed.notify_one();
         self.inner.shared.outgoing_changed.notify_one();
+    }
+
+    /// Whether [`Spool::wake`] was called since this was asked last.
+    pub fn is_pressed(&self) -> bool {
+        self.inner.shared.pressed.swap(false, Ordering::AcqRel)
     }
 
     /// How many transactions were committed since the spool was opened.

@@ -25,6 +25,8 @@ pub(super) struct Shared {
     pub(super) commits: AtomicU64,
     pub(super) arrivals_changed: Notify,
     pub(super) outgoing_changed: Notify,
+    /// A command asked for deliveries, not mail that came in.
+    pub(super) pressed: AtomicBool,
 }
 
 impl Shared {

@@ -67,8 +67,9 @@ impl Store {
         let sqlx = |error| self.sqlx(&error);
         let alias = domain.alias.as_ref().map(DomainName::as_str);
         // No name may lead to two domains, whichever of them came first.
-        let clash: Option<(String, bool)> = sqlx::query_as(
-            "SELECT name, name = $1 FROM domain WHERE name IN ($1, $2) OR alias IN ($1, $2) ORDER BY name = $1 DESC",
+        let clash: Option<(String, bool, bool)> = sqlx::query_as(
+            "SELECT name, name = $1, name = $1 OR coalesce(alias = $1, 0) FROM domain
+             WHERE name IN ($1, $2) OR alias IN ($1, $2) ORDER BY name = $1 DESC",
         )
         .bind(domain.name.as_str())
         .bind(alias)
@@ -76,11 +77,10 @@ impl Store {
         .await
         .map_err(sqlx)?;
         match clash {
-            Some((_, true)) => return Err(StoreError::DomainExists(domain.name.to_string())),
-            Some((other, false)) => {
-                let name =
-                    format!("{}{}", domain.name, alias.map(|alias| format!(" (or {alias})")).unwrap_or_default());
-                return Err(StoreError::AliasTaken { name, domain: other });
+            Some((_, true, _)) => return Err(StoreError::DomainExists(domain.name.to_string())),
+            Some((other, false, by_name)) => {
+                let taken = if by_name { domain.name.as_str() } else { alias.unwrap_or_default() };
+                return Err(StoreError::AliasTaken { name: taken.to_owned(), domain: other });
             }
             None => {}
         }

@@ -10,7 +10,7 @@ pub enum StoreError {
     #[error("the list {0} exists already")]
     ListExists(String),
     /// No such list.
-    #[error("there is no list {name}{}", nearest.as_ref().map(|n| format!("; did you mean {n}?")).unwrap_or_default())]
+    #[error("there is no list {name}; {}", nearest.as_ref().map_or("`postrider lists` shows all".to_owned(), |n| format!("did you mean {n}?")))]
     ListUnknown {
         /// What was asked for.
         name: String,
@@ -34,7 +34,7 @@ pub enum StoreError {
     #[error("the domain {0} does not exist; add it with `postrider domain add {0}`")]
     DomainUnknown(String),
     /// A domain with lists cannot be removed.
-    #[error("the domain {domain} still has {lists} list(s); remove them first")]
+    #[error("the domain {domain} still has {lists} {}; remove them first with `postrider remove`", if *lists == 1 { "list" } else { "lists" })]
     DomainHasLists {
         /// The domain.
         domain: String,
@@ -84,6 +84,7 @@ mod code {
     pub(super) const BUSY: i64 = 5;
     pub(super) const LOCKED: i64 = 6;
     pub(super) const READONLY: i64 = 8;
+    pub(super) const IOERR: i64 = 10;
     pub(super) const CORRUPT: i64 = 11;
     pub(super) const FULL: i64 = 13;
     pub(super) const CANTOPEN: i64 = 14;
@@ -98,9 +99,15 @@ impl StoreError {
                     Some(code::BUSY | code::LOCKED) => {
                         "; another process has held it for too long: look for one with `fuser`"
                     }
-                    Some(code::READONLY | code::CANTOPEN) => "; check owner and mode of the file and of its directory",
+                    Some(code::READONLY | code::CANTOPEN) => {
+                        "; check owner and mode of the file, of those beside it that end in -wal and -shm, and of the directory"
+                    }
                     Some(code::CORRUPT) => "; the file is damaged: restore a backup",
                     Some(code::FULL) => "; make room on its file system",
+                    // Without room the shared-memory file fails as a plain input/output error.
+                    Some(code::IOERR) if has_no_room(file) => {
+                        ": no space left on the device; make room on its file system"
+                    }
                     Some(code::NOTADB) => "; it is no SQLite file, or damaged: move it away or restore a backup",
                     _ => "",
                 };
@@ -127,6 +134,10 @@ impl StoreError {
 pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(primary_code);
     matches!(code, Some(code::BUSY | code::LOCKED))
+}
+
+fn has_no_room(file: &Path) -> bool {
+    rustix::fs::statvfs(file).is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) < 1 << 20)
 }
 
 /// The low octet is the primary code, the rest tells more.

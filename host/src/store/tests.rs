@@ -173,7 +173,7 @@ async fn domains_come_and_go() {
 
     let list = store.made("ants@b.example").await;
     let error = store.remove_domain(&domain_name("b.example")).await.expect_err("has a list").to_string();
-    assert_eq!(error, "the domain b.example still has 1 list(s); remove them first");
+    assert_eq!(error, "the domain b.example still has 1 list; remove them first with `postrider remove`");
     store.remove_list(list).await.expect("remove");
     store.remove_domain(&domain_name("b.example")).await.expect("remove");
     assert!(matches!(store.remove_domain(&domain_name("b.example")).await, Err(StoreError::DomainUnknown(_))));
@@ -236,7 +236,7 @@ async fn people_find_a_list_by_its_address_or_list_id() {
     }
     for name in ["wasps@example.com", "", "@", "wholly other"] {
         let error = store.find_list(name).await.expect_err(name).to_string();
-        assert_eq!(error, format!("there is no list {name}"));
+        assert_eq!(error, format!("there is no list {name}; `postrider lists` shows all"));
     }
 }
 

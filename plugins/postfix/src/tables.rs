@@ -29,13 +29,17 @@ pub(crate) fn rewriting(table_type: TableType) -> &'static str {
     }
 }
 
-/// All tables of this type, with their roles.
+/// All tables of this type, with their roles, in the order in which they are published when lists
+/// are added.
+///
+/// Postfix refuses for good an address that it does not find in a domain that it relays; so it
+/// learns of addresses before their domain, and a new domain's state is never `550`.
 pub(crate) fn all(table_type: TableType) -> Vec<(&'static str, TableRole)> {
     let mut all = vec![(TRANSPORT, TableRole::Routing), (LMTP, TableRole::Routing), (VMAP, TableRole::Rewriting)];
     if rewriting(table_type) == ALIAS {
         all.push((ALIAS, TableRole::Rewriting));
     }
-    all.extend([(DOMAINS, TableRole::Domains), (RECIPIENTS, TableRole::Acceptance)]);
+    all.extend([(RECIPIENTS, TableRole::Acceptance), (DOMAINS, TableRole::Acceptance)]);
     all
 }
 

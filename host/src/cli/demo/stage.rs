@@ -82,9 +82,7 @@ impl Stage {
             args.iter().map(|arg| if arg.contains(' ') { format!("'{arg}'") } else { (*arg).to_owned() }).collect();
         output::line(&format!("  $ postrider {}", typed.join(" ")));
         let printed = self.run("postrider.cfg", args, input).await?;
-        // The tables are shown below; that a machine without Postfix cannot reload it goes without saying.
-        let noise = |line: &&str| line.starts_with("postfix_") || line.starts_with("you may run");
-        for line in printed.lines().filter(|line| !noise(line)) {
+        for line in printed.lines() {
             output::line(&format!("    {line}"));
         }
         Ok(())
@@ -109,7 +107,7 @@ impl Stage {
             .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("{} cannot be started", self.program.display()))?;
         if let Some(mut stdin) = child.stdin.take() {
@@ -118,7 +116,8 @@ impl Stage {
         let done =
             tokio::time::timeout(PATIENCE, child.wait_with_output()).await.context("a command did not end")??;
         if !done.status.success() {
-            bail!("`postrider {}` ended with {}", args.join(" "), done.status);
+            let said = String::from_utf8_lossy(&done.stderr).into_owned();
+            bail!("`postrider {}` ended with {}: {}", args.join(" "), done.status, said.trim_end());
         }
         Ok(String::from_utf8_lossy(&done.stdout).into_owned())
     }

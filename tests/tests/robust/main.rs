@@ -1,0 +1,18 @@
+//! Wrong input, faults of the machine and of others, signals, backup, and what every command answers.
+//!
+//! All through the real program: each test shows a clear error, and that nothing was lost or left
+//! half done. `cargo test -p postrider-tests --test robust NAME::` runs one file.
+
+mod backup;
+mod commands;
+mod configuration;
+mod databases;
+mod disk_full;
+mod lmtp_garbage;
+mod members;
+mod names;
+mod plugins_seen_from_outside;
+mod serve;
+mod signals;
+mod site;
+mod smtp_faults;
