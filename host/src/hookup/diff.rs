@@ -88,16 +88,8 @@ pub(crate) fn unified(name: &str, old: &str, new: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::rows;
     use super::*;
-
-    fn rows(pairs: &[(&str, &str)]) -> Rows {
-        let mut rows = Rows::new(true);
-        for (key, value) in pairs {
-            rows.push(Row { key, value, column: 0 }).expect("small");
-        }
-        rows.index();
-        rows
-    }
 
     fn keys(rows: &Rows, numbers: &[u32]) -> Vec<String> {
         numbers.iter().map(|n| rows.row(*n).key.to_owned()).collect()

@@ -127,16 +127,8 @@ fn failure(path: &Path, error: &rusqlite::Error) -> HookupError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::rows;
     use super::*;
-
-    fn rows(pairs: &[(&str, &str)]) -> Rows {
-        let mut rows = Rows::new(true);
-        for (key, value) in pairs {
-            rows.push(Row { key, value, column: 0 }).expect("small");
-        }
-        rows.index();
-        rows
-    }
 
     fn contents(path: &Path) -> Vec<String> {
         read(path).expect("read").iter().map(|r| format!("{}={}", r.key, r.value)).collect()

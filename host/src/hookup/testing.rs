@@ -5,6 +5,7 @@
 
 use super::front::Hookup;
 use super::roster::Roster;
+use super::rows::Rows;
 use crate::lists::{Domain, DomainName, List, ListAddress, ListSettings, PostAction};
 use postrider_plugin_api::sdk::{
     Change, Command, Context, HostLog, IncomingAdapter, LmtpAddress, Need, Phase, PlanSink, Privilege, Result, Row,
@@ -40,6 +41,16 @@ pub(crate) fn list(address: &str) -> List {
         post_count: 0,
         created: 0,
     }
+}
+
+/// Rows as they are kept, ready to be looked up.
+pub(super) fn rows(pairs: &[(&str, &str)]) -> Rows {
+    let mut rows = Rows::new(true);
+    for (key, value) in pairs {
+        rows.push(Row { key, value, column: 0 }).expect("small");
+    }
+    rows.index();
+    rows
 }
 
 /// A roster of these lists and their domains.

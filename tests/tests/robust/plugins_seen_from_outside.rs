@@ -16,10 +16,11 @@ fn library(installation: &Installation) -> PathBuf {
     installation.path().join("plugins/libpostrider_postfix.so")
 }
 
-/// A way to spoil the plugin: its name, what it does, what is said about it.
-type Spoiler = (&'static str, fn(&Installation), &'static [&'static str]);
+/// What is wrong, how a plugin is spoiled so, and what the words must be.
+type Spoiled = (&'static str, fn(&Installation), &'static [&'static str]);
 
-fn spoiled() -> [Spoiler; 6] {
+/// Each way to spoil the plugin, and what is said about it.
+fn spoiled() -> [Spoiled; 6] {
     fn put(installation: &Installation, contents: &[u8]) {
         fs::remove_file(library(installation)).expect("remove");
         fs::write(library(installation), contents).expect("write");
