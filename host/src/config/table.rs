@@ -151,7 +151,7 @@ settings! {
     "mta" verp_probe_regexp: PROBE_REGEXP = r"^(?P<bounces>[^+]+?)\+(?P<token>[^@]+)@.*$", "", Later => mta.verp.probe_regexp;
     "How it is taken apart again; must fit verp_probe_format."
 
-    "postrider" site_owner: EMAIL = "changeme@example.com", "", Restart => site.site_owner;
+    "postrider" site_owner: EMAIL = "changeme@example.com", "", Reload => site.site_owner;
     "The person who answers for the whole site: gets mail for the postmaster and for lists without owners. Set this."
     "postrider" noreply_address: EMAIL_OR_LOCAL_PART = "noreply", "", Later => site.noreply_address;
     "The sender of mail that nobody is to answer. Without @, the list's domain is put behind it."
