@@ -1,7 +1,8 @@
 //! The command line: one file a subcommand, named as in Mailman where Mailman has it.
 //!
-//! Exit status: 0 done; 1 failed, nothing changed; 2 wrong usage; 3 done, but the MTA does not know
-//! of it yet (the last lines say what to do).
+//! Exit status: 0 done; 1 failed, nothing changed (a command that is given several things, such as
+//! lines of a file, does the others and says which failed); 2 wrong usage; 3 done, but the MTA does
+//! not know of it yet (the last lines say what to do).
 
 mod aliases;
 mod backup;
@@ -57,8 +58,8 @@ impl Exit {
 #[derive(Debug, Parser)]
 #[command(name = "postrider", version, propagate_version = true, max_term_width = 100)]
 #[command(
-    after_help = "Exit status: 0 done; 1 failed, nothing changed; 2 wrong usage; 3 done, but the MTA does not know \
-                        of it yet."
+    after_help = "Exit status: 0 done; 1 failed, or failed for some of those that were named; 2 wrong usage; 3 done, \
+                        but the MTA does not know of it yet."
 )]
 pub struct Cli {
     /// The configuration file
