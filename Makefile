@@ -7,6 +7,10 @@ PREFIX ?= /usr
 DESTDIR ?=
 CARGO ?= cargo
 PLUGIN_DIR = $(PREFIX)/lib/postrider/plugins
+BUILT = target/release
+BIN = $(DESTDIR)$(PREFIX)/bin
+LIB = $(DESTDIR)$(PREFIX)/lib
+SHARE = $(DESTDIR)$(PREFIX)/share
 
 .PHONY: build demo test lint bench install clean
 
@@ -14,7 +18,7 @@ build:
 	$(CARGO) build --release --locked -p postrider -p postrider-plugin-postfix
 
 demo: build
-	packaging/demo
+	target/release/postrider demo
 
 test:
 	tests/setup
@@ -28,15 +32,31 @@ lint:
 bench: build
 	tests/bench/run
 
-install: build
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PLUGIN_DIR) $(DESTDIR)$(PREFIX)/share/doc/postrider \
-	  $(DESTDIR)$(PREFIX)/lib/systemd/system
-	install -m 0755 target/release/postrider $(DESTDIR)$(PREFIX)/bin/postrider
-	# By rename: a library that a running process has mapped must never be written over.
-	install -m 0644 target/release/libpostrider_postfix.so $(DESTDIR)$(PLUGIN_DIR)/.libpostrider_postfix.so.new
+# `make` as yourself, then `sudo make install`: the compiler need not be in root's PATH.
+$(BUILT)/postrider:
+	$(MAKE) build
+
+install: $(BUILT)/postrider
+	install -d $(BIN) $(DESTDIR)$(PLUGIN_DIR) $(SHARE)/doc/postrider $(SHARE)/man/man1 $(SHARE)/man/man5 \
+	  $(SHARE)/bash-completion/completions $(SHARE)/zsh/vendor-completions $(SHARE)/fish/vendor_completions.d \
+	  $(LIB)/systemd/system $(LIB)/sysusers.d $(DESTDIR)/etc/logrotate.d $(DESTDIR)/etc/postrider
+	# By rename: a program that runs, or a library that one has mapped, must never be written over.
+	install -m 0755 $(BUILT)/postrider $(BIN)/.postrider.new
+	mv -f $(BIN)/.postrider.new $(BIN)/postrider
+	install -m 0644 $(BUILT)/libpostrider_postfix.so $(DESTDIR)$(PLUGIN_DIR)/.libpostrider_postfix.so.new
 	mv -f $(DESTDIR)$(PLUGIN_DIR)/.libpostrider_postfix.so.new $(DESTDIR)$(PLUGIN_DIR)/libpostrider_postfix.so
-	install -m 0644 packaging/postrider.cfg.sample README.md CHANGELOG.md $(DESTDIR)$(PREFIX)/share/doc/postrider/
-	install -m 0644 packaging/systemd/postrider.service $(DESTDIR)$(PREFIX)/lib/systemd/system/
+	install -m 0644 packaging/postrider.cfg.sample README.md CHANGELOG.md $(SHARE)/doc/postrider/
+	install -m 0644 plugins/postfix/README.md $(SHARE)/doc/postrider/README.postfix.md
+	install -m 0644 packaging/man/postrider.1 $(SHARE)/man/man1/
+	install -m 0644 packaging/man/postrider.cfg.5 $(SHARE)/man/man5/
+	install -m 0644 packaging/completions/postrider.bash $(SHARE)/bash-completion/completions/postrider
+	install -m 0644 packaging/completions/_postrider $(SHARE)/zsh/vendor-completions/
+	install -m 0644 packaging/completions/postrider.fish $(SHARE)/fish/vendor_completions.d/
+	sed 's|/usr/bin/postrider|$(PREFIX)/bin/postrider|' packaging/systemd/postrider.service \
+	  > $(LIB)/systemd/system/postrider.service
+	install -m 0644 packaging/systemd/postrider.socket $(LIB)/systemd/system/
+	install -m 0644 packaging/sysusers.d/postrider.conf $(LIB)/sysusers.d/
+	install -m 0644 packaging/logrotate/postrider $(DESTDIR)/etc/logrotate.d/
 
 clean:
 	$(CARGO) clean

@@ -1,9 +1,10 @@
 //! `postrider serve`: all parts together, from start to stop.
 //!
-//! Order of start: our own socket (a second daemon is refused there), store, spool, delivery, post
-//! pipeline, then LMTP: nothing is taken in before everything behind it is ready. A stop goes the
-//! other way: LMTP finishes what it answered or is about to answer, then the workers finish the step
-//! they are at; what is left is in the spool and goes on at the next start.
+//! Order of start: spool (a second daemon is refused there), our own socket, store, then everything is
+//! prepared and bound before anything runs: nothing is taken in or sent before all of it can be. A part
+//! that panics ends the daemon, in order, for systemd to start it again. A stop goes the other way: LMTP
+//! finishes what it answered or is about to answer, then the workers finish the step they are at; what is
+//! left is in the spool and goes on at the next start.
 
 use crate::cli::{Exit, Session};
 use crate::config::{self, Config, Loaded};
@@ -41,58 +42,92 @@ pub async fn serve(session: Session) -> anyhow::Result<Exit> {
 
 async fn run(session: Session, log: Log) -> anyhow::Result<()> {
     // Before anything else: until then a signal would end us at once.
-    let signals = Signals::catch()?;
+    let signals = Signals::listen()?;
     let config = session.config();
+    for notice in &session.loaded.notices {
+        warn!("{notice}");
+    }
+    // The spool's lock first: whoever has it is the daemon, and may take over a dead one's sockets.
+    let spool = Spool::open(&config.paths.data_dir, &session.spool_options(true))?;
     let control = Control::bind(&config.paths.socket).await?;
     let store = Store::open(&config.database).await?;
-    let spool = Spool::open(&config.paths.data_dir, &session.spool_options(true))?;
-    let plugins = session.plugins();
-    let workers = Workers::prepare(config, &plugins, &store, &spool)?.start();
-
+    let plugins = Arc::new(session.plugins());
+    let workers = Workers::prepare(config, &plugins, &store, &spool)?;
     let directory = lmtp::StoreDirectory::new(store.clone(), &config.mta.verp.delimiter);
     let server = lmtp::Server::new(lmtp::Settings::from_config(config)?, directory, spool.clone());
     let server = server.bind(&config::listen_addresses(&config.mta)?).await?;
     let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
 
+    // From here on nothing fails: what is begun is also ended in order.
     let (stop, stopped) = watch::channel(false);
+    let (died, mut dead) = mpsc::channel(8);
+    let workers = workers.start(&died);
     let lists_changed = Arc::new(Notify::new());
-    let publisher = tokio::spawn(publish_what_is_left(config.clone(), store.clone(), lists_changed.clone()));
+    let publisher = publish_what_is_left(config.clone(), store.clone(), plugins.clone(), lists_changed.clone());
+    let publisher = tokio::spawn(publisher);
     let (calls, called) = mpsc::channel(16);
-    let lmtp = tokio::spawn(server.run(stopped.clone()));
-    let control = tokio::spawn(control.run(calls, stopped));
+    let lmtp = part("LMTP", &died, server.run(stopped.clone()));
+    let control = part("the control socket", &died, control.run(calls, stopped));
 
     info!("ready: LMTP at {}", addresses.join(" "));
     sd_notify::notify(&[sd_notify::NotifyState::Ready]).unwrap_or_else(|error| warn!("systemd: {error}"));
-    let daemon = Running {
-        loaded: session.loaded.clone(),
+    let mut daemon = Running {
+        started: session.loaded.clone(),
+        current: session.loaded.clone(),
         store: store.clone(),
         spool: spool.clone(),
         plugins,
         addresses,
         lists_changed,
         log,
-        workers,
+        died,
+        workers: Some(workers),
     };
-    let workers = daemon.until_stopped(signals, called).await?;
+    let broken = tokio::select! {
+        () = daemon.until_stopped(signals, called) => None,
+        Some(part) = dead.recv() => Some(part),
+    };
 
     info!("stopping");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     publisher.abort();
     stop.send_replace(true);
-    finished("LMTP", lmtp).await;
-    finished("the control socket", control).await;
-    workers.stop().await;
+    ended(lmtp).await;
+    ended(control).await;
+    if let Some(workers) = daemon.workers.take() {
+        workers.stop().await;
+    }
     spool.close().await;
     store.close().await;
     info!("stopped");
-    Ok(())
+    match broken {
+        // systemd starts us again; a daemon without one of its parts would only look alive.
+        Some(part) => {
+            anyhow::bail!("{part} ended unexpectedly, see the lines above; nothing that was accepted is lost")
+        }
+        None => Ok(()),
+    }
+}
+
+/// Runs a part of the daemon; tells `died` when it panics.
+fn part(
+    name: &'static str,
+    died: &mpsc::Sender<&'static str>,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> JoinHandle<()> {
+    let died = died.clone();
+    let work = tokio::spawn(work);
+    tokio::spawn(async move {
+        if let Err(failure) = work.await {
+            error!("{name}: {failure}");
+            let _ = died.send(name).await;
+        }
+    })
 }
 
 /// Waits for a part to end.
-async fn finished(part: &str, task: JoinHandle<()>) {
-    if let Err(failure) = task.await {
-        error!("{part} ended badly: {failure}");
-    }
+async fn ended(part: JoinHandle<()>) {
+    let _ = part.await;
 }
 
 /// The parts between the two networks, ready to run. They are made anew when the configuration is
@@ -113,13 +148,13 @@ impl Workers {
         })
     }
 
-    fn start(self) -> RunningWorkers {
+    fn start(self, died: &mpsc::Sender<&'static str>) -> RunningWorkers {
         let (stop, stopped) = watch::channel(false);
         let until = |mut stopped: watch::Receiver<bool>| async move {
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        let post = tokio::spawn(self.post.run(until(stopped.clone())));
-        let deliver = tokio::spawn(self.deliver.run(until(stopped)));
+        let post = part("the post pipeline", died, self.post.run(until(stopped.clone())));
+        let deliver = part("delivery", died, self.deliver.run(until(stopped)));
         RunningWorkers { stop, post, deliver }
     }
 }
@@ -133,12 +168,12 @@ struct RunningWorkers {
 impl RunningWorkers {
     async fn stop(self) {
         self.stop.send_replace(true);
-        finished("the post pipeline", self.post).await;
-        finished("delivery", self.deliver).await;
+        ended(self.post).await;
+        ended(self.deliver).await;
     }
 }
 
-/// The signals that we heed.
+/// What the outside tells us.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -146,7 +181,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn catch() -> anyhow::Result<Self> {
+    fn listen() -> anyhow::Result<Self> {
         Ok(Signals {
             terminate: signal(SignalKind::terminate()).context("SIGTERM")?,
             interrupt: signal(SignalKind::interrupt()).context("SIGINT")?,
@@ -157,89 +192,83 @@ impl Signals {
 
 /// The daemon between start and stop.
 struct Running {
-    loaded: Loaded,
+    /// The configuration that was read at the start; what needs a restart is compared with it.
+    started: Loaded,
+    /// The configuration that was read last.
+    current: Loaded,
     store: Store,
     spool: Spool,
-    plugins: PluginRegistry,
+    plugins: Arc<PluginRegistry>,
     addresses: Vec<String>,
     lists_changed: Arc<Notify>,
     log: Log,
-    workers: RunningWorkers,
+    died: mpsc::Sender<&'static str>,
+    workers: Option<RunningWorkers>,
 }
 
 impl Running {
     /// Serves signals and calls; returns when it is time to stop.
-    async fn until_stopped(
-        mut self,
-        mut signals: Signals,
-        mut calls: mpsc::Receiver<Call>,
-    ) -> anyhow::Result<RunningWorkers> {
+    async fn until_stopped(&mut self, mut signals: Signals, mut calls: mpsc::Receiver<Call>) {
         loop {
             tokio::select! {
-                _ = signals.terminate.recv() => return Ok(self.workers),
-                _ = signals.interrupt.recv() => return Ok(self.workers),
+                _ = signals.terminate.recv() => return,
+                _ = signals.interrupt.recv() => return,
                 _ = signals.hangup.recv() => {
-                    let (daemon, done) = self.reload().await;
-                    self = daemon;
-                    if let Err(error) = done {
+                    if let Err(error) = self.reload().await {
                         error!("{error}");
                     }
                 }
                 Some(Call { request, reply }) = calls.recv() => {
-                    let answer = match request {
-                        Request::Ping | Request::Stop => Ok(json!({})),
-                        Request::Spool => {
-                            self.spool.wake();
-                            Ok(json!({}))
-                        }
-                        Request::Lists => {
-                            self.lists_changed.notify_one();
-                            Ok(json!({}))
-                        }
-                        Request::Status => Ok(json!({
-                            "pid": std::process::id(),
-                            "version": env!("CARGO_PKG_VERSION"),
-                            "lmtp": self.addresses,
-                        })),
-                        Request::Reload => {
-                            let (daemon, done) = self.reload().await;
-                            self = daemon;
-                            done
-                        }
-                    };
-                    match answer {
+                    match self.answer(request).await {
                         Ok(value) => reply.ok(value),
                         Err(why) => reply.error(why),
                     }
                     if request == Request::Stop {
-                        return Ok(self.workers);
+                        return;
                     }
                 }
             }
         }
     }
 
-    /// Reads the configuration again. A wrong one changes nothing.
-    async fn reload(mut self) -> (Self, Result<Value, String>) {
-        let kept = |error: String| format!("the configuration was not read again, the old one stays: {error}");
-        let new = match Config::load(self.loaded.config.file.as_deref()) {
-            Ok(new) => new,
-            Err(errors) => return (self, Err(kept(errors.to_string()))),
-        };
-        let workers = match Workers::prepare(&new.config, &self.plugins, &self.store, &self.spool) {
-            Ok(workers) => workers,
-            Err(error) => return (self, Err(kept(error.to_string()))),
-        };
-        if let Err(error) = self.log.apply(&new.config.logging).and_then(|()| self.log.reopen()) {
-            return (self, Err(kept(error.to_string())));
+    async fn answer(&mut self, request: Request) -> Result<Value, String> {
+        match request {
+            Request::Ping | Request::Stop => {}
+            Request::Spool => self.spool.wake(),
+            Request::Lists => self.lists_changed.notify_one(),
+            Request::Reload => return self.reload().await,
+            Request::Status => {
+                return Ok(json!({
+                    "pid": std::process::id(),
+                    "version": env!("CARGO_PKG_VERSION"),
+                    "lmtp": self.addresses,
+                }));
+            }
         }
-        let (restart, applied): (Vec<_>, Vec<_>) =
-            config::changes(&self.loaded, &new).into_iter().partition(config::Change::needs_restart);
-        let names = |changes: &[config::Change]| changes.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let (restart, applied) = (names(&restart), names(&applied));
+        Ok(json!({}))
+    }
+
+    /// Reads the configuration again. A wrong one changes nothing.
+    async fn reload(&mut self) -> Result<Value, String> {
+        let kept = |error: String| format!("the configuration was not read again, the old one stays: {error}");
+        let new = Config::load(self.current.config.file.as_deref()).map_err(|errors| kept(errors.to_string()))?;
+        let workers = Workers::prepare(&new.config, &self.plugins, &self.store, &self.spool);
+        let workers = workers.map_err(|error| kept(format!("{error:#}")))?;
+        self.log
+            .apply(&new.config.logging)
+            .and_then(|()| self.log.reopen())
+            .map_err(|error| kept(error.to_string()))?;
+
+        let named = |changes: Vec<config::Change>, restart: bool| -> Vec<String> {
+            changes.iter().filter(|one| one.needs_restart() == restart).map(ToString::to_string).collect()
+        };
+        let applied = named(config::changes(&self.current, &new), false);
+        let restart = named(config::changes(&self.started, &new), true);
         if !applied.is_empty() {
-            self.workers.stop().await;
-            self.workers = workers.start();
+            if let Some(old) = self.workers.take() {
+                old.stop().await;
+            }
+            self.workers = Some(workers.start(&self.died));
         }
         for key in &restart {
             warn!("{key} has changed in the file; restart the daemon for it to take effect");
@@ -248,25 +277,24 @@ impl Running {
             warn!("the plugin {} has changed on disk; restart the daemon to use it", file.display());
         }
         info!(
-            "configuration read again; in effect: {}",
-            if applied.is_empty() { "as before".into() } else { applied.join(", ") }
+            "configuration read again; changed: {}",
+            if applied.is_empty() { "nothing".into() } else { applied.join(", ") }
         );
-        // What needs a restart stays in the list of differences until the restart.
-        if restart.is_empty() {
-            self.loaded = new;
-        }
-        (self, Ok(json!({ "applied": applied, "needs_restart": restart })))
+        self.current = new;
+        Ok(json!({ "applied": applied, "needs_restart": restart }))
     }
 }
 
-/// Finishes a publication that was interrupted or failed: at the start, when a command asks, and
-/// later and later while it fails.
-async fn publish_what_is_left(config: Config, store: Store, lists_changed: Arc<Notify>) {
+/// Compares the tables with the lists at the start (the configuration may have changed, a publication
+/// may have been interrupted), finishes what a command could not, and tries again, later and later,
+/// while it fails.
+async fn publish_what_is_left(config: Config, store: Store, plugins: Arc<PluginRegistry>, lists_changed: Arc<Notify>) {
+    let mut wish = Wish { always: true, ..Wish::default() };
     let mut pause = PUBLISH_PAUSE;
     loop {
-        match publish_once(&config, &store).await {
+        match publish(&config, &store, &plugins, wish).await {
             Ok(()) => {
-                pause = PUBLISH_PAUSE;
+                (wish, pause) = (Wish::default(), PUBLISH_PAUSE);
                 lists_changed.notified().await;
             }
             Err(failure) => {
@@ -278,15 +306,16 @@ async fn publish_what_is_left(config: Config, store: Store, lists_changed: Arc<N
     }
 }
 
-async fn publish_once(config: &Config, store: &Store) -> anyhow::Result<()> {
+async fn publish(config: &Config, store: &Store, plugins: &PluginRegistry, wish: Wish) -> anyhow::Result<()> {
     let generation = store.generation().await?;
-    if generation.applied >= generation.wanted {
+    if generation.applied >= generation.wanted && !wish.always {
         return Ok(());
     }
-    let plugins = PluginRegistry::new(config.plugins.path.clone());
-    let hookup = Arc::new(hookup::from_config(config, &plugins)?);
-    let done = hookup::bring_up_to_date(store, hookup, RosterChange::Everything, Wish::default()).await?;
-    if let Outcome::Done(report) = done {
+    let hookup = Arc::new(hookup::from_config(config, plugins)?);
+    let done = hookup::bring_up_to_date(store, hookup, RosterChange::Everything, wish).await?;
+    if let Outcome::Done(report) = done
+        && (report.changed() || report.waiting.is_some())
+    {
         report.to_string().lines().for_each(|line| info!("{line}"));
     }
     Ok(())

@@ -15,10 +15,15 @@
 //! | [`hookup`] | an adapter's plan becomes files of the MTA |
 //! | [`control`] | the daemon's own socket |
 //! | [`daemon`] | `postrider serve`: all of it together |
+//! | [`logging`] | log lines, to the journal, a file or standard error |
+//! | [`notice`] | what Postrider writes to people |
+//! | [`request`], [`bounce`] | mail commands and bounces: kept for now, not yet processed |
+//! | [`clock`], [`nearest`] | the time; the word that somebody probably meant |
 //! | [`cli`] | the command line, one file a subcommand |
 
 pub mod bounce;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod control;
 pub mod daemon;

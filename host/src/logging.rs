@@ -31,9 +31,7 @@ pub const FILTER_VARIABLE: &str = "RUST_LOG";
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
     /// `RUST_LOG` or `[logging] filter` is wrong.
-    #[error(
-        "{origin}: `{filter}` is no log filter: {reason}; write a level such as info, or info,postrider::lmtp=debug"
-    )]
+    #[error("{origin}: `{filter}` is no log filter: {reason}; write a level such as info, or info,lmtp=debug")]
     Filter {
         /// Where it was set.
         origin: &'static str,

@@ -3,7 +3,7 @@
 //! A panic that reached `abi_stable`'s generated functions would end the process, and a panic of the
 //! other side's standard library cannot be caught here at all. So every function that the other side
 //! calls runs inside [`guard`], compiled into the side that runs it, and a panic becomes an
-//! [`abi::Error`].
+//! [`Error`].
 
 use crate::abi::{Error, ErrorKind, Res};
 use crate::sdk;

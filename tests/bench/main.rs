@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_mins(10);
 const LIST: &str = "ants@lists.example.com";
 
 fn main() {
@@ -103,12 +103,13 @@ fn publication(peers: &Peers) {
             installation.write(
                 "postfix.cfg",
                 &format!(
-                    "[postfix]\ntransport_file_type: {kind}\npostmap_command: {}\n",
+                    "[postfix]\ntransport_file_type: {kind}\npostmap_command: {}\npostfix_command: /bin/true\n",
                     peers.postmap(installation.path())
                 ),
             );
+            // postmap is the real one; there is no running Postfix that could be reloaded.
             let aliases = timed(|| drop(installation.run(&["aliases"])));
-            let create = timed(|| drop(installation.output(&["create", "one-more@lists.example.com"])));
+            let create = timed(|| drop(installation.run(&["create", "one-more@lists.example.com"])));
             println!(
                 "| {kind} tables, {lists} lists: `aliases` / one `create` | {} / {} ms | | |",
                 aliases.as_millis(),

@@ -63,7 +63,8 @@ impl Peers {
         let script = directory.join("postmap");
         let etc = directory.join("postfix-etc");
         fs::create_dir_all(&etc).expect("directory");
-        fs::write(etc.join("main.cf"), "compatibility_level = 3.6\n").expect("main.cf");
+        fs::write(etc.join("main.cf"), "compatibility_level = 3.6\nmail_owner = daemon\nsetgid_group = mail\n")
+            .expect("main.cf");
         let root = self.root.display();
         let text = format!(
             "#!/bin/sh\nLD_LIBRARY_PATH={root}/usr/lib/postfix exec {root}/usr/sbin/postmap -c {} \"$@\"\n",

@@ -1,7 +1,4 @@
 //! Plugins for tests: built once, installed into private directories.
-//!
-//! Where a test cannot do its work on a machine it calls [`skip`]. With `CI=true` that is a failure:
-//! what is not run there is not known to work.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -17,15 +14,6 @@ pub fn repository() -> PathBuf {
 /// Where cargo puts what it builds.
 pub fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), |dir| repository().join(dir))
-}
-
-/// Leaves a test, loudly; the caller returns after this.
-///
-/// # Panics
-/// With `CI=true`.
-pub fn skip(why: &str) {
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "CI must not skip: {why}");
-    println!("SKIPPED: {why}");
 }
 
 /// The library `libpostrider_NAME.so` of a plugin in `tests/plugins`.

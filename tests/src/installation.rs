@@ -14,9 +14,14 @@ use std::{
 
 /// Where this build's programs and libraries are.
 pub fn build_dir() -> PathBuf {
-    // A test program lives in target/debug/deps.
+    // Programs lie in target/PROFILE, test programs in its folder `deps`.
     let program = std::env::current_exe().expect("the test knows its own file");
-    program.ancestors().nth(2).expect("target directory").to_path_buf()
+    let folder = program.parent().expect("a folder");
+    if folder.ends_with("deps") {
+        folder.parent().expect("target directory").to_path_buf()
+    } else {
+        folder.to_path_buf()
+    }
 }
 
 /// A port that was free a moment ago.

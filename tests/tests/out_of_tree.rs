@@ -2,13 +2,14 @@
 //!
 //! `tests/out-of-tree/run` builds it. It needs Debian 12's package archive and a registry of crates;
 //! where they are out of reach the test is skipped with a loud line, which CI counts as a failure
-//! (see `fixtures::skip`).
+//! (see `require::skip`).
 #![allow(clippy::unwrap_used)] // tests
 
 use postrider::config::AdapterName;
 use postrider::plugins::{AdapterLog, PluginRegistry};
 use postrider_plugin_api::sdk::{Batch, Outcome, Settings};
-use postrider_tests::fixtures::{PluginDir, repository, skip};
+use postrider_tests::fixtures::{PluginDir, repository};
+use postrider_tests::require::skip;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

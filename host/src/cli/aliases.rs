@@ -28,7 +28,7 @@ impl Aliases {
         let wish = Wish { always: true, activated: self.activated };
         match publish::bring_up_to_date(session, RosterChange::Everything, wish).await? {
             Outcome::AlreadyApplied => Ok(Exit::Done),
-            Outcome::Done(report) => Ok(publish::tell(&report, false)),
+            Outcome::Done(report) => Ok(publish::tell(&report)),
         }
     }
 
@@ -40,7 +40,8 @@ impl Aliases {
         if let Some(directory) = &self.output {
             let directory = directory.clone();
             let report = tokio::task::spawn_blocking(move || hookup.write_to(&directory, &roster)).await??;
-            return Ok(publish::tell(&report, false));
+            publish::tell(&report);
+            return Ok(Exit::Done);
         }
         let preview = tokio::task::spawn_blocking(move || hookup.preview(&roster, Change::Everything)).await??;
         show(&preview);

@@ -1,6 +1,6 @@
 //! `postrider conf [SECTION [KEY]]`
 
-use super::{Exit, output};
+use super::{Exit, output, privileges};
 use crate::config::{Config, ProblemSeverity, adapter_settings, check_installed, show};
 use crate::plugins::PluginRegistry;
 use serde_json::json;
@@ -61,6 +61,13 @@ impl Conf {
                 return self.conclude(&lines, &[]);
             }
         };
+        // What can be read and written is asked as the user who runs the daemon.
+        let data_dir = &loaded.config.paths.data_dir;
+        if data_dir.is_dir()
+            && let Err(error) = privileges::become_owner_of(data_dir)
+        {
+            return self.conclude(&[format!("{error:#}")], &[]);
+        }
         let mut errors = Vec::new();
         let mut notices: Vec<String> = loaded.notices.iter().map(ToString::to_string).collect();
         let config = &loaded.config;
@@ -87,8 +94,12 @@ impl Conf {
         if self.json {
             output::json(&json!({ "errors": errors, "notices": notices }));
         } else {
-            notices.iter().for_each(|notice| output::line(&format!("notice: {notice}")));
-            errors.iter().for_each(|error| output::line(&format!("error: {error}")));
+            for notice in notices {
+                output::line(&format!("notice: {notice}"));
+            }
+            for error in errors {
+                output::line(&format!("error: {error}"));
+            }
             if errors.is_empty() {
                 output::line("The configuration is good.");
             }

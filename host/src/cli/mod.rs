@@ -1,8 +1,7 @@
 //! The command line: one file a subcommand, named as in Mailman where Mailman has it.
 //!
-//! Exit status: 0 done; 1 failed, nothing changed (a command that is given several things, such as
-//! lines of a file, does the others and says which failed); 2 wrong usage; 3 done, but the MTA does
-//! not know of it yet (the last lines say what to do).
+//! Exit status: 0 done; 1 failed, wholly or in part: the messages say what; 2 wrong usage; 3 done, but the MTA does not know
+//! of it yet (the last lines say what to do).
 
 mod aliases;
 mod backup;
@@ -11,6 +10,7 @@ mod create;
 mod demo;
 mod domains;
 mod held;
+mod hookup;
 mod info;
 mod inject;
 mod lists;
@@ -29,15 +29,20 @@ mod version;
 
 pub use session::Session;
 
+use crate::logging;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long blocking calls may go on when everything else of the daemon has ended.
+const LAST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Done.
     Done,
-    /// Failed; the reason was printed.
+    /// Failed, wholly or in part; what and why was printed.
     Failed,
     /// Done, but the MTA does not know of it yet.
     MtaBehind,
@@ -45,7 +50,7 @@ pub enum Exit {
 
 impl Exit {
     /// The process's exit status.
-    pub fn status(self) -> u8 {
+    pub const fn status(self) -> u8 {
         match self {
             Exit::Done => 0,
             Exit::Failed => 1,
@@ -58,8 +63,8 @@ impl Exit {
 #[derive(Debug, Parser)]
 #[command(name = "postrider", version, propagate_version = true, max_term_width = 100)]
 #[command(
-    after_help = "Exit status: 0 done; 1 failed, or failed for some of those that were named; 2 wrong usage; 3 done, \
-                        but the MTA does not know of it yet."
+    after_help = "Exit status: 0 done; 1 failed, wholly or in part: the messages say what; 2 wrong usage; 3 done, but the MTA does not know \
+                        of it yet."
 )]
 pub struct Cli {
     /// The configuration file
@@ -94,6 +99,8 @@ enum Command {
     Members(members::Members),
     /// Write the MTA's tables anew
     Aliases(aliases::Aliases),
+    /// Show what the MTA must be told once, or check whether it knows the lists
+    Hookup(hookup::Hookup),
     /// Show or check the configuration
     Conf(conf::Conf),
     /// Show the plugins that can be found, or why they cannot be used
@@ -135,6 +142,9 @@ pub fn definition() -> clap::Command {
 
 fn run(cli: Cli) -> anyhow::Result<Exit> {
     // What needs neither a configuration nor another user's rights.
+    if !matches!(cli.command, Command::Serve(_)) {
+        logging::init_command()?;
+    }
     match cli.command {
         Command::Version(version) => return version.run(),
         Command::Demo(demo) => return runtime(true)?.block_on(demo.run()),
@@ -143,7 +153,11 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     }
     let session = Session::begin(cli.config.as_deref())?;
     if let Command::Serve(serve) = cli.command {
-        return runtime(true)?.block_on(serve.run(session));
+        let runtime = runtime(true)?;
+        let done = runtime.block_on(serve.run(session));
+        // A plugin or program that does not answer must not keep a stopped daemon.
+        runtime.shutdown_timeout(LAST_PATIENCE);
+        return done;
     }
     runtime(false)?.block_on(async {
         let exit = match cli.command {
@@ -158,6 +172,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
             Command::Delmembers(command) => command.run(&session).await,
             Command::Members(command) => command.run(&session).await,
             Command::Aliases(command) => command.run(&session).await,
+            Command::Hookup(command) => command.run(&session).await,
             Command::Plugins(command) => command.run(&session),
             Command::Inject(command) => command.run(&session).await,
             Command::Held(command) => command.run(&session).await,

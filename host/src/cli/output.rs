@@ -78,9 +78,10 @@ pub fn error(error: &anyhow::Error) {
 
 /// Unix seconds as local time, to the second.
 pub fn time(seconds: i64) -> String {
-    jiff::Timestamp::from_second(seconds)
-        .map(|moment| moment.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string())
-        .unwrap_or_else(|_| seconds.to_string())
+    match jiff::Timestamp::from_second(seconds) {
+        Ok(moment) => moment.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Err(_) => seconds.to_string(),
+    }
 }
 
 /// Control characters out of what others wrote, so that nothing can play with the terminal.

@@ -2,7 +2,8 @@
 
 use super::{Exit, Session, output};
 use crate::control::Request;
-use crate::hookup::{self, Outcome, Report, RosterChange, Wish};
+use crate::hookup::{self, ByHand, Outcome, Report, RosterChange, Wish};
+use postrider_plugin_api::sdk::Need;
 
 /// Brings the MTA's tables up to date after a change that is already in the store.
 ///
@@ -11,7 +12,7 @@ use crate::hookup::{self, Outcome, Report, RosterChange, Wish};
 pub async fn publish(session: &Session, change: RosterChange, quiet: bool) -> Exit {
     match bring_up_to_date(session, change, Wish::default()).await {
         Ok(Outcome::AlreadyApplied) => Exit::Done,
-        Ok(Outcome::Done(report)) => tell(&report, quiet),
+        Ok(Outcome::Done(report)) => tell_what_is_left(&report, quiet),
         Err(error) => {
             output::error(&error);
             session.wake(Request::Lists).await; // the daemon tries again too
@@ -27,14 +28,22 @@ pub async fn bring_up_to_date(session: &Session, change: RosterChange, wish: Wis
     Ok(hookup::bring_up_to_date(session.store().await?, hookup, change, wish).await?)
 }
 
-/// Prints what was published (unless `quiet`) and what is left to do (always).
-pub fn tell(report: &Report, quiet: bool) -> Exit {
-    let text = report.to_string();
-    if !quiet && !text.is_empty() {
-        output::line(&text);
-    } else if quiet {
-        report.by_hand.iter().for_each(|command| output::note(&command.to_string()));
-        report.waiting.iter().for_each(|waiting| output::note(&waiting.to_string()));
+/// Prints all that was published and what is left to do.
+pub fn tell(report: &Report) -> Exit {
+    output::line(&report.to_string());
+    exit_of(report)
+}
+
+/// Prints what is left to do.
+fn tell_what_is_left(report: &Report, quiet: bool) -> Exit {
+    for command in report.by_hand.iter().filter(|command| !quiet || command.need == Need::Required) {
+        output::note(&command.to_string());
     }
-    if report.waiting.is_some() { Exit::MtaBehind } else { Exit::Done }
+    report.waiting.iter().for_each(|waiting| output::note(&waiting.to_string()));
+    exit_of(report)
+}
+
+fn exit_of(report: &Report) -> Exit {
+    let unseen = |one: &ByHand| one.need == Need::Required && one.settle.is_none();
+    if report.waiting.is_some() || report.by_hand.iter().any(unseen) { Exit::MtaBehind } else { Exit::Done }
 }

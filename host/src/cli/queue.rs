@@ -193,7 +193,7 @@ async fn retry(session: &Session, entry: &OptionalEntry) -> anyhow::Result<Exit>
     let mut count = 0;
     match (entry.direction, entry.number) {
         (Some(Direction::In), Some(number)) => {
-            count += u64::from(spool.set_state(number, ArrivalState::New, "").await?)
+            count += u64::from(spool.set_state(number, ArrivalState::New, "").await?);
         }
         (Some(Direction::Out), Some(number)) => count += spool.retry_now(Some(number)).await?,
         _ => {

@@ -26,13 +26,13 @@ impl std::fmt::Display for Change {
     }
 }
 
-/// The settings whose values differ, in the order of the table.
+/// The settings whose values differ, in the order of the table; without those that nothing uses yet.
 pub fn changes(old: &Loaded, new: &Loaded) -> Vec<Change> {
     // Both have every setting, in the order of the table.
     old.origins
         .iter()
         .zip(&new.origins)
-        .filter(|(old, new)| old.text != new.text)
+        .filter(|(old, new)| old.text != new.text && new.setting.effect != Effect::Later)
         .map(|(_, new)| Change { setting: new.setting, section: new.section.clone() })
         .collect()
 }
@@ -45,8 +45,11 @@ mod tests {
     #[test]
     fn changes_say_whether_a_restart_is_needed() {
         let old = Config::built_in();
-        let new = Config::from_text("t", "[mta]\nsmtp_port: 2525\nlmtp_port: 24\n[paths.fhs]\nvar_dir: /srv/p\n")
-            .expect("config");
+        let new = Config::from_text(
+            "t",
+            "[mta]\nsmtp_port: 2525\nlmtp_port: 24\nverp_probes: yes\n[paths.fhs]\nvar_dir: /srv/p\n",
+        )
+        .expect("config");
         let found: Vec<String> = changes(&old, &new).iter().map(|c| format!("{c} {}", c.needs_restart())).collect();
         assert_eq!(found[..2], ["[mta] lmtp_port true", "[mta] smtp_port false"]);
         assert!(found.contains(&"[paths.fhs] data_dir true".to_owned()), "{found:?}");

@@ -202,15 +202,17 @@ impl Problems {
     }
 
     fn listening(&mut self, config: &Config) {
-        if let Err(error) = super::listen::listen_addresses(&config.mta) {
-            self.error("[mta] lmtp_host", error.to_string(), "the daemon would refuse to start");
-        }
-        for address in &config.mta.lmtp_listen {
+        let addresses = match super::listen::listen_addresses(&config.mta) {
+            Ok(addresses) => addresses,
+            Err(error) => return self.error("[mta] lmtp_host", error.to_string(), "the daemon would refuse to start"),
+        };
+        let subject = if config.mta.lmtp_listen.is_empty() { "[mta] lmtp_host" } else { "[mta] lmtp_listen" };
+        for address in &addresses {
             if let ListenAddress::Unix(path, _) = address
                 && let Some(parent) = path.parent().filter(|parent| !parent.is_dir())
             {
                 self.error(
-                    "[mta] lmtp_listen",
+                    subject,
                     format!("there is no directory {} for the socket", parent.display()),
                     "make it, or let systemd make it (RuntimeDirectory=)",
                 );

@@ -35,7 +35,7 @@ pub enum ListenError {
 }
 
 /// The addresses at which to listen: `lmtp_listen`, or the addresses of `lmtp_host` that are this
-/// machine's. Asks the resolver and the kernel, but binds nothing for good.
+/// machine's, or the Unix socket that it names. Asks the resolver and the kernel, but binds nothing for good.
 ///
 /// # Errors
 /// `lmtp_listen` is empty and `lmtp_host` is not this machine.
@@ -44,6 +44,9 @@ pub fn listen_addresses(mta: &Mta) -> Result<Vec<ListenAddress>, ListenError> {
         return Ok(mta.lmtp_listen.clone());
     }
     let (host, port) = (mta.lmtp_host.as_str(), mta.lmtp_port);
+    if host.starts_with('/') {
+        return Ok(vec![ListenAddress::Unix(host.into(), DEFAULT_SOCKET_MODE)]);
+    }
     let addresses: Vec<SocketAddr> = (host, port)
         .to_socket_addrs()
         .map_err(|source| ListenError::Unknown { host: host.to_owned(), port, source })?
@@ -105,10 +108,7 @@ impl ListenAddress {
                 }
                 None => (rest, DEFAULT_SOCKET_MODE),
             };
-            // sun_path holds 108 octets with the NUL at its end.
-            if !path.starts_with('/') || path.ends_with('/') || path.len() > 107 {
-                return Err(format!("`{path}` is no absolute path of at most 107 octets"));
-            }
+            socket_path(path)?;
             return Ok(ListenAddress::Unix(path.into(), mode));
         }
         let (name, number) =
@@ -124,6 +124,19 @@ impl ListenAddress {
         }
         let name = host(name).map_err(|_| format!("`{name}` in `{text}` is no host name or IP address"))?;
         Ok(ListenAddress::Tcp(name, number))
+    }
+}
+
+/// Whether a Unix socket can have this path.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn socket_path(path: &str) -> Result<(), String> {
+    // sun_path holds 108 octets with the NUL at its end.
+    if path.starts_with('/') && !path.ends_with('/') && path.len() <= 107 {
+        Ok(())
+    } else {
+        Err(format!("`{path}` is no absolute path of at most 107 octets"))
     }
 }
 
@@ -155,6 +168,16 @@ mod tests {
         assert_eq!(listen("lmtp_port: 8025").expect("default"), [ListenAddress::Tcp("127.0.0.1".into(), 8025)]);
         let localhost = listen("lmtp_host: localhost").expect("localhost");
         assert!(localhost.contains(&ListenAddress::Tcp("127.0.0.1".into(), 8024)), "{localhost:?}");
+    }
+
+    #[test]
+    fn an_lmtp_host_that_is_a_path_is_a_unix_socket() {
+        let socket = ListenAddress::Unix("/run/postrider/lmtp".into(), 0o660);
+        assert_eq!(listen("lmtp_host: /run/postrider/lmtp").expect("a socket"), [socket]);
+        for wrong in ["/", "/run/", &format!("/{}", "x".repeat(107))] {
+            let config = Config::from_text("t.cfg", &format!("[mta]\nlmtp_host: {wrong}\n"));
+            assert!(config.expect_err(wrong).to_string().contains("absolute path"), "{wrong}");
+        }
     }
 
     #[test]

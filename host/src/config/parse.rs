@@ -92,6 +92,11 @@ pub fn host(text: &str) -> Result<String, String> {
     if name.len() <= 253 && name.split('.').all(label) { Ok(text.to_owned()) } else { Err(String::new()) }
 }
 
+/// A host, or a Unix socket of the same machine.
+pub fn lmtp_host(text: &str) -> Result<String, String> {
+    if text.starts_with('/') { super::listen::socket_path(text).map(|()| text.to_owned()) } else { host(text) }
+}
+
 pub fn secure_mode(text: &str) -> Result<SecureMode, String> {
     match text.to_ascii_lowercase().as_str() {
         "smtp" => Ok(SecureMode::Smtp),

@@ -31,8 +31,7 @@ pub fn sample_config() -> String {
         let _ = writeln!(text, "[{}]", shown_section(&loaded, section));
         for origin in loaded.origins.iter().filter(|origin| origin.setting.section == section) {
             let setting = origin.setting;
-            let default = super::paths::built_in("fhs", setting.key).filter(|_| section == "paths");
-            let default = default.unwrap_or(setting.default).replace('\n', ini::CONTINUATION);
+            let default = shown_default(setting).replace('\n', ini::CONTINUATION);
             let blank = if default.is_empty() { "" } else { " " };
             let _ = writeln!(text, "\n{}#{}:{blank}{default}", explain(setting), setting.key);
         }
@@ -40,15 +39,16 @@ pub fn sample_config() -> String {
     text
 }
 
+/// The default as it is documented: paths as in the layout `fhs`, before substitution.
+pub fn shown_default(setting: &Setting) -> &'static str {
+    let path = super::paths::built_in("fhs", setting.key).filter(|_| setting.section == "paths");
+    path.unwrap_or(setting.default)
+}
+
 /// The comment lines that explain a setting.
 pub fn explain(setting: &Setting) -> String {
     let unit = if setting.unit.is_empty() { String::new() } else { format!(" Unit: {}.", setting.unit) };
-    let effect = match setting.effect {
-        super::table::Effect::Reload => "after a reload",
-        super::table::Effect::Restart => "after a restart",
-    };
-    comment(setting.help)
-        + &comment(&format!("Allowed: {}.{unit} A change takes effect {effect}.", setting.kind.allowed))
+    comment(setting.help) + &comment(&format!("Allowed: {}.{unit} {}", setting.kind.allowed, setting.effect.sentence()))
 }
 
 fn shown_section<'a>(loaded: &'a Loaded, section: &'a str) -> &'a str {

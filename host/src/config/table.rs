@@ -32,14 +32,26 @@ pub enum Effect {
     Reload,
     /// When the daemon is started again.
     Restart,
+    /// Not at all for now: the value is checked, and waits for the part that will use it.
+    Later,
 }
 
 impl Effect {
-    /// For listings.
+    /// For listings: `reload`, `restart` or `not yet`.
     pub fn as_str(self) -> &'static str {
         match self {
             Effect::Reload => "reload",
             Effect::Restart => "restart",
+            Effect::Later => "not yet",
+        }
+    }
+
+    /// As a sentence.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Effect::Reload => "A change takes effect after a reload.",
+            Effect::Restart => "A change takes effect after a restart.",
+            Effect::Later => "Nothing uses it yet.",
         }
     }
 }
@@ -84,14 +96,14 @@ macro_rules! settings {
 settings! {
     "mta" incoming: INCOMING = "mailman.mta.postfix.LMTP", "", Restart => mta.incoming;
     "The adapter that tells the mail server which addresses are lists. null.NullMTA is for mail servers that need not be told."
-    "mta" outgoing: OUTGOING = "mailman.mta.deliver.deliver", "", Restart => mta.outgoing;
+    "mta" outgoing: OUTGOING = "mailman.mta.deliver.deliver", "", Reload => mta.outgoing;
     "How mail goes out: `deliver` is the built-in SMTP delivery; anything else is an adapter of a plugin."
     "mta" configuration: CONFIGURATION = "python:mailman.config.postfix", "", Restart => mta.configuration;
     "Where the adapter reads its own settings: the defaults of the plugin, or an ini file whose section has the plugin's name ([postfix])."
-    "mta" lmtp_host: HOST = "127.0.0.1", "", Restart => mta.lmtp_host;
-    "The host at which the mail server reaches Postrider, as the mail server is told. Postrider listens there too unless lmtp_listen says otherwise."
+    "mta" lmtp_host: LMTP_HOST = "127.0.0.1", "", Restart => mta.lmtp_host;
+    "Where the mail server reaches Postrider, as the mail server is told: a host, or a Unix socket. Postrider listens there too unless lmtp_listen says otherwise."
     "mta" lmtp_port: PORT = "8024", "", Restart => mta.lmtp_port;
-    "The port at which the mail server reaches Postrider, as the mail server is told."
+    "The port at which the mail server reaches Postrider, as the mail server is told. It does not matter when lmtp_host is a Unix socket."
     "mta" lmtp_listen: LISTEN = "", "", Restart => mta.lmtp_listen;
     "Where Postrider listens, when that is not lmtp_host:lmtp_port: behind a NAT or proxy, in a container, at a Unix socket, or at sockets that systemd hands over."
     "mta" smtp_host: HOST = "localhost", "", Reload => mta.smtp_host;
@@ -109,39 +121,39 @@ settings! {
     "mta" smtp_verify_hostname: BOOLEAN = "yes", "", Reload => mta.smtp_verify_hostname;
     "Whether that certificate must be for smtp_host."
     "mta" max_recipients: COUNT = "10", "recipients", Reload => mta.max_recipients;
-    "The most recipients of one SMTP transaction; 0 puts all into one."
+    "The most recipients of one SMTP transaction; 0 puts as many into one as is sensible (1000)."
     "mta" max_sessions_per_connection: COUNT = "0", "transactions", Reload => mta.max_sessions_per_connection;
-    "The most transactions over one SMTP connection; 0 is no limit."
+    "The most transactions over one SMTP connection; 0 lets Postrider choose (900)."
     "mta" max_delivery_threads: THREADS = "0", "connections", Reload => mta.max_delivery_threads;
-    "The most SMTP connections at a time; 0 lets Postrider choose."
+    "The most SMTP connections at a time; 0 lets Postrider choose (4)."
     "mta" delivery_retry_period: DURATION = "5d", "", Reload => mta.delivery_retry_period;
     "How long a delivery that fails for the moment is tried again before it counts as a bounce."
     "mta" verp_delimiter: DELIMITER = "+", "", Restart => mta.verp.delimiter;
     "What separates an address from its detail (LIST-bounces+DETAIL). The mail server must use the same (recipient_delimiter in Postfix)."
     "mta" verp_format: VERP_FORMAT = "${bounces}+${local}=${domain}", "", Reload => mta.verp.format;
     "How the sender's address tells which member a bounce is for (VERP): ${bounces} is LIST-bounces, ${local} and ${domain} are the parts of the member's address."
-    "mta" verp_regexp: VERP_REGEXP = r"^(?P<bounces>[^+]+?)\+(?P<local>[^=]+)=(?P<domain>[^@]+)@.*$", "", Reload => mta.verp.regexp;
+    "mta" verp_regexp: VERP_REGEXP = r"^(?P<bounces>[^+]+?)\+(?P<local>[^=]+)=(?P<domain>[^@]+)@.*$", "", Later => mta.verp.regexp;
     "How such an address is taken apart again; must fit verp_format."
     "mta" verp_delivery_interval: INTERVAL = "0", "posts", Reload => mta.verp.delivery_interval;
     "Which posts are sent with VERP: 0 none, 1 all, 2 every second one, and so on."
-    "mta" verp_personalized_deliveries: BOOLEAN = "no", "", Reload => mta.verp.personalized_deliveries;
+    "mta" verp_personalized_deliveries: BOOLEAN = "no", "", Later => mta.verp.personalized_deliveries;
     "Whether posts that differ from member to member are always sent with VERP."
-    "mta" verp_confirmations: BOOLEAN = "yes", "", Reload => mta.verp.confirmations;
+    "mta" verp_confirmations: BOOLEAN = "yes", "", Later => mta.verp.confirmations;
     "Whether the address of a request for confirmation contains the token, so that a bare reply confirms."
-    "mta" verp_confirm_format: CONFIRM_FORMAT = "$address+$cookie", "", Reload => mta.verp.confirm_format;
+    "mta" verp_confirm_format: CONFIRM_FORMAT = "$address+$cookie", "", Later => mta.verp.confirm_format;
     "How that address is made: $address is LIST-confirm, $cookie the token."
-    "mta" verp_confirm_regexp: CONFIRM_REGEXP = r"^(.*<)?(?P<addr>[^+]+?)\+(?P<cookie>[^@]+)@.*$", "", Reload => mta.verp.confirm_regexp;
+    "mta" verp_confirm_regexp: CONFIRM_REGEXP = r"^(.*<)?(?P<addr>[^+]+?)\+(?P<cookie>[^@]+)@.*$", "", Later => mta.verp.confirm_regexp;
     "How it is taken apart again; must fit verp_confirm_format."
-    "mta" verp_probes: BOOLEAN = "no", "", Reload => mta.verp.probes;
+    "mta" verp_probes: BOOLEAN = "no", "", Later => mta.verp.probes;
     "Whether a probe is sent before a member whose address bounces is switched off."
-    "mta" verp_probe_format: PROBE_FORMAT = "$bounces+$token@$domain", "", Reload => mta.verp.probe_format;
+    "mta" verp_probe_format: PROBE_FORMAT = "$bounces+$token@$domain", "", Later => mta.verp.probe_format;
     "How a probe's sender is made: $bounces is LIST-bounces, $domain the list's domain."
-    "mta" verp_probe_regexp: PROBE_REGEXP = r"^(?P<bounces>[^+]+?)\+(?P<token>[^@]+)@.*$", "", Reload => mta.verp.probe_regexp;
+    "mta" verp_probe_regexp: PROBE_REGEXP = r"^(?P<bounces>[^+]+?)\+(?P<token>[^@]+)@.*$", "", Later => mta.verp.probe_regexp;
     "How it is taken apart again; must fit verp_probe_format."
 
-    "postrider" site_owner: EMAIL = "changeme@example.com", "", Reload => site.site_owner;
+    "postrider" site_owner: EMAIL = "changeme@example.com", "", Restart => site.site_owner;
     "The person who answers for the whole site: gets mail for the postmaster and for lists without owners. Set this."
-    "postrider" noreply_address: EMAIL_OR_LOCAL_PART = "noreply", "", Reload => site.noreply_address;
+    "postrider" noreply_address: EMAIL_OR_LOCAL_PART = "noreply", "", Later => site.noreply_address;
     "The sender of mail that nobody is to answer. Without @, the list's domain is put behind it."
     "postrider" layout: LAYOUT = "fhs", "", Restart => site.layout;
     "Which section [paths.NAME] counts."
@@ -206,4 +218,27 @@ pub fn setting(section: &str, key: &str) -> Option<&'static Setting> {
 /// The settings of a section of the table.
 pub fn in_section(section: &str) -> impl Iterator<Item = &'static Setting> {
     SETTINGS.iter().filter(move |setting| setting.section == section)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `daemon::Workers` is made from, and the log's filter. Everything else is read once.
+    #[test]
+    fn a_reload_changes_what_the_workers_and_the_log_are_made_from() {
+        let reloaded = |setting: &&Setting| setting.effect == Effect::Reload;
+        let keys =
+            |section| in_section(section).filter(reloaded).map(|setting| setting.key).collect::<Vec<_>>().join(" ");
+        assert_eq!(
+            keys("mta"),
+            "outgoing smtp_host smtp_port smtp_user smtp_pass smtp_secure_mode smtp_verify_cert smtp_verify_hostname \
+             max_recipients max_sessions_per_connection max_delivery_threads delivery_retry_period verp_format \
+             verp_delivery_interval"
+        );
+        assert_eq!((keys("postrider"), keys("logging")), ("site_owner".to_owned(), "filter".to_owned()));
+        for section in ["paths", "database", "plugins", "lmtp"] {
+            assert_eq!(keys(section), "", "{section} is read at the start only");
+        }
+    }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::listen;
 use super::parse::{
-    absolute_path, boolean, bounded, database_url, delimiter, directories, duration, host, log_filter, log_target,
-    port, secure_mode, size,
+    absolute_path, boolean, bounded, database_url, delimiter, directories, duration, host, lmtp_host, log_filter,
+    log_target, port, secure_mode, size,
 };
 use super::template::{groups, template};
 use super::types::{
@@ -93,6 +93,8 @@ pub const SIZE: Kind<u64> = kind(
     |text| size(text).ok_or_else(String::new),
 );
 pub const HOST: Kind<String> = kind("host", "a host name or an IP address, without port", host);
+pub const LMTP_HOST: Kind<String> =
+    kind("host", "a host name or an IP address, without port, or the absolute path of a Unix socket", lmtp_host);
 pub const SECURE_MODE: Kind<SecureMode> =
     kind("choice", "smtp (no TLS), smtps (TLS from the start) or starttls", secure_mode);
 pub const INCOMING: Kind<AdapterName> = kind(

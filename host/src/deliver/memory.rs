@@ -2,12 +2,13 @@
 //! [`Spool`](crate::spool::Spool) promises.
 
 use super::queue::DeliveryQueue;
+use crate::clock::unix_now;
 use crate::lists::EmailAddress;
 use crate::spool::{DeliveryResult, DueBatch, DueRecipient, Outgoing, Result};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// The queue.
@@ -190,8 +191,4 @@ impl Inner {
             self.messages.push_back(DueBatch { recipients: vec![recipient], ..original.clone() });
         }
     }
-}
-
-fn unix_now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }

@@ -56,7 +56,6 @@ use pool::Pool;
 use postrider_plugin_api::sdk::OutgoingAdapter;
 use session::Target;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
 /// `[mta] outgoing`.
@@ -115,9 +114,4 @@ impl<Q: DeliveryQueue> Deliverer<Q> {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         dispatch::run(self.context, shutdown).await;
     }
-}
-
-/// Unix time, in seconds.
-fn unix_now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }

@@ -5,7 +5,11 @@ use crate::config::{AdapterName, Config, ConfigErrors, OutgoingName, adapter_set
 use crate::deliver::Outgoing;
 use crate::plugins::{AdapterLog, PluginError, PluginRegistry};
 use postrider_plugin_api::sdk::{SettingSpec, Settings, Snippet};
+use std::fmt::Write as _;
 use std::sync::Arc;
+
+/// Columns of an explanation in [`snippets_text`], without its indentation.
+const EXPLANATION_WIDTH: usize = 92;
 
 /// Why a configured adapter cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -27,8 +31,9 @@ pub enum AdapterError {
 pub fn from_config(config: &Config, plugins: &PluginRegistry) -> Result<Hookup, AdapterError> {
     let name = &config.mta.incoming;
     let plugin = |source| AdapterError::Plugin { key: "incoming", source };
-    let settings = settings(config, plugins, name, plugins.incoming_settings(name).map_err(plugin)?)?;
-    let adapter = plugins.incoming(name, log_for(name), &settings).map_err(plugin)?;
+    let specs = plugins.incoming_settings(name).map_err(plugin)?;
+    let settings = settings(config, &plugins.plugin_name(name).map_err(plugin)?, &specs)?;
+    let adapter = plugins.incoming(name, Box::new(log_for(name)), &settings).map_err(plugin)?;
     Ok(Hookup::new(adapter, site_from(config), config.paths.lock_dir.clone()))
 }
 
@@ -38,23 +43,18 @@ pub fn outgoing_from_config(config: &Config, plugins: &PluginRegistry) -> Result
         return Ok(Outgoing::Smtp);
     };
     let plugin = |source| AdapterError::Plugin { key: "outgoing", source };
-    let settings = settings(config, plugins, name, plugins.outgoing_settings(name).map_err(plugin)?)?;
-    let adapter = plugins.outgoing(name, log_for(name), &settings).map_err(plugin)?;
+    let specs = plugins.outgoing_settings(name).map_err(plugin)?;
+    let settings = settings(config, &plugins.plugin_name(name).map_err(plugin)?, &specs)?;
+    let adapter = plugins.outgoing(name, Box::new(log_for(name)), &settings).map_err(plugin)?;
     Ok(Outgoing::Adapter(Arc::from(adapter)))
 }
 
-fn log_for(name: &AdapterName) -> Box<AdapterLog> {
-    Box::new(AdapterLog::new(name.to_string()))
+fn log_for(name: &AdapterName) -> AdapterLog {
+    AdapterLog::new(name.to_string())
 }
 
-fn settings(
-    config: &Config,
-    plugins: &PluginRegistry,
-    name: &AdapterName,
-    specs: Vec<SettingSpec>,
-) -> Result<Settings, AdapterError> {
-    let plugin = plugins.plugin_name(name).map_err(|source| AdapterError::Plugin { key: "incoming", source })?;
-    adapter_settings(config, &plugin, &specs).map_err(AdapterError::Settings)
+fn settings(config: &Config, plugin: &str, specs: &[SettingSpec]) -> Result<Settings, AdapterError> {
+    adapter_settings(config, plugin, specs).map_err(AdapterError::Settings)
 }
 
 /// Snippets as text that a person can follow: numbered steps, files and lines.
@@ -66,12 +66,13 @@ pub fn snippets_text(snippets: &[Snippet]) -> String {
             SnippetKind::Commands => "Run as root:".to_owned(),
             _ => format!("In {}:", snippet.file),
         };
-        text.push_str(&format!("{}. {place}\n", number + 1));
-        for line in snippet.explanation.lines() {
-            text.push_str(&format!("   # {line}\n"));
+        // Writing to a string does not fail, here and below.
+        let _ = writeln!(text, "{}. {place}", number + 1);
+        for line in textwrap::wrap(&snippet.explanation, EXPLANATION_WIDTH) {
+            let _ = writeln!(text, "   # {line}");
         }
         for line in snippet.text.lines() {
-            text.push_str(&format!("   {line}\n"));
+            let _ = writeln!(text, "   {line}");
         }
     }
     text

@@ -114,7 +114,7 @@ impl fmt::Display for ByHand {
         if !self.reason.is_empty() {
             write!(f, " {}", self.reason)?;
         }
-        if let Some(settle) = self.settle {
+        if let Some(settle) = self.settle.filter(|settle| !settle.is_zero()) {
             write!(f, " (without it: within {} seconds)", settle.as_secs_f64().ceil())?;
         }
         write!(f, "; it was not run because {}", self.obstacle)

@@ -51,5 +51,5 @@ mod tests;
 
 pub use listen::{BoundAddress, ListenError};
 pub use server::{BoundServer, Server};
-pub use settings::{Settings, listen_addresses};
+pub use settings::Settings;
 pub use traits::{BodySink, Directory, Intake, POSTMASTER_LIST, StoreDirectory};

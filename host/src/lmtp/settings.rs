@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{Config, ListenAddress, Mta};
+use crate::config::Config;
 use crate::lists::{AddressError, EmailAddress};
 
 /// Limits and names of the server.
@@ -55,15 +55,6 @@ impl Settings {
             max_unknown_commands: 5,
             stop_grace: Duration::from_secs(30),
         }
-    }
-}
-
-/// Where the configuration wants us to listen: `lmtp_listen`, or where the MTA is told we are.
-pub fn listen_addresses(mta: &Mta) -> Vec<ListenAddress> {
-    if mta.lmtp_listen.is_empty() {
-        vec![ListenAddress::Tcp(mta.lmtp_host.clone(), mta.lmtp_port)]
-    } else {
-        mta.lmtp_listen.clone()
     }
 }
 

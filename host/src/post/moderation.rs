@@ -7,7 +7,8 @@
 use super::distribute::Accepted;
 use super::facts::Facts;
 use super::headers::Headers;
-use super::process::{Failure, Processor, Temporary, guarded, now};
+use super::process::{Failure, Processor, Temporary, guarded};
+use crate::clock::unix_now;
 use crate::lists::List;
 use crate::notice;
 use crate::store::HeldPost;
@@ -76,7 +77,7 @@ impl Processor {
         let (post, message, list) = self.held_with_list(id).await?;
         let facts = guarded(|| Facts::of(&Headers::parse(&message))).map_err(|failure| impossible(id, failure))?;
         let reason = if reason.trim().is_empty() { NO_REASON } else { reason };
-        let notice = notice::rejection(&list, post.sender.as_ref(), &facts, reason, now());
+        let notice = notice::rejection(&list, post.sender.as_ref(), &facts, reason, unix_now());
         let recipients = usize::from(notice.is_some());
         if let Some(notice) = notice {
             self.spool.fan_out(None, vec![notice]).await.map_err(Temporary::Spool)?;

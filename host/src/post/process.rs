@@ -13,13 +13,14 @@ use super::facts::Facts;
 use super::headers::Headers;
 use super::rules::{self, Examined, Judgement, Verdict};
 use super::{forward, recipients_for_people};
+use crate::clock::unix_now;
 use crate::config::Config;
 use crate::lists::{EmailAddress, List, Role, Subaddress};
 use crate::notice;
 use crate::spool::{Arrival, ArrivalState, Outgoing, Spool, SpoolError};
 use crate::store::{HeldPost, Store, StoreError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 use tracing::{info, warn};
 
 /// What the pipeline needs of the configuration.
@@ -86,11 +87,6 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
         Failure::Permanent(format!("the message made this program fail ({text}); please report it with the message"))
     })
-}
-
-/// Seconds since 1970.
-pub(super) fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }
 
 /// Processes arrivals. Cheap to clone.
@@ -181,7 +177,7 @@ impl Processor {
             }
             Verdict::Hold(reason) => self.hold(arrival, &list, &facts, &message, reason).await?,
             Verdict::Reject(reason) => {
-                let notice = notice::rejection(&list, sender, &facts, reason, now());
+                let notice = notice::rejection(&list, sender, &facts, reason, unix_now());
                 self.spool.fan_out(Some(arrival.id), notice.into_iter().collect()).await?;
             }
             Verdict::Discard(_) => self.spool.finish(arrival.id).await?,
@@ -226,7 +222,7 @@ impl Processor {
             subject: facts.subject.clone(),
             from: facts.from_text.clone(),
             reason: reason.to_owned(),
-            held: now(),
+            held: unix_now(),
             size: message.len() as u64,
         };
         let id = self.store.hold(&held, message).await?;

@@ -1,9 +1,9 @@
 //! The SQL of every change. Each function runs inside a transaction of the writer.
 
 use super::body::Body;
-use super::now;
 use super::types::{ArrivalState, DeliveryResult, EnvelopeSender, Incoming, Outgoing};
 use super::writer::Effects;
+use crate::clock::unix_now;
 use crate::lists::EmailAddress;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Result, params};
@@ -31,7 +31,7 @@ pub(super) fn accept(db: &Connection, effects: &mut Effects, incoming: &Incoming
             one.function.as_str(),
             one.recipient,
             one.detail,
-            now()
+            unix_now()
         ])?;
     }
     effects.arrivals_changed = true;
@@ -84,7 +84,7 @@ fn queue(db: &Connection, effects: &mut Effects, message: &Settled) -> Result<()
             "INSERT INTO outgoing (body, list, list_address, message_id, sender_kind, sender, queued)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
-        .insert(params![body, outgoing.list, outgoing.list_address, outgoing.message_id, kind, sender, now()])?;
+        .insert(params![body, outgoing.list, outgoing.list_address, outgoing.message_id, kind, sender, unix_now()])?;
     let addresses: Vec<Value> =
         outgoing.recipients.iter().map(|address| Value::Text(address.as_str().to_owned())).collect();
     db.prepare_cached("INSERT INTO recipient (outgoing, address) SELECT ?1, value FROM rarray(?2)")?
@@ -142,7 +142,7 @@ pub(super) fn record(
     outgoing: i64,
     results: &[(i64, DeliveryResult)],
 ) -> Result<()> {
-    let now = now();
+    let now = unix_now();
     let mut done = Vec::with_capacity(results.len());
     let mut last_reply = None;
     for (id, result) in results {
@@ -214,7 +214,7 @@ pub(super) fn retry_now(db: &Connection, effects: &mut Effects, outgoing: Option
             "UPDATE recipient SET next_try = 0
              WHERE outgoing IN (SELECT id FROM outgoing WHERE ?1 IS NULL OR id = ?1) AND next_try > ?2",
         )?
-        .execute(params![outgoing, now()])?;
+        .execute(params![outgoing, unix_now()])?;
     if changed > 0 {
         db.prepare_cached(
             "UPDATE outgoing SET next_try = 0 WHERE (?1 IS NULL OR id = ?1)

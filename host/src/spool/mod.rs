@@ -33,6 +33,7 @@ pub use types::{
     IncomingRecipient, Outgoing, QueuedOutgoing,
 };
 
+use crate::clock::unix_now;
 use body::{BodyDirectory, blocking};
 use cache::BodyCache;
 use commands::Settled;
@@ -44,7 +45,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::Notify;
 use turns::Turns;
 use writer::{Call, Effects, Job, Writer};
@@ -236,7 +237,7 @@ impl Spool {
         loop {
             let shared = self.inner.shared.clone();
             let found = blocking(move || {
-                let Some(leased) = shared.with_turns(|turns| turns.lease(limit.max(1), now()))? else {
+                let Some(leased) = shared.with_turns(|turns| turns.lease(limit.max(1), unix_now()))? else {
                     return Ok(Found::Nothing);
                 };
                 let message = shared.message(leased.row.body);
@@ -430,9 +431,4 @@ fn is_large(body: &Body) -> bool {
 /// A panic elsewhere does not make what is behind the lock wrong: it is only ever replaced whole.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Unix time, in seconds.
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }

@@ -1,6 +1,7 @@
 //! Lists, and what a recipient address means.
 
-use super::{Result, Route, Store, StoreError, now, wanted_generation_rises};
+use super::{Result, Route, Store, StoreError, wanted_generation_rises};
+use crate::clock::unix_now;
 use crate::lists::{
     Domain, DomainName, EmailAddress, List, ListAddress, ListSettings, NewList, Subaddress, split_local_part,
 };
@@ -53,7 +54,7 @@ impl Store {
             }
             None => {}
         }
-        let created = now();
+        let created = unix_now();
         let id: i64 = sqlx::query_scalar(
             "INSERT INTO list (name, domain, list_id, settings, created) VALUES ($1, $2, $3, $4, $5) RETURNING id",
         )

@@ -29,7 +29,6 @@ use generation::wanted_generation_rises;
 use sqlx::sqlite::SqlitePool;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The result of every store operation.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -176,9 +175,4 @@ fn sync(file: &Path) -> std::io::Result<()> {
     std::fs::File::open(file)?.sync_all()?;
     let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::File::open(directory)?.sync_all()
-}
-
-/// Unix time, in seconds.
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }

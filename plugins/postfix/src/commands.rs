@@ -11,39 +11,42 @@
 //! Moreover each SMTP server process remembers for which domains it is a relay, as long as it
 //! lives: who asked for a domain before it existed may get the old answer for some minutes.
 //! So a new domain always deserves a reload, a new list only with regexp and texthash.
+//!
+//! Nobody can say how long a busy router goes on with an old hash table, and mail that it routes by it
+//! is deferred or goes astray. So we never wait for it: without the superuser's rights, a new domain
+//! is not accepted before the administrator says that Postfix was reloaded.
+//!
+//! A Postfix that does not refer to our tables yet need not be told of them.
 
-use crate::{main_cf, settings::Config, table_type::TableType, tables};
+use crate::{facts, main_cf, settings::Config, table_type::TableType, tables};
 use postrider_plugin_api::sdk::{Command, Context, Need, Phase, Privilege};
-use std::time::Duration;
-
-/// So often an idle router looks whether an indexed table has changed, and a little more.
-const ROUTER_LOOKS: Duration = Duration::from_secs(11);
 
 pub(crate) fn all(config: &Config, table_type: TableType, context: Context<'_>) -> Vec<Command> {
     let mut commands = Vec::new();
     if table_type.is_compiled() {
         commands.push(compile(config, table_type));
     }
+    if !refers_to_us(context) {
+        return commands;
+    }
     let is_routing = |table: &str| table == tables::TRANSPORT || (table == tables::LMTP && routes_by_lmtp(context));
     // Routes first, and seen before any of the rest is published: an address that is accepted
     // but cannot be routed yet would be deferred or, worse, bounced.
-    let routes =
-        |settle| reload(config, table_type, is_routing, settle, "so that Postfix's router reads the new table");
+    let routes = || reload(config, table_type, is_routing, "so that Postfix's router reads the new table");
     match table_type {
         TableType::Hash => {
-            commands.push(routes(Some(ROUTER_LOOKS)));
-            commands.push(new_domain(config, table_type, ROUTER_LOOKS));
+            commands.push(routes());
+            commands.push(new_domain(config, table_type));
         }
         TableType::Lmdb | TableType::Sqlite => {
-            commands.push(Command { need: Need::Advised, ..new_domain(config, table_type, Duration::ZERO) })
+            commands.push(Command { need: Need::Advised, ..new_domain(config, table_type) })
         }
         TableType::Regexp | TableType::Texthash => {
-            commands.push(routes(None));
+            commands.push(routes());
             commands.push(reload(
                 config,
                 table_type,
                 |table| !is_routing(table),
-                None,
                 "so that Postfix reads the new tables",
             ));
         }
@@ -64,18 +67,12 @@ fn compile(config: &Config, table_type: TableType) -> Command {
     }
 }
 
-fn new_domain(config: &Config, table_type: TableType, settle: Duration) -> Command {
+fn new_domain(config: &Config, table_type: TableType) -> Command {
     let reason = "so that all of Postfix accepts the new domain from now on";
-    reload(config, table_type, |table| table == tables::DOMAINS, Some(settle), reason)
+    reload(config, table_type, |table| table == tables::DOMAINS, reason)
 }
 
-fn reload(
-    config: &Config,
-    table_type: TableType,
-    wanted: impl Fn(&str) -> bool,
-    settle: Option<Duration>,
-    reason: &str,
-) -> Command {
+fn reload(config: &Config, table_type: TableType, wanted: impl Fn(&str) -> bool, reason: &str) -> Command {
     Command {
         phase: Phase::Activate,
         argv: owned(&config.argv(&config.postfix, &["reload"])),
@@ -86,10 +83,28 @@ fn reload(
             .collect(),
         need: Need::Required,
         privilege: Privilege::Root,
-        settle,
+        settle: None,
         reason: reason.into(),
     }
 }
+
+/// Does `main.cf` name any table of ours? Yes, if nobody knows.
+fn refers_to_us(context: Context<'_>) -> bool {
+    let facts = context.facts;
+    let lists =
+        |parameter: &str| [facts::raw(facts, parameter), facts::expanded(facts, parameter)].map(main_cf::List::parse);
+    let names = |list: &main_cf::List, table: &str| list.names_table(&context.site.table_dir, table);
+    let ours = [tables::TRANSPORT, tables::LMTP, tables::VMAP, tables::ALIAS, tables::DOMAINS, tables::RECIPIENTS];
+    !facts.contains_key(TABLE_PARAMETERS[0])
+        || TABLE_PARAMETERS
+            .iter()
+            .flat_map(|parameter| lists(parameter))
+            .any(|list| ours.iter().any(|table| names(&list, table)))
+}
+
+/// Where `main.cf` may name our tables.
+const TABLE_PARAMETERS: [&str; 5] =
+    ["transport_maps", "relay_domains", "relay_recipient_maps", "local_recipient_maps", "virtual_alias_maps"];
 
 /// Does this site route by address, as Mailman's manual says, with the table of ours?
 fn routes_by_lmtp(context: Context<'_>) -> bool {
@@ -137,8 +152,28 @@ mod tests {
         let facts = Facts::from([("transport_maps".into(), map.into())]);
         assert_eq!(activated(&commands(TableType::Hash, &facts))[0], ["postfix_transport", "postfix_lmtp"]);
 
-        let mailmans_own = Facts::from([("transport_maps".into(), "hash:/var/lib/mailman3/data/postfix_lmtp".into())]);
+        let mailmans_own = Facts::from([
+            ("transport_maps".into(), "hash:/var/lib/mailman3/data/postfix_lmtp".into()),
+            ("relay_domains".into(), "hash:/var/lib/postrider/data/postfix_domains".into()),
+        ]);
         assert_eq!(activated(&commands(TableType::Hash, &mailmans_own))[0], ["postfix_transport"]);
+    }
+
+    #[test]
+    fn a_postfix_that_does_not_refer_to_the_tables_is_not_reloaded() {
+        let elsewhere = Facts::from([
+            ("transport_maps".into(), "hash:/etc/postfix/transport".into()),
+            ("relay_domains".into(), "$mydestination".into()),
+        ]);
+        for table_type in [TableType::Hash, TableType::Lmdb, TableType::Regexp] {
+            assert!(activated(&commands(table_type, &elsewhere)).is_empty(), "{}", table_type.name());
+        }
+        let indirect = Facts::from([
+            ("transport_maps".into(), "".into()),
+            ("relay_domains".into(), "$lists".into()),
+            ("relay_domains (expanded)".into(), "regexp:/var/lib/postrider/data/postfix_domains".into()),
+        ]);
+        assert_eq!(activated(&commands(TableType::Regexp, &indirect)).len(), 2);
     }
 
     #[test]
@@ -159,7 +194,7 @@ mod tests {
             let commands = commands(table_type, &Facts::new());
             let activated = activated(&commands);
             assert_eq!(activated[0], ["postfix_transport"]);
-            assert_eq!(activated[1].last().map(String::as_str), Some("postfix_recipients"));
+            assert_eq!(activated[1].last().map(String::as_str), Some("postfix_domains"));
             let mut all: Vec<_> = activated.concat();
             all.sort();
             let mut expected: Vec<_> = tables::all(table_type).iter().map(|(name, _)| name.to_string()).collect();

@@ -29,13 +29,17 @@ pub(crate) fn rewriting(table_type: TableType) -> &'static str {
     }
 }
 
-/// All tables of this type, with their roles.
+/// All tables of this type, with their roles, in the order in which they are published when lists
+/// are added.
+///
+/// Postfix refuses for good an address that it does not find in a domain that it relays; so it
+/// learns of addresses before their domain, and a new domain's state is never `550`.
 pub(crate) fn all(table_type: TableType) -> Vec<(&'static str, TableRole)> {
     let mut all = vec![(TRANSPORT, TableRole::Routing), (LMTP, TableRole::Routing), (VMAP, TableRole::Rewriting)];
     if rewriting(table_type) == ALIAS {
         all.push((ALIAS, TableRole::Rewriting));
     }
-    all.extend([(DOMAINS, TableRole::Domains), (RECIPIENTS, TableRole::Acceptance)]);
+    all.extend([(RECIPIENTS, TableRole::Acceptance), (DOMAINS, TableRole::Acceptance)]);
     all
 }
 
@@ -86,8 +90,7 @@ impl Tables<'_> {
             RECIPIENTS => "The addresses of the lists; all others are refused (relay_recipient_maps).",
             _ => "From list addresses to those in the alias domain (virtual_alias_maps).",
         };
-        let comment = format!("Written by Postrider; changes made here are lost.\n{comment}");
-        sink.table(&Table { path, format: self.table_type.format(), role, comment })
+        sink.table(&Table { path, format: self.table_type.format(), role, comment: comment.into() })
     }
 
     fn transport(&self, rows: &mut Rows<'_>) -> Result<()> {
