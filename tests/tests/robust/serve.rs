@@ -15,7 +15,7 @@ fn a_second_daemon_is_refused_and_the_first_goes_on() {
     let server = Server::start(&installation, Script::default());
     let daemon = installation.serve();
     let error = installation.fails(1, &["serve"]);
-    assert!(error.contains("postrider.sock is in use: another process answers there"), "{error}");
+    assert!(error.contains("another postrider daemon serves this data directory; stop it first"), "{error}");
     assert_eq!(error.lines().count(), 1, "told once: {error}");
     let error = installation.command(&["serve"]).env("RUST_LOG", "off").output().expect("postrider").stderr;
     assert!(String::from_utf8_lossy(&error).starts_with("postrider: /"), "told at all: {error:?}");

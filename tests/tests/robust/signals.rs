@@ -103,7 +103,7 @@ fn sighup_with_a_wrong_file_keeps_the_old_configuration() {
     wait_for_log(&installation, "cannot be read");
     installation.write("postrider.cfg", &old);
     daemon.signal(Signal::HUP);
-    wait_for_log(&installation, "configuration read again; in effect: as before");
+    wait_for_log(&installation, "configuration read again; changed: nothing");
     daemon.stop();
 }
 
