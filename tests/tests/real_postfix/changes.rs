@@ -3,7 +3,6 @@
 use super::post::SendTo as _;
 use super::site::{ANTS, LIMIT, STRANGER, Site, machine, message};
 use super::traffic::{accepted, post_without_pause};
-use postrider_tests::installation::wait_for;
 use postrider_tests::mta_box::{Catcher, Caught, SmtpSession};
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -54,12 +53,12 @@ pub fn a_removed_list_is_refused_and_what_it_had_accepted_is_delivered(table_typ
     site.configure(2526);
     let daemon = site.serve();
     site.stranger("carla@remote.example").send_to("bees@lists.example.com", &message("carla@remote.example", "buzz"));
-    wait_for("the post on its way out", LIMIT, || {
+    site.wait_for("the post on its way out", || {
         site.json(&["queue", "--json"])["out"].as_array().filter(|out| !out.is_empty()).map(drop)
     });
 
     site.run(&["remove", "bees@lists.example.com"]);
-    wait_for("bees to be refused", LIMIT, || (site.rcpt("bees@lists.example.com") == 550).then_some(()));
+    site.wait_for("bees to be refused", || (site.rcpt("bees@lists.example.com") == 550).then_some(()));
     let mut session = SmtpSession::connect(&machine, STRANGER, "127.0.0.1:25").unwrap();
     session.mail("someone@remote.example").unwrap().expect(250);
     for address in ["bees", "bees-owner", "bees-bounces+user=remote.example"] {
@@ -67,7 +66,7 @@ pub fn a_removed_list_is_refused_and_what_it_had_accepted_is_delivered(table_typ
     }
     session.rcpt(ANTS).unwrap().expect(250);
     session.data(&message("someone@remote.example", "still here")).unwrap().expect(250);
-    wait_for("the post to ants", LIMIT, || site.held().contains(&"still here".into()).then_some(()));
+    site.wait_for("the post to ants", || site.held().contains(&"still here".into()).then_some(()));
 
     let outside = Catcher::smtp(&machine, "127.0.0.1:2526").unwrap();
     site.run(&["queue", "retry"]);

@@ -1,8 +1,7 @@
 //! Programs of Postfix that do not do what they should.
 
-use super::site::{ANTS, LIMIT, Site, machine};
+use super::site::{ANTS, Site, machine};
 use super::traffic::post;
-use postrider_tests::installation::wait_for;
 
 pub fn a_failing_program_of_postfix_leaves_the_tables_as_they_were(table_type: &'static str) {
     let Some(machine) = machine("a_failing_program_of_postfix_leaves_the_tables_as_they_were", table_type) else {
@@ -28,13 +27,13 @@ pub fn a_failing_program_of_postfix_leaves_the_tables_as_they_were(table_type: &
     assert_eq!(site.rcpt(ANTS), 250);
     assert_eq!(site.rcpt("bees@lists.example.com"), 550);
     assert_eq!(post(&machine, ANTS, "goes on").unwrap(), 250);
-    wait_for("the post to ants", LIMIT, || site.held().contains(&"goes on".into()).then_some(()));
+    site.wait_for("the post to ants", || site.held().contains(&"goes on".into()).then_some(()));
 
     site.set_postfix("");
     site.run(&["aliases"]);
     site.wait_until_accepted("bees@lists.example.com");
     assert_eq!(post(&machine, "bees@lists.example.com", "at last").unwrap(), 250);
-    wait_for("the post to bees", LIMIT, || site.held().contains(&"at last".into()).then_some(()));
+    site.wait_for("the post to bees", || site.held().contains(&"at last".into()).then_some(()));
     site.assert_nothing_bounced_or_deferred();
     daemon.stop();
 }

@@ -1,16 +1,18 @@
 //! The host is killed while it tells Postfix of a new list.
 
-use super::site::{ANTS, LIMIT, Site, machine};
-use super::traffic::{post, post_without_pause};
-use postrider_tests::installation::wait_for;
+use super::site::{ANTS, Site, machine};
+use super::traffic::{post, post_again_and_again};
 use std::{
     collections::BTreeSet,
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::Duration,
 };
 
 /// More steps than any publication has.
 const TOO_MANY: u32 = 100;
+/// Between posts to the list that is there all the time.
+const PAUSE: Duration = Duration::from_millis(150);
 
 pub fn killed_after_any_step_nothing_is_refused_and_the_next_run_finishes(table_type: &'static str) {
     let Some(machine) = machine("killed_after_any_step_nothing_is_refused_and_the_next_run_finishes", table_type)
@@ -22,7 +24,7 @@ pub fn killed_after_any_step_nothing_is_refused_and_the_next_run_finishes(table_
     let mut accepted = Vec::new();
     thread::scope(|scope| {
         let _ends = SetOnDrop(stop);
-        let writer = scope.spawn(move || post_without_pause(machine, ANTS, stop));
+        let writer = scope.spawn(move || post_again_and_again(machine, ANTS, PAUSE, stop));
         let mut daemon = Some(site.serve());
         let mut step = 0;
         loop {
@@ -47,7 +49,7 @@ pub fn killed_after_any_step_nothing_is_refused_and_the_next_run_finishes(table_
                 daemon.take().unwrap().stop();
                 daemon = Some(site.serve());
             }
-            wait_for(&format!("{list} after a kill at step {step}"), LIMIT, || {
+            site.wait_for(&format!("{list} after a kill at step {step}"), || {
                 post(machine, &list, &format!("late {step}")).is_ok_and(|code| code == 250).then_some(())
             });
             accepted.push(format!("late {step}"));

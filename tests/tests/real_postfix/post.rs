@@ -1,7 +1,6 @@
 //! The way of a post, there and back.
 
 use super::site::{ANTS, LIMIT, Site, machine, message};
-use postrider_tests::installation::wait_for;
 
 pub fn a_strangers_post_reaches_two_mailboxes_and_the_rest_of_the_world_once(table_type: &'static str) {
     let Some(machine) = machine("a_strangers_post_reaches_two_mailboxes_and_the_rest_of_the_world_once", table_type)
@@ -20,7 +19,7 @@ pub fn a_strangers_post_reaches_two_mailboxes_and_the_rest_of_the_world_once(tab
     assert_eq!(to_carla.sender, "ants-bounces+carla=remote.example@lists.example.com");
     assert_eq!(to_carla.recipients, ["carla@remote.example"]);
     for user in ["anna", "ben"] {
-        let mailbox = wait_for(&format!("{user}'s mail"), LIMIT, || {
+        let mailbox = site.wait_for(&format!("{user}'s mail"), || {
             Some(site.postfix.mailbox(user)).filter(|mailbox| mailbox.contains("Hello, list."))
         });
         let sender = format!("Return-Path: <ants-bounces+{user}=mta.example.com@lists.example.com>");
@@ -36,7 +35,7 @@ pub fn a_strangers_post_reaches_two_mailboxes_and_the_rest_of_the_world_once(tab
 
     // Should carla's mail server send it back, then it comes to the VERP address with the null sender.
     site.stranger("").send_to(&to_carla.sender, &message("postmaster@remote.example", "undeliverable"));
-    wait_for("the bounce in the queue", LIMIT, || {
+    site.wait_for("the bounce in the queue", || {
         let queue = site.json(&["queue", "--json"]);
         queue["in"].as_array()?.iter().find(|entry| entry["recipient"] == to_carla.sender.as_str()).map(drop)
     });
@@ -74,7 +73,7 @@ pub fn unknown_lists_and_functions_are_refused_at_rcpt_and_detail_is_kept(table_
     session.rcpt("bees@lists.example.com").unwrap().expect(550);
     session.rcpt("somebody@elsewhere.example").unwrap().expect(454);
     session.data(&message("someone@remote.example", "hello")).unwrap().expect(250);
-    let arrived = wait_for("what was kept", LIMIT, || {
+    let arrived = site.wait_for("what was kept", || {
         let queue = site.json(&["queue", "--json"]);
         let recipients = queue["in"].as_array()?.iter().map(|entry| entry["recipient"].as_str().map(str::to_owned));
         recipients.collect::<Option<Vec<_>>>().filter(|recipients| recipients.len() >= kept.len())

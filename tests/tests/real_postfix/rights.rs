@@ -1,14 +1,16 @@
 //! Postrider as packages install it: with a user of its own, who may not reload Postfix.
 
 use super::post::SendTo as _;
-use super::site::{ANTS, LIMIT, Site, machine, message};
-use super::traffic::{accepted, post_without_pause};
-use postrider_tests::installation::wait_for;
+use super::site::{ANTS, Site, machine, message};
+use super::traffic::{accepted, post_again_and_again};
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
+
+/// Between posts to the domain that is to come.
+const PAUSE: Duration = Duration::from_millis(50);
 
 pub fn without_root_the_rest_is_said_and_nothing_is_refused(table_type: &'static str) {
     let Some(machine) = machine("without_root_the_rest_is_said_and_nothing_is_refused", table_type) else { return };
@@ -40,7 +42,7 @@ pub fn without_root_the_rest_is_said_and_nothing_is_refused(table_type: &'static
     // A new domain, to which people write already.
     let (machine, stop) = (&machine, &AtomicBool::new(false));
     let attempts = thread::scope(|scope| {
-        let writer = scope.spawn(move || post_without_pause(machine, "cats@new.example", stop));
+        let writer = scope.spawn(move || post_again_and_again(machine, "cats@new.example", PAUSE, stop));
         if table_type == "lmdb" {
             let text = site.run(&["create", "cats@new.example"]);
             assert!(text.contains(&format!("you may run {reload}")), "{text}");
@@ -71,7 +73,7 @@ pub fn without_root_the_rest_is_said_and_nothing_is_refused(table_type: &'static
     assert_eq!(site.json(&["status", "--json"])["mta_up_to_date"], true);
 
     site.stranger("someone@remote.example").send_to(ANTS, &message("someone@remote.example", "as ever"));
-    wait_for("the post to ants", LIMIT, || site.held().contains(&"as ever".into()).then_some(()));
+    site.wait_for("the post to ants", || site.held().contains(&"as ever".into()).then_some(()));
     site.assert_nothing_bounced_or_deferred();
     daemon.stop();
 }

@@ -1,7 +1,7 @@
 //! Postrider in a box beside Postfix, installed as an administrator does it.
 
 use postrider_tests::{
-    installation::{build_dir, wait_for},
+    installation::build_dir,
     mta_box::{Catcher, Layer, MtaBox, Postfix, SmtpSession},
     require::{self, MTA_BOX},
 };
@@ -194,12 +194,12 @@ impl<'b> Site<'b> {
     }
 
     pub fn wait_until_accepted(&self, address: &str) {
-        wait_for(&format!("{address} to be accepted"), LIMIT, || (self.rcpt(address) == 250).then_some(()));
+        self.wait_for(&format!("{address} to be accepted"), || (self.rcpt(address) == 250).then_some(()));
     }
 
     /// Waits until neither Postrider nor Postfix has anything on its way.
     pub fn wait_until_idle(&self) {
-        wait_for("empty queues", LIMIT, || {
+        self.wait_for("empty queues", || {
             let status = self.json(&["status", "--json"]);
             let idle = status["in"]["new"] == 0 && status["out"]["messages"] == 0;
             (idle && self.postfix.queue().contains("Mail queue is empty")).then_some(())
@@ -212,26 +212,36 @@ impl<'b> Site<'b> {
         held.as_array().unwrap().iter().map(|post| post["subject"].as_str().unwrap().to_owned()).collect()
     }
 
+    /// Waits until `done` gives something.
+    ///
+    /// # Panics
+    /// When it never does; with all that may tell why.
+    #[track_caller]
+    pub fn wait_for<T>(&self, what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+        let begun = Instant::now();
+        loop {
+            if let Some(value) = done() {
+                return value;
+            }
+            assert!(
+                begun.elapsed() < LIMIT,
+                "{}: waited {LIMIT:?} in vain for {what}\n{}\n{}\nin the rest of the world: {:?}\nPostrider:\n{}",
+                self.table_type,
+                self.postfix.queue(),
+                self.postfix.log_tail(),
+                self.world.caught().into_iter().map(|message| message.recipients).collect::<Vec<_>>(),
+                self.log().lines().rev().take(20).collect::<Vec<_>>().join("\n"),
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Waits until all of these posts have arrived and wait for a moderator.
     #[track_caller]
     pub fn wait_until_held(&self, subjects: &[String]) {
-        let begun = Instant::now();
-        loop {
-            let held: BTreeSet<_> = self.held().into_iter().collect();
-            let missing: Vec<_> = subjects.iter().filter(|subject| !held.contains(*subject)).collect();
-            if missing.is_empty() {
-                return;
-            }
-            let astray: Vec<_> = self.world.caught().into_iter().map(|message| message.recipients).collect();
-            assert!(
-                begun.elapsed() < LIMIT,
-                "{}: accepted, but lost: {missing:?}; in Postfix's queue:\n{}\nin the rest of the world: {astray:?}\n{}",
-                self.table_type,
-                self.postfix.queue(),
-                self.postfix.log().lines().filter(|line| !line.contains("smtpd[")).collect::<Vec<_>>().join("\n"),
-            );
-            thread::sleep(Duration::from_millis(100));
-        }
+        let held = || self.held().into_iter().collect::<BTreeSet<_>>();
+        let missing = |held: &BTreeSet<String>| subjects.iter().find(|subject| !held.contains(*subject)).cloned();
+        self.wait_for("what was accepted", || missing(&held()).is_none().then_some(()));
     }
 
     /// No mail has been sent back, and none had to wait.

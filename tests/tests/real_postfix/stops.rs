@@ -1,7 +1,6 @@
 //! Postrider is stopped and started while mail comes in.
 
 use super::site::{ANTS, LIMIT, Site, machine, message};
-use postrider_tests::installation::wait_for;
 
 pub fn what_comes_while_postrider_is_stopped_waits_in_postfix(table_type: &'static str) {
     let Some(machine) = machine("what_comes_while_postrider_is_stopped_waits_in_postfix", table_type) else { return };
@@ -31,7 +30,7 @@ pub fn what_comes_while_postrider_is_stopped_waits_in_postfix(table_type: &'stat
     let text = notice[0].text();
     assert!(text.contains("<bees@lists.example.com>: host 127.0.0.1[127.0.0.1] said: 550 5.1.1"), "{text}");
     assert!(!text.contains("<ants@lists.example.com>: "), "{text}");
-    wait_for("Postfix's empty queue", LIMIT, || site.postfix.queue().contains("Mail queue is empty").then_some(()));
+    site.wait_for("Postfix's empty queue", || site.postfix.queue().contains("Mail queue is empty").then_some(()));
     site.wait_until_idle();
     assert_eq!(site.world.caught().len(), 2);
     daemon.stop();

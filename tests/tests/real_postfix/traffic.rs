@@ -5,7 +5,8 @@ use postrider_tests::mta_box::{MtaBox, SmtpSession};
 use std::{
     io,
     sync::atomic::{AtomicBool, Ordering},
-    time::Instant,
+    thread,
+    time::{Duration, Instant},
 };
 
 /// One attempt that got an answer.
@@ -20,6 +21,11 @@ pub struct Attempt {
 
 /// Posts to a list, each time with a connection and a subject of its own, until told to stop.
 pub fn post_without_pause(machine: &MtaBox, list: &str, stop: &AtomicBool) -> Vec<Attempt> {
+    post_again_and_again(machine, list, Duration::ZERO, stop)
+}
+
+/// The same with a pause after each.
+pub fn post_again_and_again(machine: &MtaBox, list: &str, pause: Duration, stop: &AtomicBool) -> Vec<Attempt> {
     let mut attempts = Vec::new();
     for number in 0.. {
         if stop.load(Ordering::Relaxed) {
@@ -30,6 +36,7 @@ pub fn post_without_pause(machine: &MtaBox, list: &str, stop: &AtomicBool) -> Ve
         if let Ok(code) = post(machine, list, &subject) {
             attempts.push(Attempt { begun, code, subject });
         }
+        thread::sleep(pause);
     }
     attempts
 }
