@@ -16,7 +16,7 @@
 //! is deferred or goes astray. So we never wait for it: without the superuser's rights, a new domain
 //! is not accepted before the administrator says that Postfix was reloaded.
 //!
-//! A Postfix that does not refer to our tables yet need not be told of them.
+//! A Postfix that does not run, or does not refer to our tables yet, need not be told of them.
 
 use crate::{facts, main_cf, settings::Config, table_type::TableType, tables};
 use postrider_plugin_api::sdk::{Command, Context, Need, Phase, Privilege};
@@ -26,7 +26,7 @@ pub(crate) fn all(config: &Config, table_type: TableType, context: Context<'_>) 
     if table_type.is_compiled() {
         commands.push(compile(config, table_type));
     }
-    if !refers_to_us(context) {
+    if facts::is_stopped(context.facts) || !refers_to_us(context) {
         return commands;
     }
     let is_routing = |table: &str| table == tables::TRANSPORT || (table == tables::LMTP && routes_by_lmtp(context));

@@ -12,6 +12,8 @@ pub(crate) const TABLE_TYPES: &str = "table types";
 pub(crate) const DEFAULT_TYPE: &str = "default_database_type";
 /// Why `postconf` could not tell the configuration.
 pub(crate) const PROBLEM: &str = "problem";
+/// `no` when Postfix surely does not run; absent when it does or nobody can tell.
+const RUNNING: &str = "running";
 
 const PARAMETERS: &[&str] = &[
     "config_directory",
@@ -47,6 +49,9 @@ pub(crate) fn probe(config: &Config, tools: &dyn Tools) -> Result<Facts> {
         let mut args = vec!["-x"];
         args.extend(PARAMETERS);
         add(&mut facts, &ask(&args)?.stdout, " (expanded)");
+        if surely_stopped(self::raw(&facts, "queue_directory"), tools) {
+            facts.insert(RUNNING.into(), "no".into());
+        }
     } else {
         // Installed, but not configured: the compiled-in values are known all the same.
         facts.insert(PROBLEM.into(), raw.stderr.trim().into());
@@ -63,6 +68,23 @@ fn add(facts: &mut Facts, output: &str, suffix: &str) {
     for (name, value) in output.lines().filter_map(|line| line.split_once(" =")) {
         facts.insert(format!("{name}{suffix}"), value.trim().into());
     }
+}
+
+/// `postfix status` would tell as well, but it is slow and for the superuser only. The file with the
+/// process number is the superuser's too: others cannot tell, and cannot reload either.
+fn surely_stopped(queue_directory: &str, tools: &dyn Tools) -> bool {
+    let process = match tools.read_file(&format!("{queue_directory}/pid/master.pid")) {
+        Ok(process) => process,
+        Err(_) => return false,
+    };
+    // Where /proc is not what it is on Linux nobody can tell.
+    let name = |process: &str| tools.read_file(&format!("/proc/{}/comm", process.trim()));
+    name("self").is_ok() && !matches!(name(&process), Ok(name) if name.trim() == "master")
+}
+
+/// Is it sure that Postfix does not run?
+pub(crate) fn is_stopped(facts: &Facts) -> bool {
+    raw(facts, RUNNING) == "no"
 }
 
 /// As it is written in `main.cf`; empty when it is not known.
@@ -113,6 +135,24 @@ mod tests {
         assert_eq!(expanded(&facts, "mydestination"), "m.example, localhost");
         assert_eq!(raw(&facts, "relay_domains"), "");
         assert_eq!(table_types(&facts), ["hash", "lmdb"]);
+    }
+
+    #[test]
+    fn a_stopped_postfix_is_known_by_its_process() {
+        let stopped = |files: &[(&str, &str)]| {
+            let mut tools = TestTools::default()
+                .answer("/usr/sbin/postconf -x", 0, "", "")
+                .answer("/usr/sbin/postconf -m", 0, "hash\n", "")
+                .answer("/usr/sbin/postconf", 0, "queue_directory = /q\n", "");
+            tools.files = files.iter().map(|(path, text)| (path.to_string(), text.to_string())).collect();
+            is_stopped(&probe(&config(""), &tools).unwrap())
+        };
+        let (pid, ours) = (("/q/pid/master.pid", "      107\n"), ("/proc/self/comm", "postrider\n"));
+        assert!(stopped(&[pid, ours]));
+        assert!(stopped(&[pid, ours, ("/proc/107/comm", "bash\n")]));
+        assert!(!stopped(&[pid, ours, ("/proc/107/comm", "master\n")]));
+        assert!(!stopped(&[pid]), "no /proc");
+        assert!(!stopped(&[ours]), "not for us to read");
     }
 
     #[test]

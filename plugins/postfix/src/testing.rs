@@ -1,8 +1,8 @@
 //! Stand-ins for the host in unit tests.
 
 use postrider_plugin_api::sdk::{
-    Command, DomainView, ListView, LmtpAddress, PlanSink, ProgramOutput, Result, Roster, Row, Site, Subaddress, Table,
-    Tools,
+    Command, DomainView, Error, ListView, LmtpAddress, PlanSink, ProgramOutput, Result, Roster, Row, Site, Subaddress,
+    Table, Tools,
 };
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -119,6 +119,7 @@ impl PlanSink for TestSink {
 pub(crate) struct TestTools {
     pub(crate) answers: Vec<(String, ProgramOutput)>,
     pub(crate) ran: RefCell<Vec<String>>,
+    pub(crate) files: BTreeMap<String, String>,
 }
 
 impl TestTools {
@@ -138,7 +139,7 @@ impl Tools for TestTools {
     }
 
     fn read_file(&self, path: &str) -> Result<String> {
-        panic!("nobody expected that {path} is read")
+        self.files.get(path).cloned().ok_or_else(|| Error::failed(format!("{path}: not there")))
     }
 
     fn exists(&self, path: &str) -> bool {

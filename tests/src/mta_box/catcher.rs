@@ -6,6 +6,7 @@
 use super::MtaBox;
 use std::{
     collections::BTreeMap,
+    fmt,
     fs::{self, Permissions},
     io::{self, BufRead as _, BufReader, Read, Write},
     net::TcpListener,
@@ -20,7 +21,7 @@ use std::{
 };
 
 /// One message as it arrived.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Caught {
     /// Envelope sender, without brackets.
     pub sender: String,
@@ -36,6 +37,18 @@ impl Caught {
     /// The message as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.data).into_owned()
+    }
+}
+
+/// With the message as text, for people who read why a test failed.
+impl fmt::Debug for Caught {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Caught")
+            .field("sender", &self.sender)
+            .field("sender_parameters", &self.sender_parameters)
+            .field("recipients", &self.recipients)
+            .field("data", &self.text())
+            .finish()
     }
 }
 
