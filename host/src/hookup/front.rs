@@ -21,6 +21,7 @@ use postrider_plugin_api::sdk::{
 };
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -114,6 +115,11 @@ impl Hookup {
     /// Waits until nobody else publishes.
     pub fn lock(&self) -> Result<Lock, HookupError> {
         Lock::wait(&self.lock_dir, PATIENCE)
+    }
+
+    /// Waits until nobody else publishes, or until it is told to give up.
+    pub(crate) fn lock_unless(&self, given_up: &AtomicBool) -> Result<Lock, HookupError> {
+        Lock::wait_unless(&self.lock_dir, PATIENCE, given_up)
     }
 
     /// Makes the MTA's tables those of this roster.
