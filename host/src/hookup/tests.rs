@@ -102,6 +102,24 @@ fn a_compiled_file_that_vanished_is_made_again() {
 }
 
 #[test]
+fn a_compiled_file_that_was_damaged_or_exchanged_is_made_again() {
+    for format in [compiled(), in_place()] {
+        let lab = Lab::new(format);
+        let file = lab.tables().join("accepted.cmp");
+        apply(&lab, &["ants@example.com"]).expect("applied");
+        let whole = fs::read(&file).expect("there");
+        let exchange = |octets: &[u8]| fs::write(&file, octets).expect("written");
+        for damage in [&b""[..], b"compiled\nbees@example.com x\n"] {
+            exchange(damage);
+            let report = apply(&lab, &["ants@example.com"]).expect("applied");
+            assert_eq!(report.to_string(), "accepted: written again\nrouting: unchanged");
+            assert_eq!(fs::read(&file).expect("there"), whole);
+        }
+        assert!(!apply(&lab, &["ants@example.com"]).expect("applied").changed());
+    }
+}
+
+#[test]
 fn routing_precedes_acceptance_when_added_and_follows_when_removed() {
     let lab = Lab::new(compiled());
     let added = steps(&lab, &["ants@example.com"]);
