@@ -4,6 +4,7 @@
 //! nothing here proves anything about a real MTA.
 
 use super::front::Hookup;
+use super::programs::Programs;
 use super::roster::Roster;
 use crate::lists::{Domain, DomainName, List, ListAddress, ListSettings, PostAction};
 use postrider_plugin_api::sdk::{
@@ -56,6 +57,8 @@ pub(crate) struct Setup {
     pub(crate) activate: Option<Activation>,
     /// A program that checks every staged table.
     pub(crate) check: Option<Vec<String>>,
+    /// It never answers.
+    pub(crate) hangs: bool,
     /// Also a file per list, as Exim or qmail would have it.
     pub(crate) files: bool,
 }
@@ -80,6 +83,9 @@ impl IncomingAdapter for FakeAdapter {
 
     fn plan(&self, context: Context<'_>, _: Change<'_>, sink: &mut dyn PlanSink) -> Result<()> {
         let setup = self.0.lock().expect("setup").clone();
+        while setup.hangs {
+            std::thread::park();
+        }
         let table = |path: &str, role| Table {
             path: path.into(),
             format: setup.format.clone(),
@@ -173,7 +179,8 @@ impl Lab {
         let dir = tempfile::tempdir().expect("directory");
         let compiler = dir.path().join("fake-postmap");
         write_script(&compiler, FAKE_COMPILER);
-        let setup = Arc::new(Mutex::new(Setup { format, compiler, activate: None, check: None, files: false }));
+        let setup =
+            Arc::new(Mutex::new(Setup { format, compiler, activate: None, check: None, hangs: false, files: false }));
         let hookup = Arc::new(Lab::hookup(&dir.path().join("tables"), dir.path(), &setup));
         Lab { dir, setup, hookup }
     }
@@ -187,7 +194,8 @@ impl Lab {
             smtp_host: "localhost".into(),
             smtp_port: 25,
         };
-        Hookup::new(Box::new(FakeAdapter(Arc::clone(setup))), site, dir.join("locks")).with_superuser(false)
+        let adapter = Box::new(FakeAdapter(Arc::clone(setup)));
+        Hookup::new(adapter, "fake.Test", Programs::default(), site, dir.join("locks")).with_superuser(false)
     }
 
     /// The same with the tables elsewhere.
