@@ -83,8 +83,10 @@ impl IncomingAdapter for FakeAdapter {
 
     fn plan(&self, context: Context<'_>, _: Change<'_>, sink: &mut dyn PlanSink) -> Result<()> {
         let setup = self.0.lock().expect("setup").clone();
-        while setup.hangs {
-            std::thread::park();
+        if setup.hangs {
+            loop {
+                std::thread::park();
+            }
         }
         let table = |path: &str, role| Table {
             path: path.into(),
