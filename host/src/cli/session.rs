@@ -22,12 +22,11 @@ pub struct Session {
 }
 
 impl Session {
-    /// Reads the configuration; makes our directories when they do not exist; changes to the owner
-    /// of `data_dir` when started by root. Call before any thread is started.
+    /// Reads the configuration; changes to the owner of `data_dir` when started by root; makes our
+    /// directories when they do not exist. Call before any thread is started.
     pub fn begin(config: Option<&Path>) -> anyhow::Result<Self> {
         let loaded = Config::load(config)?;
-        privileges::prepare_directories(&loaded.config.paths)?;
-        privileges::become_owner_of(&loaded.config.paths.data_dir)?;
+        privileges::settle(&loaded.config.paths)?;
         Ok(Session { loaded, store: OnceCell::new(), spool: OnceCell::new() })
     }
 

@@ -131,12 +131,12 @@ impl<Q: DeliveryQueue> Dispatcher<Q> {
             queued: batch.queued,
             body: match self.context.outgoing {
                 Way::Smtp(_) => Some(self.body(batch.outgoing, &batch.message)),
-                Way::Adapter(_) => None,
+                Way::Adapter(..) => None,
             },
             message: match self.context.outgoing {
                 // SMTP has its own form of it and needs not keep two.
                 Way::Smtp(_) => Arc::from(&[][..]),
-                Way::Adapter(_) => batch.message,
+                Way::Adapter(..) => batch.message,
             },
         });
         self.ready.extend(batch::deal(&letter, envelopes, single, connections));
@@ -218,7 +218,7 @@ impl<Q: DeliveryQueue> Dispatcher<Q> {
     async fn alarm(&self) -> Option<Instant> {
         let idle = match &self.context.outgoing {
             Way::Smtp(smtp) => smtp.pool.first_expiry(),
-            Way::Adapter(_) => None,
+            Way::Adapter(..) => None,
         };
         let retry = if self.more || self.pause.is_some() { None } else { self.next_retry().await };
         let crowded = self.crowded.map(|(_, until)| until);

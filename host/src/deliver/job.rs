@@ -9,6 +9,7 @@ use super::session::OpenError;
 use super::transaction::{Envelope, Sent, Verdict};
 use super::{Context, Smtp, Way};
 use crate::clock::unix_now;
+use crate::plugins::{NoAnswer, Watch};
 use crate::spool::{DeliveryResult, DueRecipient};
 use postrider_plugin_api::sdk::{Batch, Outcome, OutgoingAdapter};
 use std::sync::Arc;
@@ -50,9 +51,9 @@ pub(super) async fn run<Q: DeliveryQueue>(job: Job, context: Arc<Context<Q>>) ->
     };
     let end = match &work.context.outgoing {
         Way::Smtp(_) => work.over_smtp(job).await,
-        Way::Adapter(adapter) => {
-            let adapter = Arc::clone(adapter);
-            work.through_adapter(job, &adapter).await
+        Way::Adapter(adapter, watch) => {
+            let (adapter, watch) = (Arc::clone(adapter), watch.clone());
+            work.through_adapter(job, &adapter, &watch).await
         }
     };
     work.finish(begun).await;
@@ -164,20 +165,29 @@ impl<Q: DeliveryQueue> Work<Q> {
         (!rest.is_empty()).then_some(Envelope { sender, recipients: rest, smtp_utf8 })
     }
 
-    async fn through_adapter(&mut self, mut job: Job, adapter: &Arc<dyn OutgoingAdapter>) -> JobEnd {
+    async fn through_adapter(&mut self, mut job: Job, adapter: &Arc<dyn OutgoingAdapter>, watch: &Watch) -> JobEnd {
+        let mut end = None;
         while let Some(envelope) = job.envelopes.pop_front() {
             if *self.context.stopping.borrow() {
                 job.envelopes.push_front(envelope);
                 break;
             }
-            let verdicts = call_adapter(Arc::clone(adapter), &envelope, Arc::clone(&self.letter.message)).await;
+            let answer = call_adapter(Arc::clone(adapter), watch, &envelope, Arc::clone(&self.letter.message)).await;
+            let verdicts = match answer {
+                Ok(verdicts) => verdicts,
+                Err(refused) => {
+                    job.envelopes.push_front(envelope);
+                    end = Some(JobEnd::Unreachable(refused));
+                    break;
+                }
+            };
             for (recipient, verdict) in envelope.recipients.iter().zip(verdicts) {
                 self.judge(recipient, verdict);
             }
             self.recorder.checkpoint().await;
         }
         self.untried.extend(job.envelopes.iter().flat_map(|one| one.recipients.iter().map(|r| r.id)));
-        JobEnd::Done { delivered: self.tally.delivered > 0 }
+        end.unwrap_or(JobEnd::Done { delivered: self.tally.delivered > 0 })
     }
 
     fn judge(&mut self, recipient: &DueRecipient, verdict: Verdict) {
@@ -257,17 +267,25 @@ fn unreachable(error: &OpenError, open: usize) -> JobEnd {
     if open > 0 { JobEnd::Crowded(error.to_string()) } else { JobEnd::Unreachable(error.to_string()) }
 }
 
-/// Asks a plugin, on a thread where it may block, and sees that it answered for everybody.
-async fn call_adapter(adapter: Arc<dyn OutgoingAdapter>, envelope: &Envelope, message: Arc<[u8]>) -> Vec<Verdict> {
+/// Asks a plugin, and sees that it answered for everybody.
+///
+/// # Errors
+/// It was not asked, because an earlier call has not come back. Those whose own call does not come
+/// back are tried again later, as nobody knows what became of them.
+async fn call_adapter(
+    adapter: Arc<dyn OutgoingAdapter>,
+    watch: &Watch,
+    envelope: &Envelope,
+    message: Arc<[u8]>,
+) -> Result<Vec<Verdict>, String> {
     let count = envelope.recipients.len();
     let sender = envelope.sender.as_str().to_owned();
     let recipients: Vec<String> = envelope.recipients.iter().map(|one| one.address.to_string()).collect();
-    let answer = tokio::task::spawn_blocking(move || {
+    let call = move || {
         let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
         adapter.deliver(Batch { sender: &sender, recipients: &recipients, message: &message })
-    })
-    .await;
-    let reason = match answer {
+    };
+    let reason = match watch.call_async("deliver", call).await {
         Ok(Ok(results)) if results.len() == count => {
             let verdict = |result: postrider_plugin_api::sdk::RecipientResult| match result.outcome {
                 Outcome::Delivered => Verdict::Delivered,
@@ -275,7 +293,7 @@ async fn call_adapter(adapter: Arc<dyn OutgoingAdapter>, envelope: &Envelope, me
                 // What a later version of the interface may say is not to be lost either.
                 _ => Verdict::Temporary(result.reply),
             };
-            return results.into_iter().map(verdict).collect();
+            return Ok(results.into_iter().map(verdict).collect());
         }
         Ok(Ok(results)) => {
             format!(
@@ -284,7 +302,8 @@ async fn call_adapter(adapter: Arc<dyn OutgoingAdapter>, envelope: &Envelope, me
             )
         }
         Ok(Err(error)) => format!("the outgoing adapter failed: {error}"),
-        Err(error) => format!("the outgoing adapter broke off: {error}"),
+        Err(refused @ NoAnswer::Refused { .. }) => return Err(refused.to_string()),
+        Err(error) => error.to_string(),
     };
-    vec![Verdict::Temporary(reason); count]
+    Ok(vec![Verdict::Temporary(reason); count])
 }

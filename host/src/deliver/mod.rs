@@ -51,11 +51,13 @@ mod tests;
 pub use queue::DeliveryQueue;
 pub use settings::{DeliverySettings, SettingsError};
 
+use crate::plugins::Watch;
 use limit::LearnedLimit;
 use pool::Pool;
 use postrider_plugin_api::sdk::OutgoingAdapter;
 use session::Target;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// `[mta] outgoing`.
@@ -63,9 +65,21 @@ use tokio::sync::watch;
 pub enum Outgoing {
     /// `deliver`: SMTP, spoken by ourselves.
     Smtp,
-    /// An adapter of a plugin. It is called on threads where it may block, at most
-    /// [`DeliverySettings::connections`] times at once.
-    Adapter(Arc<dyn OutgoingAdapter>),
+    /// An adapter of a plugin; see [`Outgoing::adapter`].
+    Adapter(Arc<dyn OutgoingAdapter>, Watch),
+}
+
+/// How long an adapter may take for one batch: as long as an MTA may take for the end of a message
+/// (RFC 5321, section 4.5.3.2), and as much again for the rest.
+const BATCH: Duration = Duration::from_mins(20);
+
+impl Outgoing {
+    /// An adapter of a plugin, with its name for errors. It is called on threads of its own, where it
+    /// may block, at most [`DeliverySettings::connections`] times at once. When it does not return within
+    /// 20 minutes it is not called again, and mail waits in the queue.
+    pub fn adapter(adapter: Arc<dyn OutgoingAdapter>, name: &str) -> Self {
+        Outgoing::Adapter(adapter, Watch::over(&format!("the outgoing adapter {name}"), BATCH))
+    }
 }
 
 /// Hands mail to the MTA.
@@ -85,7 +99,7 @@ struct Context<Q> {
 /// How mail goes out, with what it needs.
 enum Way {
     Smtp(Box<Smtp>),
-    Adapter(Arc<dyn OutgoingAdapter>),
+    Adapter(Arc<dyn OutgoingAdapter>, Watch),
 }
 
 struct Smtp {
@@ -103,7 +117,7 @@ impl<Q: DeliveryQueue> Deliverer<Q> {
                 pool: Pool::new(settings.idle),
                 limit: LearnedLimit::default(),
             })),
-            Outgoing::Adapter(adapter) => Way::Adapter(adapter),
+            Outgoing::Adapter(adapter, watch) => Way::Adapter(adapter, watch),
         };
         Deliverer { context: Arc::new(Context { settings, queue, outgoing, stopping: watch::Sender::new(false) }) }
     }

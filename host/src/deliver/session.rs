@@ -39,7 +39,7 @@ pub struct Target {
 /// How long we wait for the MTA (RFC 5321, section 4.5.3.2).
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// For name, connection and TLS handshake, each.
+    /// For the name, for each of its addresses, and for the TLS handshake.
     pub connect: Duration,
     /// For the banner. An MTA at its process limit lets us wait here.
     pub banner: Duration,
@@ -189,7 +189,8 @@ impl Session {
 
 async fn establish(target: &Target) -> Result<(Wire, Capabilities), OpenProblem> {
     let timeouts = target.timeouts;
-    let mut stream = patiently("connection", timeouts.connect, Stream::connect(&target.host, target.port)).await?;
+    let mut stream =
+        Stream::connect(&target.host, target.port, timeouts.connect).await.map_err(OpenProblem::Connect)?;
     if target.secure == SecureMode::Smtps {
         stream = encrypt(target, stream).await?;
     }

@@ -1,10 +1,13 @@
 //! The connection's octets: TCP without Nagle's delay, with or without TLS.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -19,17 +22,29 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Connects to one of the addresses that the name has, in the order of the resolver.
+    /// Connects to one of the addresses that the name has, in the order of the resolver. `limit` is
+    /// for the name and for each address.
     ///
     /// # Errors
     /// A sentence that names the last address that was tried.
-    pub(super) async fn connect(host: &str, port: u16) -> Result<Self, String> {
-        let addresses = tokio::net::lookup_host((host, port))
+    pub(super) async fn connect(host: &str, port: u16, limit: Duration) -> Result<Self, String> {
+        let addresses = timeout(limit, tokio::net::lookup_host((host, port)))
             .await
+            .unwrap_or_else(|_| Err(no_answer(limit)))
             .map_err(|error| format!("the name {host} cannot be resolved: {error}; check [mta] smtp_host"))?;
-        let mut last = format!("the name {host} has no address; check [mta] smtp_host");
+        let none = format!("the name {host} has no address; check [mta] smtp_host");
+        Self::connect_to_one_of(addresses, limit, none).await
+    }
+
+    /// An address that nobody answers at takes no time from the next one.
+    async fn connect_to_one_of(
+        addresses: impl Iterator<Item = SocketAddr>,
+        limit: Duration,
+        none: String,
+    ) -> Result<Self, String> {
+        let mut last = none;
         for address in addresses {
-            match TcpStream::connect(address).await {
+            match timeout(limit, TcpStream::connect(address)).await.unwrap_or_else(|_| Err(no_answer(limit))) {
                 Ok(tcp) => {
                     // Without it the end of each message may wait 40 ms for an acknowledgement.
                     tcp.set_nodelay(true).map_err(|error| format!("{address}: TCP_NODELAY failed: {error}"))?;
@@ -80,6 +95,10 @@ impl Stream {
     }
 }
 
+fn no_answer(limit: Duration) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("no answer for {} s", limit.as_secs()))
+}
+
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
@@ -124,5 +143,32 @@ impl AsyncWrite for Stream {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::{Domain, Socket, Type};
+
+    #[tokio::test]
+    async fn an_address_where_nobody_answers_does_not_keep_us_from_the_next() {
+        // The kernel answers no more than the backlog allows, as if there were a black hole.
+        let full = Socket::new(Domain::IPV4, Type::STREAM, None).expect("socket");
+        full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("bound");
+        full.listen(0).expect("listens");
+        let black_hole = full.local_addr().expect("address").as_socket().expect("IP");
+        let limit = Duration::from_millis(200);
+        let mut waiting = Vec::new();
+        while let Ok(Ok(one)) = timeout(limit, TcpStream::connect(black_hole)).await {
+            waiting.push(one);
+        }
+        let good = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let addresses = [black_hole, good.local_addr().expect("address")];
+        let stream = Stream::connect_to_one_of(addresses.into_iter(), limit, String::new()).await.expect("connected");
+        assert_eq!(stream.tcp().peer_addr().ok(), good.local_addr().ok());
+
+        let error = Stream::connect_to_one_of([black_hole].into_iter(), limit, String::new()).await.expect_err("none");
+        assert!(error.starts_with(&format!("{black_hole} cannot be connected to: no answer for")), "{error}");
     }
 }

@@ -7,6 +7,7 @@ use super::tls::{Verify, connector_with_roots};
 use super::{Deliverer, DeliverySettings, Outgoing};
 use crate::config::SecureMode;
 use crate::lists::EmailAddress;
+use crate::plugins::Watch;
 use crate::spool::{DeliveryResult, EnvelopeSender, Outgoing as Message};
 use lettre::transport::smtp::authentication::Credentials;
 use std::sync::Arc;
@@ -816,7 +817,7 @@ mod adapters {
             max_recipients: 3,
             ..DeliverySettings::for_target(Target::plain("nowhere.invalid", 25))
         };
-        let running = Running::start(settings, Outgoing::Adapter(Arc::new(Plugin(answer))));
+        let running = Running::start(settings, Outgoing::adapter(Arc::new(Plugin(answer)), "test.Outgoing"));
         push(&running, letter);
         running.results(letter.recipients.len()).await
     }
@@ -857,6 +858,32 @@ mod adapters {
             let results = through(answer, &people(2)).await;
             assert!(results.iter().all(|(_, result)| retry_reply(result).contains(text)), "{results:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_adapter_that_hangs_is_left_behind_and_judges_nobody_else() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&calls);
+        let plugin = Plugin(Box::new(move |_: Batch<'_>| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            loop {
+                std::thread::park();
+            }
+        }));
+        let watch = Watch::over("the outgoing adapter hangs.Outgoing", Duration::from_millis(50));
+        let settings = DeliverySettings {
+            max_recipients: 3,
+            connections: 1,
+            ..DeliverySettings::for_target(Target::plain("nowhere.invalid", 25))
+        };
+        let running = Running::start(settings, Outgoing::Adapter(Arc::new(plugin), watch));
+        push(&running, &people(9));
+        running.wait(|queue| !queue.results().is_empty() && queue.released() == 6).await;
+        let results = running.stop().await;
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+        assert_eq!(results.len(), 3);
+        let reply = retry_reply(&results[0].1);
+        assert!(reply.contains("hangs.Outgoing did not return from deliver()"), "{reply}");
     }
 
     #[tokio::test]

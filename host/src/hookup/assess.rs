@@ -3,7 +3,7 @@
 use super::collect::{PlannedFile, PlannedTable};
 use super::diff::RowDiff;
 use super::error::HookupError;
-use super::place::{Place, refuse_database, with_suffix};
+use super::place::{Place, is_compiled_from, refuse_database, with_suffix};
 use super::render::{self, Comparison};
 use super::rows::Rows;
 use super::sqlite;
@@ -23,7 +23,8 @@ pub(crate) struct Assessed<'p> {
     /// The published rows; read only if something differs.
     pub(crate) old: Rows,
     pub(crate) diff: RowDiff,
-    /// Whether the files differ from what is wanted, be it in a comment.
+    /// Whether the files differ from what is wanted, be it in a comment, or the compiled file is not
+    /// the one that was made of the text.
     pub(crate) differs: bool,
 }
 
@@ -46,10 +47,10 @@ pub(crate) fn table<'p>(table_dir: &Path, planned: &'p PlannedTable) -> Result<A
     } else {
         text(planned, &place.path)?
     };
-    let compiled_is_missing = compiled.as_ref().is_some_and(|path| !path.exists());
+    let compiled_is_another = compiled.as_ref().is_some_and(|path| !is_compiled_from(path, &place.path));
     let look = differs || planned.table.format == TableFormat::Sqlite;
     let diff = if look { RowDiff::between(&old, &planned.rows) } else { RowDiff::default() };
-    let differs = differs || compiled_is_missing || !diff.is_empty();
+    let differs = differs || compiled_is_another || !diff.is_empty();
     Ok(Assessed { planned, place, compiled, old, diff, differs })
 }
 

@@ -4,6 +4,7 @@
 //! the table, file, key or command, and no part of the plan is carried out. The first error
 //! sticks, so an adapter that ignores it gains nothing.
 
+use super::programs::Programs;
 use super::rows::{Rows, TooLarge};
 use postrider_plugin_api::sdk::{Command, Error, Phase, PlanSink, Privilege, Result, Row, Table, TableFormat};
 use std::collections::HashSet;
@@ -71,9 +72,15 @@ pub(crate) struct Collector {
     paths: HashSet<String>,
     files_bytes: usize,
     failure: Option<Error>,
+    programs: Programs,
 }
 
 impl Collector {
+    /// Takes commands of these programs only.
+    pub(crate) fn allowing(programs: Programs) -> Self {
+        Collector { programs, ..Collector::default() }
+    }
+
     /// The whole plan.
     ///
     /// # Errors
@@ -213,6 +220,9 @@ impl PlanSink for Collector {
     fn command(&mut self, command: &Command) -> Result<()> {
         self.step(|this| {
             check_command(command)?;
+            this.programs.check(&command.argv[0]).map_err(|error| {
+                wrong(format!("the command {:?} cannot be used: {}", command.argv.join(" "), error.message))
+            })?;
             this.plan.commands.push(command.clone());
             Ok(())
         })
@@ -446,6 +456,19 @@ mod tests {
             });
             assert!(error.contains(why), "{error}");
         }
+    }
+
+    #[test]
+    fn programs_that_the_adapter_did_not_declare_are_refused() {
+        let plan = |program| {
+            let mut sink = Collector::allowing(Programs::only(["/usr/sbin/postmap".to_owned()]));
+            let _ignored_by_a_bad_adapter = sink.command(&command(Phase::Activate, &[program], &[]));
+            sink.finish().map(|_| ())
+        };
+        assert_eq!(plan("/usr/sbin/postmap"), Ok(()));
+        let error = plan("/bin/rm").expect_err("not declared").to_string();
+        assert!(error.contains("the command \"/bin/rm\" cannot be used"), "{error}");
+        assert!(error.contains("/usr/sbin/postmap"), "{error}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! From names in the configuration to adapters that can be called.
 
+use super::programs::Programs;
 use super::{Hookup, site_from};
 use crate::config::{AdapterName, Config, ConfigErrors, OutgoingName, adapter_settings};
 use crate::deliver::Outgoing;
@@ -34,7 +35,8 @@ pub fn from_config(config: &Config, plugins: &PluginRegistry) -> Result<Hookup, 
     let specs = plugins.incoming_settings(name).map_err(plugin)?;
     let settings = settings(config, &plugins.plugin_name(name).map_err(plugin)?, &specs)?;
     let adapter = plugins.incoming(name, Box::new(log_for(name)), &settings).map_err(plugin)?;
-    Ok(Hookup::new(adapter, site_from(config), config.paths.lock_dir.clone()))
+    let programs = Programs::declared(&specs, &settings);
+    Ok(Hookup::new(adapter, &name.to_string(), programs, site_from(config), config.paths.lock_dir.clone()))
 }
 
 /// `[mta] outgoing`.
@@ -46,7 +48,7 @@ pub fn outgoing_from_config(config: &Config, plugins: &PluginRegistry) -> Result
     let specs = plugins.outgoing_settings(name).map_err(plugin)?;
     let settings = settings(config, &plugins.plugin_name(name).map_err(plugin)?, &specs)?;
     let adapter = plugins.outgoing(name, Box::new(log_for(name)), &settings).map_err(plugin)?;
-    Ok(Outgoing::Adapter(Arc::from(adapter)))
+    Ok(Outgoing::adapter(Arc::from(adapter), &name.to_string()))
 }
 
 fn log_for(name: &AdapterName) -> AdapterLog {

@@ -55,6 +55,9 @@ pub enum HookupError {
         /// Seconds.
         waited: u64,
     },
+    /// Nobody waits for it any more: the program ends. Nothing was begun.
+    #[error("the publication of the tables was given up before it began; run `postrider aliases`")]
+    GivenUp,
     /// It failed before anything was published.
     #[error("{0}; the published tables were not touched")]
     NotPublished(Box<HookupError>),

@@ -10,26 +10,38 @@ use super::diff;
 use super::error::HookupError;
 use super::lock::Lock;
 use super::marker::{Marker, Unfinished};
+use super::programs::Programs;
 use super::publish::Publication;
 use super::render;
 use super::report::{ByHand, Report};
+use super::roster::{OwnedChange, Roster};
 use super::schedule::{Extra, schedule};
 use super::steps::{Observer, Steps};
 use super::tools::HostTools;
+use crate::plugins::Watch;
 use postrider_plugin_api::sdk::{
-    Change, Context, ErrorKind, Facts, Finding, IncomingAdapter, Need, Phase, Roster, Site, Snippet, TableFormat,
+    Change, Context, Error, ErrorKind, Facts, Finding, IncomingAdapter, Need, Phase, Result as AdapterResult, Site,
+    Snippet, TableFormat,
 };
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long we wait for another run: longer than any healthy one takes.
 const PATIENCE: Duration = Duration::from_mins(10);
 
+/// How long an adapter may take for one answer: longer than any healthy one for 100,000 lists. Less
+/// than [`PATIENCE`], so that those who wait hear of it.
+const ANSWER: Duration = Duration::from_mins(5);
+
 /// An incoming adapter and the place of its tables.
 pub struct Hookup {
-    adapter: Box<dyn IncomingAdapter>,
+    adapter: Arc<dyn IncomingAdapter>,
+    watch: Watch,
+    /// What may be run in its name.
+    programs: Programs,
     site: Site,
     lock_dir: PathBuf,
     superuser: bool,
@@ -70,7 +82,7 @@ pub struct TablePreview {
     pub changed: usize,
     /// Rows that would go.
     pub removed: usize,
-    /// Whether it would be published, be it because its compiled file is missing.
+    /// Whether it would be published, be it because its compiled file is missing or damaged.
     pub differs: bool,
     /// A unified diff of the text form; empty when no text changes.
     pub diff: String,
@@ -93,10 +105,25 @@ impl Preview {
 }
 
 impl Hookup {
-    /// Publishes in [`Site::table_dir`].
-    pub fn new(adapter: Box<dyn IncomingAdapter>, site: Site, lock_dir: PathBuf) -> Self {
+    /// Publishes in [`Site::table_dir`]. `name` is the adapter's, for errors; what the adapter may
+    /// have run is in `programs`.
+    pub(crate) fn new(
+        adapter: Box<dyn IncomingAdapter>,
+        name: &str,
+        programs: Programs,
+        site: Site,
+        lock_dir: PathBuf,
+    ) -> Self {
         let superuser = rustix::process::geteuid().is_root();
-        Hookup { adapter, site, lock_dir, superuser, facts: Mutex::new(None) }
+        let watch = Watch::over(&format!("the incoming adapter {name}"), ANSWER);
+        Hookup { adapter: adapter.into(), watch, programs, site, lock_dir, superuser, facts: Mutex::new(None) }
+    }
+
+    /// For tests of adapters that do not answer.
+    #[cfg(test)]
+    pub(crate) fn with_watch(mut self, watch: Watch) -> Self {
+        self.watch = watch;
+        self
     }
 
     /// For tests of what happens without the superuser's rights, whoever runs them.
@@ -116,8 +143,13 @@ impl Hookup {
         Lock::wait(&self.lock_dir, PATIENCE)
     }
 
+    /// Waits until nobody else publishes, or until it is told to give up.
+    pub(crate) fn lock_unless(&self, given_up: &AtomicBool) -> Result<Lock, HookupError> {
+        Lock::wait_unless(&self.lock_dir, PATIENCE, given_up)
+    }
+
     /// Makes the MTA's tables those of this roster.
-    pub fn apply(&self, roster: &dyn Roster, change: Change<'_>, options: Options<'_>) -> Result<Report, HookupError> {
+    pub fn apply(&self, roster: &Roster, change: Change<'_>, options: Options<'_>) -> Result<Report, HookupError> {
         self.apply_locked(&self.lock()?, roster, change, options)
     }
 
@@ -125,7 +157,7 @@ impl Hookup {
     pub fn apply_locked(
         &self,
         _lock: &Lock,
-        roster: &dyn Roster,
+        roster: &Roster,
         change: Change<'_>,
         options: Options<'_>,
     ) -> Result<Report, HookupError> {
@@ -138,7 +170,7 @@ impl Hookup {
     }
 
     /// What [`Hookup::apply`] would change. Writes nothing.
-    pub fn preview(&self, roster: &dyn Roster, change: Change<'_>) -> Result<Preview, HookupError> {
+    pub fn preview(&self, roster: &Roster, change: Change<'_>) -> Result<Preview, HookupError> {
         let table_dir = Path::new(&self.site.table_dir);
         let plan = self.plan(&self.site, roster, change)?;
         let tables = assess_all(table_dir, &plan)?;
@@ -164,7 +196,7 @@ impl Hookup {
 
     /// Writes the plan's files into another directory. Compiles where the compiler is there, and
     /// activates nothing; what did not run here is in [`Report::by_hand`].
-    pub fn write_to(&self, directory: &Path, roster: &dyn Roster) -> Result<Report, HookupError> {
+    pub fn write_to(&self, directory: &Path, roster: &Roster) -> Result<Report, HookupError> {
         let _lock = self.lock()?;
         std::fs::create_dir_all(directory).map_err(HookupError::file("make", directory))?;
         let directory = directory.canonicalize().map_err(HookupError::file("find", directory))?;
@@ -180,25 +212,30 @@ impl Hookup {
     }
 
     /// What the administrator puts into the MTA's own configuration.
-    pub fn snippets(&self, roster: &dyn Roster) -> Result<Vec<Snippet>, HookupError> {
-        let facts = self.facts()?;
-        let context = Context { site: &self.site, facts: &facts, roster };
-        self.adapter.snippets(context).map_err(HookupError::adapter("give its snippets"))
+    pub fn snippets(&self, roster: &Roster) -> Result<Vec<Snippet>, HookupError> {
+        let (facts, site, roster) = (self.facts()?, self.site.clone(), roster.clone());
+        self.ask("snippets", "give its snippets", move |adapter| {
+            adapter.snippets(Context { site: &site, facts: &facts, roster: &roster })
+        })
     }
 
     /// Asks the MTA whether it knows the lists.
-    pub fn check(&self, roster: &dyn Roster) -> Result<Vec<Finding>, HookupError> {
-        let facts = self.facts()?;
-        let context = Context { site: &self.site, facts: &facts, roster };
-        self.adapter.check(context, &HostTools).map_err(HookupError::adapter("check the mail server"))
+    pub fn check(&self, roster: &Roster) -> Result<Vec<Finding>, HookupError> {
+        let (facts, site, roster) = (self.facts()?, self.site.clone(), roster.clone());
+        let tools = HostTools::allowing(self.programs.clone());
+        self.ask("check", "check the mail server", move |adapter| {
+            adapter.check(Context { site: &site, facts: &facts, roster: &roster }, &tools)
+        })
     }
 
-    fn plan(&self, site: &Site, roster: &dyn Roster, change: Change<'_>) -> Result<Plan, HookupError> {
-        let facts = self.facts()?;
-        let mut sink = Collector::default();
-        let context = Context { site, facts: &facts, roster };
-        self.adapter.plan(context, change, &mut sink).map_err(HookupError::adapter("plan"))?;
-        sink.finish().map_err(HookupError::adapter("plan"))
+    fn plan(&self, site: &Site, roster: &Roster, change: Change<'_>) -> Result<Plan, HookupError> {
+        let (facts, site, roster) = (self.facts()?, site.clone(), roster.clone());
+        let change = OwnedChange::from(change);
+        let mut sink = Collector::allowing(self.programs.clone());
+        self.ask("plan", "plan", move |adapter| {
+            adapter.plan(Context { site: &site, facts: &facts, roster: &roster }, change.view(), &mut sink)?;
+            sink.finish()
+        })
     }
 
     fn facts(&self) -> Result<Facts, HookupError> {
@@ -206,11 +243,24 @@ impl Hookup {
         if let Some(facts) = &*kept {
             return Ok(facts.clone());
         }
-        let facts = match self.adapter.probe(&self.site, &HostTools) {
-            Err(error) if error.kind == ErrorKind::Unsupported => Facts::new(),
-            result => result.map_err(HookupError::adapter("probe the mail server"))?,
-        };
+        let (site, tools) = (self.site.clone(), HostTools::allowing(self.programs.clone()));
+        let facts = self.ask("probe", "probe the mail server", move |adapter| match adapter.probe(&site, &tools) {
+            Err(error) if error.kind == ErrorKind::Unsupported => Ok(Facts::new()),
+            result => result,
+        })?;
         Ok(kept.insert(facts).clone())
+    }
+
+    /// Asks the adapter, on a thread that can be left behind.
+    fn ask<T: Send + 'static>(
+        &self,
+        method: &'static str,
+        doing: &'static str,
+        question: impl FnOnce(&dyn IncomingAdapter) -> AdapterResult<T> + Send + 'static,
+    ) -> Result<T, HookupError> {
+        let adapter = Arc::clone(&self.adapter);
+        let answer = self.watch.call(method, move || question(&*adapter));
+        answer.unwrap_or_else(|none| Err(Error::failed(none.to_string()))).map_err(HookupError::adapter(doing))
     }
 }
 

@@ -15,6 +15,7 @@ use crate::store::{Generation, Result as StoreResult, Store};
 use postrider_plugin_api::sdk::{Change, DomainView, ListView};
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What happened to the lists, for adapters that can save work by it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +52,8 @@ pub enum Outcome {
     AlreadyApplied,
 }
 
-/// Publishes what the store wants, unless that has been done.
+/// Publishes what the store wants, unless that has been done. Whoever drops the future while another
+/// run is waited for ends the waiting; a publication that has begun goes on to its end.
 pub async fn bring_up_to_date(
     store: &Store,
     hookup: Arc<Hookup>,
@@ -96,7 +98,9 @@ pub(crate) async fn follow(
     }
     let lock = {
         let hookup = Arc::clone(&hookup);
-        blocking(move || hookup.lock()).await?
+        let waiting = GivesUp::default();
+        let given_up = Arc::clone(&waiting.0);
+        blocking(move || hookup.lock_unless(&given_up)).await?
     };
     // The generation before the lists: lists that come in between are published early, which does no
     // harm; the other way round they could be taken for published.
@@ -117,6 +121,16 @@ pub(crate) async fn follow(
         store.mark_applied(generation.wanted).await?;
     }
     Ok(Outcome::Done(report))
+}
+
+/// Tells a thread when the future that waits for it is dropped.
+#[derive(Default)]
+struct GivesUp(Arc<AtomicBool>);
+
+impl Drop for GivesUp {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 async fn blocking<T: Send + 'static>(

@@ -1,12 +1,17 @@
 //! One publication at a time: an `flock` on `hookup.lock` in the lock directory.
 //!
-//! The kernel frees the lock when its holder dies, however it dies. The file says who holds it.
+//! The kernel frees the lock when its holder dies, however it dies. The file says who holds it. Only
+//! its owner can open it, so that nobody else can keep us waiting; a symbolic link in its place is
+//! refused.
 
 use super::error::HookupError;
-use rustix::fs::{FlockOperation, flock};
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::process::{Pid, test_kill_process};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,11 +19,13 @@ use std::time::{Duration, Instant};
 const TELL_AFTER: Duration = Duration::from_secs(2);
 /// How often we try.
 const RETRY: Duration = Duration::from_millis(20);
+/// For its owner alone: who may open it may lock it.
+const MODE: u32 = 0o600;
 
 /// Held as long as this value lives.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -27,18 +34,23 @@ impl Lock {
     /// # Errors
     /// [`HookupError::Locked`] after `patience`; the lock file cannot be made.
     pub fn wait(directory: &Path, patience: Duration) -> Result<Self, HookupError> {
+        Lock::wait_unless(directory, patience, &AtomicBool::new(false))
+    }
+
+    /// Waits for the lock until it is told to give up.
+    ///
+    /// # Errors
+    /// [`HookupError::GivenUp`] soon after `given_up` has become true; else those of [`Lock::wait`].
+    pub fn wait_unless(directory: &Path, patience: Duration, given_up: &AtomicBool) -> Result<Self, HookupError> {
         fs::create_dir_all(directory).map_err(HookupError::file("make", directory))?;
         let path = directory.join("hookup.lock");
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(HookupError::file("open", &path))?;
+        let mut file = open(&path).map_err(HookupError::file("open", &path))?;
         let started = Instant::now();
         let mut told = false;
         loop {
+            if given_up.load(Ordering::Relaxed) {
+                return Err(HookupError::GivenUp);
+            }
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => break,
                 Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
@@ -55,31 +67,78 @@ impl Lock {
         }
         // Who holds it is a courtesy; a full disk must not keep us from trying.
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", ourselves()));
-        Ok(Lock { _file: file })
+        Ok(Lock { file })
     }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // So that the next holder is not taken for us, even if it cannot write its name.
+        let _ = self.file.set_len(0);
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(MODE)
+        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+        .open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    if metadata.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(MODE))?;
+    }
+    Ok(file)
 }
 
 fn locked(file: &mut File, path: PathBuf, patience: Duration) -> HookupError {
     HookupError::Locked { path, holder: holder(file), waited: patience.as_secs() }
 }
 
+/// Who wrote its name last, if it still lives.
 fn holder(file: &mut File) -> String {
     let mut text = String::new();
     match file.rewind().and_then(|()| file.read_to_string(&mut text)) {
-        Ok(_) if !text.trim().is_empty() => text.trim().to_owned(),
+        Ok(_) if lives(&text) => text.trim().to_owned(),
         _ => "an unknown process".to_owned(),
     }
 }
 
+fn lives(text: &str) -> bool {
+    let number = text.strip_prefix("process ").and_then(|rest| rest.split_whitespace().next());
+    let process = number.and_then(|number| number.parse().ok()).and_then(Pid::from_raw);
+    // A process of another user lives too.
+    process.is_some_and(|process| test_kill_process(process) != Err(rustix::io::Errno::SRCH))
+}
+
 fn ourselves() -> String {
-    // The subcommand says more than the program; further arguments may be private.
-    let command: Vec<_> = std::env::args().take(2).collect();
-    format!("process {} ({})", std::process::id(), command.join(" "))
+    format!("process {} ({})", std::process::id(), command(std::env::args()))
+}
+
+/// Program and subcommand; further arguments may be private.
+fn command(mut arguments: impl Iterator<Item = String>) -> String {
+    let program = arguments.next().unwrap_or_default();
+    let program = program.rsplit('/').next().unwrap_or_default().to_owned();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "-C" | "--config" => drop(arguments.next()),
+            option if option.starts_with('-') => {}
+            subcommand => return format!("{program} {subcommand}"),
+        }
+    }
+    program
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::symlink;
 
     #[test]
     fn the_second_waits_and_is_told_who_holds_the_lock() {
@@ -96,5 +155,68 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("file");
         let error = Lock::wait(&file.path().join("locks"), Duration::ZERO).expect_err("no directory").to_string();
         assert!(error.contains("cannot make"), "{error}");
+    }
+
+    #[test]
+    fn a_link_in_place_of_the_lock_is_not_followed() {
+        let dir = tempfile::tempdir().expect("directory");
+        let victim = dir.path().join("victim");
+        fs::write(&victim, "precious").expect("written");
+        symlink(&victim, dir.path().join("hookup.lock")).expect("link");
+        Lock::wait(dir.path(), Duration::ZERO).expect_err("refused");
+        assert_eq!(fs::read(&victim).expect("there"), b"precious");
+    }
+
+    #[test]
+    fn only_the_owner_can_open_the_lock() {
+        let dir = tempfile::tempdir().expect("directory");
+        let path = dir.path().join("hookup.lock");
+        let mode = || fs::metadata(&path).expect("there").permissions().mode() & 0o777;
+        drop(Lock::wait(dir.path(), Duration::ZERO).expect("free"));
+        assert_eq!(mode(), 0o600);
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).expect("as it was once made");
+        drop(Lock::wait(dir.path(), Duration::ZERO).expect("free"));
+        assert_eq!(mode(), 0o600);
+    }
+
+    #[test]
+    fn a_holder_that_left_or_died_is_not_named() {
+        let dir = tempfile::tempdir().expect("directory");
+        let path = dir.path().join("hookup.lock");
+        let wait = || Lock::wait(dir.path(), Duration::ZERO).expect_err("taken").to_string();
+        drop(Lock::wait(dir.path(), Duration::ZERO).expect("free"));
+        // Somebody who does not write its name, as flock(1) does.
+        let silent = open(&path).expect("opened");
+        flock(&silent, FlockOperation::NonBlockingLockExclusive).expect("free");
+        assert!(wait().contains("held by an unknown process"), "{}", wait());
+
+        let mut child = std::process::Command::new("/bin/true").spawn().expect("started");
+        let dead = child.id();
+        child.wait().expect("ended");
+        fs::write(&path, format!("process {dead} (postrider aliases)\n")).expect("written");
+        assert!(wait().contains("held by an unknown process"), "{}", wait());
+    }
+
+    #[test]
+    fn the_holder_is_named_by_its_subcommand() {
+        for (arguments, named) in [
+            ("/usr/bin/postrider -C /etc/x.cfg aliases --dry-run", "postrider aliases"),
+            ("./postrider --config=/etc/x.cfg create secret@example.com", "postrider create"),
+            ("postrider", "postrider"),
+        ] {
+            assert_eq!(command(arguments.split(' ').map(str::to_owned)), named);
+        }
+    }
+
+    #[test]
+    fn who_is_told_to_give_up_waits_no_longer() {
+        let dir = tempfile::tempdir().expect("directory");
+        let _held = Lock::wait(dir.path(), Duration::ZERO).expect("free");
+        let given_up = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| Lock::wait_unless(dir.path(), Duration::from_mins(10), &given_up));
+            given_up.store(true, Ordering::Relaxed);
+            assert!(matches!(waiting.join().expect("no panic"), Err(HookupError::GivenUp)));
+        });
     }
 }

@@ -23,7 +23,7 @@
 //! | `schedule` | in which order it is published |
 //! | `publish`, `activate`, `undo` | stages and publishes, makes the MTA see it, goes back |
 //! | `render`, `sqlite`, `place`, `marker` | the forms on disk |
-//! | `command`, `run` | programs: no shell, clean environment, time limit |
+//! | `command`, `run`, `programs` | programs: declared ones only, no shell, clean environment, time limit |
 //! | `lock`, `steps`, `report`, `error` | one at a time; crash tests; what is told |
 
 mod activate;
@@ -38,6 +38,7 @@ mod generation;
 mod lock;
 mod marker;
 mod place;
+mod programs;
 mod publish;
 mod render;
 mod report;

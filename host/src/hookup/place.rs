@@ -6,7 +6,7 @@
 
 use super::error::HookupError;
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -128,14 +128,32 @@ pub(crate) fn write_new(
     work().map_err(HookupError::file("write", path))
 }
 
-/// Makes a file durable that a compiler wrote, and readable for the MTA.
-pub(crate) fn settle_compiled(path: &Path) -> Result<(), HookupError> {
+/// Makes a file durable that was not written by us, and readable for the MTA.
+pub(crate) fn settle(path: &Path) -> Result<(), HookupError> {
     let work = || {
         let file = File::open(path)?;
         file.set_permissions(Permissions::from_mode(TABLE_MODE))?;
         file.sync_all()
     };
     work().map_err(HookupError::file("sync", path))
+}
+
+/// The same for what a compiler made of `text`, whose time it gets: so that [`is_compiled_from`] can
+/// tell later whether it is still what we published.
+pub(crate) fn settle_compiled(path: &Path, text: &Path) -> Result<(), HookupError> {
+    let work = || {
+        let time = fs::metadata(text)?.modified()?;
+        File::open(path)?.set_times(FileTimes::new().set_modified(time))
+    };
+    work().map_err(HookupError::file("set the time of", path))?;
+    settle(path)
+}
+
+/// Whether this compiled file is the one that was made of this text: whoever truncates, restores
+/// or compiles it otherwise changes its time.
+pub(crate) fn is_compiled_from(compiled: &Path, text: &Path) -> bool {
+    let time = |path| fs::metadata(path).ok().filter(|it| it.is_file() && it.len() > 0)?.modified().ok();
+    time(compiled).is_some_and(|compiled| time(text) == Some(compiled))
 }
 
 /// Keeps the present file under a second name. `false`: there is none.

@@ -132,7 +132,7 @@ impl<'a> Publication<'a> {
         if table.is_sqlite() {
             if !table.place.path.exists() && version == Version::New {
                 sqlite::create(&staged, &table.planned.rows)?;
-                place::settle_compiled(&staged)?;
+                place::settle(&staged)?;
                 self.steps.done("staged", &staged)?;
             }
             return Ok(());
@@ -158,7 +158,7 @@ impl<'a> Publication<'a> {
             if is_in_place(table) && compiled.exists() {
                 place::remove_if_there(&result)?; // it was a trial
             } else {
-                place::settle_compiled(&result)?;
+                place::settle_compiled(&result, &staged)?;
             }
             self.steps.done("compiled", &staged)?;
         }
@@ -244,7 +244,7 @@ impl<'a> Publication<'a> {
         for compiler in table.planned.commands(self.plan, Phase::Compile) {
             command::compile(compiler, &table.place.path, compiled, &table.place.path.to_string_lossy())?;
         }
-        place::settle_compiled(compiled)?;
+        place::settle_compiled(compiled, &table.place.path)?;
         self.steps.done("compiled in place", compiled)
     }
 

@@ -1,14 +1,16 @@
 //! The lists and domains of one moment, as adapters see them.
 
 use crate::lists::{Domain, DomainName, List, ListId, ListName};
-use postrider_plugin_api::sdk::{self, DomainView, ListView};
+use postrider_plugin_api::sdk::{self, Change, DomainView, ListView};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// All domains and lists, sorted as [`sdk::Roster`] promises. Holds only what adapters see.
+/// All domains and lists, sorted as [`sdk::Roster`] promises. Holds only what adapters see. A clone
+/// is the same roster.
 #[derive(Clone, Debug, Default)]
 pub struct Roster {
-    domains: Vec<(DomainName, Option<DomainName>)>,
-    lists: Vec<Entry>,
+    domains: Arc<[(DomainName, Option<DomainName>)]>,
+    lists: Arc<[Entry]>,
 }
 
 #[derive(Clone, Debug)]
@@ -40,7 +42,7 @@ impl Roster {
             .collect();
         // Domains are sorted, so their numbers sort like their names.
         entries.sort_by(|a, b| (a.domain, &a.local).cmp(&(b.domain, &b.local)));
-        Roster { domains, lists: entries }
+        Roster { domains: domains.into(), lists: entries.into() }
     }
 
     fn domain_view(&self, number: u32) -> DomainView<'_> {
@@ -73,6 +75,59 @@ impl sdk::Roster for Roster {
             return false;
         };
         self.lists.binary_search_by(|list| (list.domain, list.local.as_str()).cmp(&(domain as u32, local))).is_ok()
+    }
+}
+
+/// A [`Change`] that can be sent to another thread.
+#[derive(Debug)]
+pub(crate) enum OwnedChange {
+    Everything,
+    List { added: bool, local: String, domain: OwnedDomain, list_id: String },
+    Domain { added: bool, domain: OwnedDomain },
+}
+
+#[derive(Debug)]
+pub(crate) struct OwnedDomain {
+    name: String,
+    alias: String,
+}
+
+impl From<Change<'_>> for OwnedChange {
+    fn from(change: Change<'_>) -> Self {
+        let domain = |view: DomainView<'_>| OwnedDomain { name: view.name.to_owned(), alias: view.alias.to_owned() };
+        let list = |added, view: ListView<'_>| OwnedChange::List {
+            added,
+            local: view.local.to_owned(),
+            domain: domain(view.domain),
+            list_id: view.list_id.to_owned(),
+        };
+        match change {
+            Change::ListAdded(view) => list(true, view),
+            Change::ListRemoved(view) => list(false, view),
+            Change::DomainAdded(view) => OwnedChange::Domain { added: true, domain: domain(view) },
+            Change::DomainRemoved(view) => OwnedChange::Domain { added: false, domain: domain(view) },
+            _ => OwnedChange::Everything, // which is always true
+        }
+    }
+}
+
+impl OwnedChange {
+    pub(crate) fn view(&self) -> Change<'_> {
+        match self {
+            OwnedChange::Everything => Change::Everything,
+            OwnedChange::List { added, local, domain, list_id } => {
+                let view = ListView { local, domain: domain.view(), list_id };
+                if *added { Change::ListAdded(view) } else { Change::ListRemoved(view) }
+            }
+            OwnedChange::Domain { added: true, domain } => Change::DomainAdded(domain.view()),
+            OwnedChange::Domain { added: false, domain } => Change::DomainRemoved(domain.view()),
+        }
+    }
+}
+
+impl OwnedDomain {
+    fn view(&self) -> DomainView<'_> {
+        DomainView { name: &self.name, alias: &self.alias }
     }
 }
 

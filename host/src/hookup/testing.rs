@@ -4,6 +4,7 @@
 //! nothing here proves anything about a real MTA.
 
 use super::front::Hookup;
+use super::programs::Programs;
 use super::roster::Roster;
 use super::rows::Rows;
 use crate::lists::{Domain, DomainName, List, ListAddress, ListSettings, PostAction};
@@ -67,6 +68,8 @@ pub(crate) struct Setup {
     pub(crate) activate: Option<Activation>,
     /// A program that checks every staged table.
     pub(crate) check: Option<Vec<String>>,
+    /// It never answers.
+    pub(crate) hangs: bool,
     /// Also a file per list, as Exim or qmail would have it.
     pub(crate) files: bool,
 }
@@ -91,6 +94,11 @@ impl IncomingAdapter for FakeAdapter {
 
     fn plan(&self, context: Context<'_>, _: Change<'_>, sink: &mut dyn PlanSink) -> Result<()> {
         let setup = self.0.lock().expect("setup").clone();
+        if setup.hangs {
+            loop {
+                std::thread::park();
+            }
+        }
         let table = |path: &str, role| Table {
             path: path.into(),
             format: setup.format.clone(),
@@ -184,7 +192,8 @@ impl Lab {
         let dir = tempfile::tempdir().expect("directory");
         let compiler = dir.path().join("fake-postmap");
         write_script(&compiler, FAKE_COMPILER);
-        let setup = Arc::new(Mutex::new(Setup { format, compiler, activate: None, check: None, files: false }));
+        let setup =
+            Arc::new(Mutex::new(Setup { format, compiler, activate: None, check: None, hangs: false, files: false }));
         let hookup = Arc::new(Lab::hookup(&dir.path().join("tables"), dir.path(), &setup));
         Lab { dir, setup, hookup }
     }
@@ -198,7 +207,8 @@ impl Lab {
             smtp_host: "localhost".into(),
             smtp_port: 25,
         };
-        Hookup::new(Box::new(FakeAdapter(Arc::clone(setup))), site, dir.join("locks")).with_superuser(false)
+        let adapter = Box::new(FakeAdapter(Arc::clone(setup)));
+        Hookup::new(adapter, "fake.Test", Programs::default(), site, dir.join("locks")).with_superuser(false)
     }
 
     /// The same with the tables elsewhere.

@@ -8,6 +8,7 @@ use super::report::TableOutcome;
 use super::steps::Step;
 use super::testing::{Activation, Lab, compiled, domain, in_place, list, roster};
 use crate::lists::{Domain, List};
+use crate::plugins::Watch;
 use crate::store::{Generation, Result as StoreResult};
 use postrider_plugin_api::sdk::{Change, Need, Privilege, TableFormat};
 use std::cell::{Cell, RefCell};
@@ -16,7 +17,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const EVERY_FORMAT: fn() -> [TableFormat; 4] = || [TableFormat::Text, compiled(), in_place(), TableFormat::Sqlite];
@@ -99,6 +100,24 @@ fn a_compiled_file_that_vanished_is_made_again() {
     let report = apply(&lab, &["ants@example.com"]).expect("applied");
     assert_eq!(report.to_string(), "accepted: written again\nrouting: unchanged");
     assert_eq!(lab.keys("accepted").len(), 9);
+}
+
+#[test]
+fn a_compiled_file_that_was_damaged_or_exchanged_is_made_again() {
+    for format in [compiled(), in_place()] {
+        let lab = Lab::new(format);
+        let file = lab.tables().join("accepted.cmp");
+        apply(&lab, &["ants@example.com"]).expect("applied");
+        let whole = fs::read(&file).expect("there");
+        let exchange = |octets: &[u8]| fs::write(&file, octets).expect("written");
+        for damage in [&b""[..], b"compiled\nbees@example.com x\n"] {
+            exchange(damage);
+            let report = apply(&lab, &["ants@example.com"]).expect("applied");
+            assert_eq!(report.to_string(), "accepted: written again\nrouting: unchanged");
+            assert_eq!(fs::read(&file).expect("there"), whole);
+        }
+        assert!(!apply(&lab, &["ants@example.com"]).expect("applied").changed());
+    }
 }
 
 #[test]
@@ -611,6 +630,40 @@ async fn a_generation_that_waits_or_fails_is_not_applied() {
     let activated = Wish { activated: true, ..Wish::default() };
     assert!(matches!(update(activated).await.expect("goes on"), Outcome::Done(report) if report.waiting.is_none()));
     assert_eq!(store.applied(), 1);
+}
+
+#[tokio::test]
+async fn whoever_no_longer_waits_for_another_run_does_not_publish_later() {
+    let lab = Lab::new(TableFormat::Text);
+    let store = FakeStore::default();
+    store.create("ants@example.com");
+    let lock = Lock::wait(&lab.dir.path().join("locks"), Duration::ZERO).expect("free");
+    let waiting = follow(&store, lab.hookup.clone(), RosterChange::Everything, Wish::default());
+    tokio::time::timeout(Duration::from_millis(100), waiting).await.expect_err("the lock is taken");
+    // The thread that waited holds the adapter's hookup until it has given up.
+    let has_given_up = async {
+        while Arc::strong_count(&lab.hookup) > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), has_given_up).await.expect("it still waits");
+    drop(lock);
+    assert!(lab.all_files().is_empty());
+}
+
+#[test]
+fn an_adapter_that_hangs_is_left_behind_and_not_asked_again() {
+    let lab = Lab::new(TableFormat::Text);
+    let watch = Watch::over("the incoming adapter hangs.Test", Duration::from_millis(50));
+    let hookup = lab.with_tables_in(&lab.tables()).with_watch(watch);
+    let plan = || hookup.apply(&roster(&["ants@example.com"]), Change::Everything, Options::default());
+    lab.set(|setup| setup.hangs = true);
+    let error = plan().expect_err("overdue").to_string();
+    assert!(error.contains("the incoming adapter hangs.Test did not return from plan()"), "{error}");
+    lab.set(|setup| setup.hangs = false);
+    let error = plan().expect_err("refused").to_string();
+    assert!(error.contains("hangs.Test is not asked, because it has not returned from plan()"), "{error}");
+    Lock::wait(&lab.dir.path().join("locks"), Duration::ZERO).expect("it does not keep the lock");
 }
 
 #[test]

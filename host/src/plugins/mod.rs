@@ -8,7 +8,7 @@
 //! adapter.
 //!
 //! What it cannot promise: a plugin shares the process. Code runs as soon as the file is opened, and
-//! nothing here catches a crash, an endless loop or `exit`. That is why only files that root or the
+//! nothing here catches a crash or `exit`; an endless loop costs a thread. That is why only files that root or the
 //! host's own user could have put there are opened at all.
 //!
 //! | file | its one job |
@@ -18,6 +18,7 @@
 //! | `elf.rs` | is it a whole shared library for this machine? |
 //! | `load.rs` | opens it and compares the interface |
 //! | `adapter.rs` | an adapter that is made anew after a panic |
+//! | `watch.rs` | [`Watch`]: calls that must come back |
 //! | `null.rs` | the built-in `null.NullMTA` |
 //! | `log.rs` | what adapters say goes to our log |
 //! | `error.rs` | the refusals |
@@ -32,11 +33,13 @@ mod log;
 mod null;
 mod registry;
 mod vet;
+mod watch;
 
 pub use error::PluginError;
 pub use log::AdapterLog;
 pub use null::NullMta;
 pub use registry::{AdapterReport, PluginInfo, PluginRegistry, PluginReport};
+pub use watch::{NoAnswer, Watch};
 
 /// What an adapter is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
