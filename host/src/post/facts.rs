@@ -104,10 +104,15 @@ impl Facts {
         authors
     }
 
+    /// Whether it says that a program wrote it (`Auto-Submitted`, RFC 3834, section 5).
+    pub fn is_submitted_by_a_program(&self) -> bool {
+        !matches!(self.auto_submitted.as_str(), "" | "no")
+    }
+
     /// Whether a program wrote it or a list sent it, so that nothing may answer it (RFC 3834, section 2).
     pub fn is_automatic(&self) -> bool {
         self.from_list
-            || !matches!(self.auto_submitted.as_str(), "" | "no")
+            || self.is_submitted_by_a_program()
             || matches!(self.precedence.as_str(), "bulk" | "junk" | "list")
     }
 }

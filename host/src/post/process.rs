@@ -12,7 +12,7 @@ use super::distribute::Accepted;
 use super::facts::Facts;
 use super::headers::Headers;
 use super::rules::{self, Examined, Judgement, Verdict};
-use super::{forward, recipients_for_people};
+use super::{forward, people_to_tell};
 use crate::clock::unix_now;
 use crate::config::Config;
 use crate::lists::{EmailAddress, List, Role, Subaddress};
@@ -30,6 +30,8 @@ pub struct PostSettings {
     pub site_owner: Option<EmailAddress>,
     /// `verp_delivery_interval`: 0 never, 1 always, n every nth post.
     pub verp_delivery_interval: u64,
+    /// `verp_delimiter`: what separates an address from its detail.
+    pub delimiter: String,
 }
 
 impl PostSettings {
@@ -38,6 +40,7 @@ impl PostSettings {
         PostSettings {
             site_owner: EmailAddress::parse(config.site.site_owner.trim()).ok(),
             verp_delivery_interval: config.mta.verp.delivery_interval,
+            delimiter: config.mta.verp.delimiter.clone(),
         }
     }
 }
@@ -226,8 +229,13 @@ impl Processor {
             size: message.len() as u64,
         };
         let id = self.store.hold(&held, message).await?;
-        let people = recipients_for_people(&self.store, list, &self.settings).await?;
-        let notices: Vec<Outgoing> = if people.is_empty() {
+        // A notice about a notice would never end, and delivery reports come by the thousand.
+        let quiet = arrival.sender.is_none() || facts.is_submitted_by_a_program();
+        let people = if quiet { Vec::new() } else { people_to_tell(&self.store, list, &self.settings).await? };
+        let notices: Vec<Outgoing> = if quiet {
+            info!(list = %list.address, held = id, "nobody is told of a held post that a program sent");
+            Vec::new()
+        } else if people.is_empty() {
             warn!(list = %list.address, held = id, "nobody can be told: no owner, no moderator, and site_owner is no address");
             Vec::new()
         } else {

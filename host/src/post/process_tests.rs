@@ -24,7 +24,11 @@ impl House {
         let spool = Spool::open(directory.path(), &options).expect("spool");
         let new = NewList { address: ListAddress::parse("ants@example.com").expect("address"), settings: settings() };
         let list = store.create_list(&new, true).await.expect("list");
-        let settings = PostSettings { site_owner: Some(address("root@example.org")), verp_delivery_interval: 0 };
+        let settings = PostSettings {
+            site_owner: Some(address("root@example.org")),
+            verp_delivery_interval: 0,
+            delimiter: "+".into(),
+        };
         let house = House { processor: Processor::new(store, spool, settings), list, directory };
         house.add(Role::Member, &["anne@example.net", "bob@example.net"]).await;
         house
@@ -182,6 +186,62 @@ async fn a_held_post_shows_who_what_and_why() {
     assert_eq!(post.reason, "the author is not a member of the list");
     assert_eq!(post.sender, Some(address("eve@example.org")));
     assert_eq!(house.out().await[0].1, ["root@example.org"], "without owners the site owner is told");
+}
+
+#[tokio::test]
+async fn a_list_that_owns_itself_is_not_told_of_its_own_held_posts() {
+    let house = House::new().await;
+    house.add(Role::Owner, &["ants@example.com", "Ants-Owner+x@example.com"]).await;
+    house.process(Subaddress::Post, "eve@example.org", &from("eve@example.org")).await;
+    let out = house.out().await;
+    assert_eq!(out[0].1, ["root@example.org"], "the site owner is told instead");
+    house.add(Role::Owner, &["olga@example.org"]).await;
+    house.process(Subaddress::Post, "eve@example.org", &from("eve@example.org")).await;
+    assert_eq!(house.out().await[0].1, ["olga@example.org"]);
+    // By whatever detour the notice comes back, it ends here.
+    house.process(Subaddress::Post, "", out[0].2.as_bytes()).await;
+    house.process(Subaddress::Post, "olga@example.org", out[0].2.as_bytes()).await;
+    assert!(house.out().await.is_empty() && house.arrivals().await.is_empty());
+    assert_eq!(house.store().held(None).await.expect("held").len(), 2);
+}
+
+#[tokio::test]
+async fn two_lists_that_own_each_other_do_not_tell_each_other_for_ever() {
+    let house = House::new().await;
+    house.add(Role::Owner, &["bees@example.com"]).await;
+    let new = NewList { address: ListAddress::parse("bees@example.com").expect("address"), settings: settings() };
+    let bees = house.store().create_list(&new, true).await.expect("list");
+    let owner = Member {
+        address: address("ants@example.com"),
+        display_name: String::new(),
+        role: Role::Owner,
+        delivery: DeliveryStatus::Enabled,
+    };
+    house.store().add_members(bees.id, &[owner]).await.expect("owner");
+    house.process(Subaddress::Post, "eve@example.org", &from("eve@example.org")).await;
+    let notice = house.out().await.remove(0);
+    assert_eq!(notice.1, ["bees@example.com"]);
+    let recipient = IncomingRecipient {
+        list: bees.id,
+        list_address: bees.address.to_string(),
+        function: Subaddress::Post,
+        recipient: bees.address.to_string(),
+        detail: None,
+    };
+    for sender in ["", "rewritten@example.org"] {
+        let arrival = house.arrives_at(recipient.clone(), sender, notice.2.as_bytes()).await;
+        house.processor.process(&arrival).await.expect("processed");
+    }
+    assert!(house.out().await.is_empty(), "held at the other list, and nobody is told");
+    assert_eq!(house.store().held(Some(bees.id)).await.expect("held").len(), 2);
+}
+
+#[tokio::test]
+async fn nobody_is_told_of_a_held_delivery_report() {
+    let house = House::new().await;
+    house.process(Subaddress::Post, "", &from("MAILER-DAEMON@example.org")).await;
+    assert_eq!(house.store().held(None).await.expect("held").len(), 1, "held all the same");
+    assert!(house.out().await.is_empty());
 }
 
 #[tokio::test]
