@@ -277,6 +277,41 @@ async fn a_moderator_rejects_with_words_or_discards_without() {
 }
 
 #[tokio::test]
+async fn of_several_decisions_about_one_post_one_takes_effect() {
+    let house = House::new().await;
+    house.process(Subaddress::Post, "eve@example.org", &from("eve@example.org")).await;
+    let _notice = house.out().await;
+    let (post, message) = {
+        let id = house.store().held(None).await.expect("held")[0].id;
+        house.store().held_post(id).await.expect("held").expect("post")
+    };
+    let processor = &house.processor;
+    let (one, two, three) =
+        tokio::join!(processor.accept_held(post.id), processor.accept_held(post.id), processor.accept_held(post.id));
+    assert_eq!([one, two, three].iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    assert_eq!(house.out().await.len(), 1);
+    // As after a crash between the two commits: decided, and still in the store.
+    let store = rusqlite::Connection::open(house.directory.path().join("store.db")).expect("database");
+    let restore = || {
+        store
+            .execute(
+                "INSERT INTO held (id, list, arrival, digest, subject, from_, reason, held, size, message)
+                 VALUES (?1, ?2, ?3, '', '', '', '', ?4, ?5, ?6)",
+                rusqlite::params![post.id, post.list, post.arrival, post.held, post.size as i64, message],
+            )
+            .expect("restored");
+    };
+    restore();
+    assert!(matches!(processor.accept_held(post.id).await, Err(ModerationError::Decided(_))));
+    restore();
+    assert!(matches!(processor.reject_held(post.id, "").await, Err(ModerationError::Decided(_))));
+    restore();
+    assert!(matches!(processor.discard_held(post.id).await, Err(ModerationError::Decided(_))));
+    assert!(house.out().await.is_empty());
+    assert!(house.store().held(None).await.expect("held").is_empty(), "it is not offered for ever");
+}
+
+#[tokio::test]
 async fn a_rejected_post_is_answered_unless_a_program_sent_it() {
     let mut house = House::new().await;
     house.set(|settings| settings.nonmember_action = PostAction::Reject).await;

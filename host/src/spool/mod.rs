@@ -202,17 +202,33 @@ impl Spool {
     ///
     /// When the arrival is gone already, nothing is queued: the step was committed before.
     pub async fn fan_out(&self, arrival: Option<i64>, messages: Vec<Outgoing>) -> Result<()> {
+        let messages = self.settled(messages).await?;
+        self.change(move |db, effects| commands::fan_out(db, effects, arrival, &messages)).await
+    }
+
+    /// In one transaction: queues these messages and notes that it was done in the name of `origin`,
+    /// which says what they come from. `false`: that was done within the last 30 days; nothing is queued.
+    ///
+    /// For steps whose cause is in another database than this: of two that do it at once, or one
+    /// that repeats it after a crash, only the first has an effect.
+    pub async fn fan_out_once(&self, origin: &str, messages: Vec<Outgoing>) -> Result<bool> {
+        let messages = self.settled(messages).await?;
+        let origin = origin.to_owned();
+        self.change(move |db, effects| commands::fan_out_once(db, effects, &origin, &messages)).await
+    }
+
+    /// With their bodies where they belong.
+    async fn settled(&self, messages: Vec<Outgoing>) -> Result<Vec<Settled>> {
         let bodies = self.inner.shared.bodies.clone();
         let settle = move |outgoing: Outgoing| {
             let body = Body::Memory(outgoing.message.clone()).settled(&bodies)?;
             Ok(Settled { outgoing, body })
         };
-        let messages: Vec<Settled> = if messages.iter().any(|one| one.message.len() > MAX_INLINE) {
-            blocking(move || messages.into_iter().map(settle).collect()).await?
+        if messages.iter().any(|one| one.message.len() > MAX_INLINE) {
+            blocking(move || messages.into_iter().map(settle).collect()).await
         } else {
-            messages.into_iter().map(settle).collect::<Result<_>>()?
-        };
-        self.change(move |db, effects| commands::fan_out(db, effects, arrival, &messages)).await
+            messages.into_iter().map(settle).collect()
+        }
     }
 
     /// The arrival is done (held elsewhere, discarded): removes it.

@@ -314,6 +314,25 @@ async fn a_fan_out_that_is_repeated_queues_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_done_in_one_name_is_done_once_and_forgotten_in_the_end() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    assert!(spool.fan_out_once("held:1", vec![outgoing(b"post", 2)]).await.expect("first"));
+    assert!(!spool.fan_out_once("held:1", vec![outgoing(b"post", 2)]).await.expect("second"));
+    assert!(spool.fan_out_once("held:2", Vec::new()).await.expect("another"));
+    assert_eq!(spool.outgoing().await.expect("queue").len(), 1);
+    let age = |days: i64| {
+        spool.change(move |db, _| db.execute("UPDATE origin SET time = time - ?1", [days * 86_400]).map(|_| ()))
+    };
+    age(29).await.expect("aged");
+    assert!(!spool.fan_out_once("held:1", vec![outgoing(b"post", 2)]).await.expect("still known"));
+    age(2).await.expect("aged");
+    assert!(spool.fan_out_once("held:3", Vec::new()).await.expect("another"));
+    let known = spool.change(|db, _| db.query_row("SELECT count(*) FROM origin", [], |row| row.get::<_, i64>(0)));
+    assert_eq!(known.await.expect("count"), 1);
+}
+
+#[tokio::test]
 async fn a_fan_out_is_all_or_nothing() {
     let dir = tempfile::tempdir().expect("tempdir");
     let spool = open(dir.path());
