@@ -21,7 +21,7 @@ pub(super) async fn to_owners(processor: &Processor, arrival: &Arrival) -> Resul
     let people = recipients_for_people(&processor.store, &list, &processor.settings).await?;
     if people.is_empty() {
         return Err(Failure::Permanent(format!(
-            "the list {} has no owner and [mailman] site_owner is no address; set one of them and retry",
+            "the list {} has no owner and [mailman] site_owner is not set; set one of them and retry",
             list.address
         )));
     }
@@ -36,7 +36,7 @@ pub(super) async fn to_owners(processor: &Processor, arrival: &Arrival) -> Resul
 pub(super) async fn to_site_owner(processor: &Processor, arrival: &Arrival) -> Result<(), Failure> {
     let Some(owner) = processor.settings.site_owner.clone() else {
         return Err(Failure::Permanent(
-            "mail for the postmaster has nowhere to go: set [mailman] site_owner to an address and retry".to_owned(),
+            "mail for the postmaster has nowhere to go: [mailman] site_owner is not set; set it to your address and retry".to_owned(),
         ));
     };
     forward(processor, arrival, &arrival.recipient.recipient, EnvelopeSender::Null, vec![owner]).await

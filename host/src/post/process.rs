@@ -23,10 +23,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 use tracing::{info, warn};
 
+/// What `site_owner` is when nobody has set it, as in Mailman.
+const UNSET_SITE_OWNER: &str = "changeme@example.com";
+
 /// What the pipeline needs of the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct PostSettings {
-    /// Gets what nobody else answers for; `None` when the configured one is no address.
+    /// Gets what nobody else answers for; `None` when the configured one is no address, or still the
+    /// default: `example.com` is nobody's.
     pub site_owner: Option<EmailAddress>,
     /// `verp_delivery_interval`: 0 never, 1 always, n every nth post.
     pub verp_delivery_interval: u64,
@@ -38,7 +42,9 @@ impl PostSettings {
     /// Takes what it needs.
     pub fn from_config(config: &Config) -> Self {
         PostSettings {
-            site_owner: EmailAddress::parse(config.site.site_owner.trim()).ok(),
+            site_owner: Some(config.site.site_owner.trim())
+                .filter(|owner| !owner.eq_ignore_ascii_case(UNSET_SITE_OWNER))
+                .and_then(|owner| EmailAddress::parse(owner).ok()),
             verp_delivery_interval: config.mta.verp.delivery_interval,
             delimiter: config.mta.verp.delimiter.clone(),
         }
@@ -236,7 +242,7 @@ impl Processor {
             info!(list = %list.address, held = id, "nobody is told of a held post that a program sent");
             Vec::new()
         } else if people.is_empty() {
-            warn!(list = %list.address, held = id, "nobody can be told: no owner, no moderator, and site_owner is no address");
+            warn!(list = %list.address, held = id, "nobody can be told: no owner, no moderator, and [mailman] site_owner is not set");
             Vec::new()
         } else {
             vec![notice::held(list, &HeldPost { id, ..held }, message, people)]

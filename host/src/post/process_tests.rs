@@ -375,6 +375,19 @@ async fn the_postmasters_mail_goes_to_the_site_owner_or_is_kept_visible() {
 }
 
 #[tokio::test]
+async fn the_default_site_owner_is_nobody_and_gets_nothing() {
+    let mut house = House::new().await;
+    house.processor.settings = PostSettings::from_config(&Config::built_in().config);
+    assert_eq!(house.processor.settings.site_owner, None);
+    house.process(Subaddress::Owner, "eve@example.org", POST).await;
+    house.process(Subaddress::Post, "eve@example.org", &from("eve@example.org")).await;
+    assert!(house.out().await.is_empty());
+    let arrivals = house.arrivals().await;
+    assert_eq!((arrivals.len(), arrivals[0].state), (1, ArrivalState::Shunted));
+    assert!(arrivals[0].reason.contains("[mailman] site_owner is not set"), "{}", arrivals[0].reason);
+}
+
+#[tokio::test]
 async fn functions_to_come_keep_their_mail() {
     let house = House::new().await;
     for function in [Subaddress::Bounces, Subaddress::Join, Subaddress::Leave, Subaddress::Confirm, Subaddress::Request]
