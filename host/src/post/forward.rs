@@ -57,7 +57,7 @@ async fn forward(
         }
         headers.remove("Return-Path");
         headers.push("X-BeenThere", &FieldValue::cleaned(forwarder));
-        let message_id = headers.first("Message-ID").map(super::headers::Field::text).unwrap_or_default();
+        let message_id = super::facts::message_id(&headers);
         Some((headers.write(), message_id))
     })?
     .ok_or_else(|| {

@@ -252,7 +252,14 @@ impl Field<'_> {
     /// The value unfolded and trimmed, for comparisons and logs; octets that are no UTF-8 and
     /// control characters are replaced.
     pub fn text(&self) -> String {
-        let unfolded: Vec<u8> = self.value().iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
+        self.text_up_to(usize::MAX)
+    }
+
+    /// The same of only so many octets of the value, blanks before it not counted.
+    pub fn text_up_to(&self, octets: usize) -> String {
+        let value = self.value().trim_ascii_start();
+        let value = &value[..value.len().min(octets)];
+        let unfolded: Vec<u8> = value.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
         let text = String::from_utf8_lossy(&unfolded);
         text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
     }

@@ -388,6 +388,19 @@ async fn the_default_site_owner_is_nobody_and_gets_nothing() {
 }
 
 #[tokio::test]
+async fn an_endless_message_id_does_not_go_into_queue_and_log() {
+    let house = House::new().await;
+    house.add(Role::Owner, &["olga@example.org"]).await;
+    let message = format!("From: anne@example.net\r\nMessage-ID: <{}@x>\r\n\r\n", "a".repeat(20_000));
+    for function in [Subaddress::Post, Subaddress::Owner] {
+        house.process(function, "anne@example.net", message.as_bytes()).await;
+    }
+    let queue = house.spool().outgoing().await.expect("queue");
+    assert_eq!(queue.iter().map(|one| one.message_id.len()).collect::<Vec<_>>(), [998, 998]);
+    assert!(house.out().await.iter().all(|(.., sent)| sent.contains(&"a".repeat(20_000))), "sent as it came");
+}
+
+#[tokio::test]
 async fn functions_to_come_keep_their_mail() {
     let house = House::new().await;
     for function in [Subaddress::Bounces, Subaddress::Join, Subaddress::Leave, Subaddress::Confirm, Subaddress::Request]
