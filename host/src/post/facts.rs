@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_header_of_megabytes_is_read_in_part() {
-        let many = "a@b.example, ".repeat(100_000);
+        let many = "a@b.example, ".repeat(20_000);
         let header = format!("From: {many}\r\nTo: {many}\r\nSubject: {many}\r\n\r\n");
         let facts = facts(header.as_bytes());
         assert_eq!(facts.from.len(), AUTHORS);

@@ -52,19 +52,18 @@ async fn forward(
     let message = processor.spool.message(arrival.message).await?;
     let (forwarded, message_id) = guarded(|| {
         let mut headers = Headers::parse(&message);
+        if headers.is_cut() {
+            return Err("its header is too large to see whether it was forwarded here before".to_owned());
+        }
         if headers.all("X-BeenThere").any(|field| field.text().eq_ignore_ascii_case(forwarder)) {
-            return None;
+            return Err("it came back: one of the addresses that it is forwarded to leads here again".to_owned());
         }
         headers.remove("Return-Path");
         headers.push("X-BeenThere", &FieldValue::cleaned(forwarder));
         let message_id = super::facts::message_id(&headers);
-        Some((headers.write(), message_id))
+        Ok((headers.write(), message_id))
     })?
-    .ok_or_else(|| {
-        Failure::Permanent(format!(
-            "mail for {forwarder} came back: one of the addresses that it is forwarded to leads here again"
-        ))
-    })?;
+    .map_err(|reason| Failure::Permanent(format!("this mail for {forwarder} is not forwarded: {reason}")))?;
     let list = &arrival.recipient;
     info!(message_id, to = forwarder, recipients = recipients.len(), size = message.len(), "forwarded");
     let outgoing = Outgoing {

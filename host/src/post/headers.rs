@@ -8,12 +8,17 @@
 //!
 //! Any sequence of octets is a message. The header ends at the first empty line or before the first
 //! line that is neither a field nor a continuation; what follows is the body, and an empty line is put
-//! before it if there was none. An mbox `From ` line at the very top is dropped.
+//! before it if there was none. Of a header of more than 1,000 fields or 1 MiB, only so much is looked at;
+//! the rest is copied like a body, and [`Headers::is_cut`] says so. An mbox `From ` line at the very top is dropped.
 
 use memchr::memchr;
 use std::borrow::Cow;
 use std::fmt;
 
+/// So many fields are looked at. What is larger was made to keep us busy.
+pub(super) const MAX_FIELDS: usize = 1000;
+/// So many octets of fields are looked at.
+pub(super) const MAX_HEADER: usize = 1024 * 1024;
 /// Preferred length of a line, in octets without CRLF.
 const PREFERRED_LINE: usize = 78;
 /// Longest run without a blank that we write, so that a line with a name before it fits into 998.
@@ -88,6 +93,7 @@ pub struct Headers<'m> {
     fields: Vec<Field<'m>>,
     separator: &'m [u8],
     body: &'m [u8],
+    is_cut: bool,
 }
 
 /// One header field, with its name, folding and line ends.
@@ -109,13 +115,18 @@ impl<'m> Headers<'m> {
             rest = &rest[first.len()..];
         }
         let mut fields = Vec::with_capacity(32);
+        let mut room = MAX_HEADER;
         loop {
             let line = &rest[..line_length(rest)];
             let Some((name, value)) = field_start(line) else { break };
             let mut length = line.len();
-            while matches!(rest.get(length), Some(b' ' | b'\t')) {
+            while length <= room && matches!(rest.get(length), Some(b' ' | b'\t')) {
                 length += line_length(&rest[length..]);
             }
+            if length > room || fields.len() == MAX_FIELDS {
+                return Headers { fields, separator: b"", body: rest, is_cut: true };
+            }
+            room -= length;
             let raw = &rest[..length];
             rest = &rest[length..];
             let mut raw = Cow::Borrowed(raw);
@@ -130,7 +141,13 @@ impl<'m> Headers<'m> {
             _ => 0,
         };
         let (separator, body) = rest.split_at(empty);
-        Headers { fields, separator: if empty == 0 { b"\r\n" } else { separator }, body }
+        Headers { fields, separator: if empty == 0 { b"\r\n" } else { separator }, body, is_cut: false }
+    }
+
+    /// Whether the header is too large to be looked at whole: then [`Headers::fields`] are only its
+    /// beginning, and the rest of it begins [`Headers::body`].
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// All fields, in their order.

@@ -350,6 +350,12 @@ async fn mail_for_the_owners_reaches_owners_and_moderators_untouched_but_for_the
     let arrivals = house.arrivals().await;
     assert_eq!(arrivals[0].state, ArrivalState::Shunted);
     assert!(arrivals[0].reason.contains("came back"), "{}", arrivals[0].reason);
+    // The loop mark would be where it is not looked for.
+    let large = "a:\r\n".repeat(5000) + "\r\n";
+    house.process(Subaddress::Owner, "eve@example.org", large.as_bytes()).await;
+    let arrivals = house.arrivals().await;
+    assert!(arrivals[1].reason.contains("header is too large"), "{}", arrivals[1].reason);
+    assert!(house.out().await.is_empty());
 }
 
 #[tokio::test]
