@@ -25,6 +25,9 @@ enum Action {
         /// `in NUMBER` or `out NUMBER`, as `queue` prints them
         #[command(flatten)]
         entry: Entry,
+        /// Print only the message, octet by octet, to a terminal too
+        #[arg(long)]
+        raw: bool,
     },
     /// Try again now: shunted mail, or mail that waits for a retry
     Retry {
@@ -72,7 +75,7 @@ impl Queue {
         match &self.action {
             None | Some(Action::List) => self.list(session).await,
             Some(Action::Bounces) => self.bounces(session).await,
-            Some(Action::Show { entry }) => self.show(session, entry).await,
+            Some(Action::Show { entry, raw }) => self.show(session, entry, *raw).await,
             Some(Action::Retry { entry }) => retry(session, entry).await,
             Some(Action::Drop { entry }) => drop_entry(session, entry).await,
         }
@@ -159,7 +162,7 @@ impl Queue {
         Ok(Exit::Done)
     }
 
-    async fn show(&self, session: &Session, entry: &Entry) -> anyhow::Result<Exit> {
+    async fn show(&self, session: &Session, entry: &Entry, raw: bool) -> anyhow::Result<Exit> {
         let spool = session.spool().await?;
         let (value, message) = match entry.direction {
             Direction::In => match spool.arrivals().await?.into_iter().find(|arrival| arrival.id == entry.number) {
@@ -175,12 +178,16 @@ impl Queue {
             output::json(&value);
             return Ok(Exit::Done);
         }
+        if raw {
+            output::message(&message, true);
+            return Ok(Exit::Done);
+        }
         for (key, value) in value.as_object().into_iter().flatten() {
             let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
             output::line(&format!("{key}: {}", output::clean(&text)));
         }
         output::line("");
-        output::line(String::from_utf8_lossy(&message).trim_end());
+        output::message(&message, false);
         Ok(Exit::Done)
     }
 }
