@@ -197,7 +197,10 @@ async fn retry(session: &Session, entry: &OptionalEntry) -> anyhow::Result<Exit>
     let mut count = 0;
     match (entry.direction, entry.number) {
         (Some(Direction::In), Some(number)) => {
-            count += u64::from(spool.set_state(number, ArrivalState::New, "").await?);
+            // What is not kept of a message stays said.
+            let kept = |arrival: &Arrival| arrival.id == number && arrival.state == ArrivalState::Kept;
+            let reason = spool.arrivals().await?.into_iter().find(kept).map(|arrival| arrival.reason);
+            count += u64::from(spool.set_state(number, ArrivalState::New, &reason.unwrap_or_default()).await?);
         }
         (Some(Direction::Out), Some(number)) => count += spool.retry_now(Some(number)).await?,
         _ => {

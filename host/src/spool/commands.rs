@@ -155,6 +155,33 @@ pub(super) fn set_state(
     Ok(changed > 0)
 }
 
+/// Keeps an arrival for later, with another body when there is one. `false`: it is gone already.
+pub(super) fn keep(
+    db: &Connection,
+    effects: &mut Effects,
+    arrival: i64,
+    body: Option<&Body>,
+    reason: &str,
+) -> Result<bool> {
+    let old: Option<i64> = db
+        .prepare_cached("SELECT message FROM arrival WHERE id = ?1")?
+        .query_row([arrival], |row| row.get(0))
+        .optional()?;
+    let Some(old) = old else { return Ok(false) };
+    set_state(db, effects, arrival, ArrivalState::Kept, reason)?;
+    if let Some(body) = body {
+        let new = insert_body(db, effects, body)?;
+        db.prepare_cached("UPDATE arrival SET message = ?2 WHERE id = ?1")?.execute([arrival, new])?;
+        let others: bool = db
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM arrival WHERE message = ?1)")?
+            .query_row([old], |row| row.get(0))?;
+        if !others {
+            remove_body(db, effects, old)?;
+        }
+    }
+    Ok(true)
+}
+
 /// Rows that are gone (dropped meanwhile, or recorded before) are passed over.
 pub(super) fn record(
     db: &Connection,

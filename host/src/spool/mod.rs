@@ -57,6 +57,8 @@ pub type Result<T> = std::result::Result<T, SpoolError>;
 const DATABASE: &str = "spool.db";
 /// Name of the directory beside it.
 const DIRECTORY: &str = "spool";
+/// So many octets of a message are kept for a function that comes later.
+pub const MAX_KEPT: usize = 64 * 1024;
 /// So long a message whose file cannot be read waits.
 const UNREADABLE_RETRY: Duration = Duration::from_mins(15);
 
@@ -241,6 +243,22 @@ impl Spool {
     pub async fn set_state(&self, arrival: i64, state: ArrivalState, reason: &str) -> Result<bool> {
         let reason = reason.to_owned();
         self.change(move |db, effects| commands::set_state(db, effects, arrival, state, &reason)).await
+    }
+
+    /// Keeps an arrival for a function that processes it later: of its message at most the first
+    /// [`MAX_KEPT`] octets, and when that is not all, the arrival says so in its `reason`. Anybody can
+    /// send such mail, so it must not fill the disk.
+    pub async fn keep(&self, arrival: &Arrival) -> Result<()> {
+        let mut reason = arrival.reason.clone();
+        let mut body = None;
+        if arrival.size > MAX_KEPT as u64 {
+            let message = self.message(arrival.message).await?;
+            let start = &message[..message.len().min(MAX_KEPT)];
+            reason = format!("only the first {} of its {} octets are kept", start.len(), message.len());
+            body = Some(Body::Memory(start.into()));
+        }
+        let id = arrival.id;
+        self.change(move |db, effects| commands::keep(db, effects, id, body.as_ref(), &reason)).await.map(|_| ())
     }
 
     /// Recipients of one outgoing message that are due, at most `limit` of them, leased. Messages

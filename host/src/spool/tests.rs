@@ -376,6 +376,28 @@ async fn arrivals_are_kept_shunted_and_retried() {
 }
 
 #[tokio::test]
+async fn of_a_large_message_that_is_kept_only_the_beginning_stays() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    let mut large = incoming(&vec![b'x'; MAX_INLINE + 1]);
+    large.recipients.push(recipient(Subaddress::Bounces));
+    spool.accept(large).await.expect("accept");
+    spool.accept(incoming(&vec![b'x'; MAX_KEPT])).await.expect("accept");
+    let arrivals = spool.arrivals().await.expect("arrivals");
+    spool.keep(&arrivals[1]).await.expect("kept");
+    spool.keep(&arrivals[2]).await.expect("kept");
+    assert_eq!(spool.message(arrivals[0].message).await.expect("the other needs it").len(), MAX_INLINE + 1);
+    let now = spool.arrivals().await.expect("arrivals");
+    assert_eq!((now[1].state, now[1].size), (ArrivalState::Kept, MAX_KEPT as u64));
+    assert_eq!(now[1].reason, "only the first 65536 of its 262145 octets are kept");
+    assert_eq!((now[2].state, now[2].size, now[2].reason.as_str()), (ArrivalState::Kept, MAX_KEPT as u64, ""));
+    spool.keep(&now[1]).await.expect("again");
+    assert_eq!(spool.arrivals().await.expect("arrivals")[1], now[1], "it still says so");
+    spool.keep(&now[0]).await.expect("kept");
+    assert!(body_files(dir.path()).is_empty(), "the room is given back");
+}
+
+#[tokio::test]
 async fn delivery_resumes_at_the_exact_recipient() {
     let dir = tempfile::tempdir().expect("tempdir");
     let spool = open(dir.path());

@@ -71,7 +71,7 @@ pub struct Arrival {
     pub recipient: IncomingRecipient,
     /// State.
     pub state: ArrivalState,
-    /// Why it is shunted; else empty.
+    /// Why it is shunted, or what is not kept of it; else empty.
     pub reason: String,
     /// Unix time, in seconds.
     pub received: i64,
