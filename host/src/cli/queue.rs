@@ -137,7 +137,7 @@ impl Queue {
                     json!({
                         "id": event.id,
                         "list": event.list_address,
-                        "recipient": event.recipient.as_str(),
+                        "recipient": event.recipient,
                         "reply": event.reply,
                         "message_id": event.message_id,
                         "time": event.time,
@@ -153,7 +153,7 @@ impl Queue {
                 [
                     output::time(event.time),
                     event.list_address.clone(),
-                    event.recipient.to_string(),
+                    output::clean(&event.recipient),
                     output::clean(&event.reply),
                 ]
             })

@@ -273,13 +273,16 @@ impl Spool {
                 let Some(leased) = shared.with_turns(|turns| turns.lease(limit.max(1), unix_now()))? else {
                     return Ok(Found::Nothing);
                 };
-                let message = shared.message(leased.row.body);
                 let guard = Lease {
                     outgoing: leased.outgoing,
                     recipients: leased.recipients.iter().map(|one| one.id).collect(),
-                    shared: Some(shared),
+                    shared: Some(shared.clone()),
                 };
-                match message {
+                if !leased.unusable.is_empty() {
+                    // The others are due again as soon as these are out of the way.
+                    return Ok(Found::Unusable(leased.outgoing, leased.unusable));
+                }
+                match shared.message(leased.row.body) {
                     Ok(None) => Ok(Found::Gone),
                     Ok(Some(message)) => Ok(Found::Batch(
                         guard,
@@ -300,6 +303,10 @@ impl Spool {
             match found {
                 Found::Nothing => return Ok(None),
                 Found::Gone => {}
+                Found::Unusable(outgoing, recipients) => {
+                    let failed = |(id, reply)| (id, DeliveryResult::Failed { reply });
+                    self.record(outgoing, recipients.into_iter().map(failed).collect()).await?;
+                }
                 Found::Batch(guard, batch) => {
                     guard.hand_over();
                     return Ok(Some(batch));

@@ -92,6 +92,8 @@ pub(super) enum Found {
     Nothing,
     /// The message was dropped in this very moment.
     Gone,
+    /// Recipients of an outgoing message that cannot be delivered to, and why.
+    Unusable(i64, Vec<(i64, String)>),
     Batch(Lease, DueBatch),
     Unreadable(Lease, SpoolError),
 }

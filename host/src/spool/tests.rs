@@ -477,6 +477,27 @@ async fn each_recipient_has_its_own_fate() {
 }
 
 #[tokio::test]
+async fn a_recipient_that_is_no_address_fails_and_keeps_nobody_awake() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    spool.fan_out(None, vec![outgoing(b"post", 2), outgoing(b"other", 1)]).await.expect("fan_out");
+    let damage = |id: i64| {
+        spool.change(move |db, _| db.execute("UPDATE recipient SET address = 'x' WHERE id = ?1", [id]).map(|_| ()))
+    };
+    damage(1).await.expect("damaged");
+    damage(3).await.expect("damaged");
+    let batch = next(&spool, 10).await;
+    assert_eq!(addresses(&batch), ["member000001@example.com"]);
+    spool.record(batch.outgoing, delivered(&batch)).await.expect("record");
+    assert!(spool.due(10).await.expect("due").is_none());
+    assert_eq!(spool.next_due().await.expect("next"), None);
+    assert!(spool.outgoing().await.expect("queue").is_empty());
+    let events = spool.bounce_events().await.expect("events");
+    assert_eq!(events.iter().map(|event| event.recipient.as_str()).collect::<Vec<_>>(), ["x", "x"]);
+    assert!(events[0].reply.starts_with("the address in the spool is none"), "{}", events[0].reply);
+}
+
+#[tokio::test]
 async fn a_huge_message_does_not_starve_a_small_one() {
     let dir = tempfile::tempdir().expect("tempdir");
     let spool = open(dir.path());
