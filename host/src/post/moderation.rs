@@ -6,7 +6,7 @@
 //! of those held; the next decision about it, whichever it is, then has no effect but to remove it there,
 //! and says so.
 
-use super::distribute::Accepted;
+use super::distribute::{self, Accepted};
 use super::facts::Facts;
 use super::headers::Headers;
 use super::process::{Failure, Processor, Temporary, guarded};
@@ -69,6 +69,7 @@ impl Processor {
         let recipients = outgoing.recipients.len();
         let message_id = outgoing.message_id.clone();
         self.carry_out(&post, vec![outgoing]).await?;
+        distribute::count(&self.store, &list).await;
         info!(message_id, list = %list.address, held = id, recipients, "held post accepted");
         Ok(Decided { post, recipients })
     }

@@ -8,7 +8,7 @@
 //! is shunted with the reason, never dropped. `Err` means trouble with a database: nothing has changed,
 //! try again later.
 
-use super::distribute::Accepted;
+use super::distribute::{self, Accepted};
 use super::facts::Facts;
 use super::headers::Headers;
 use super::rules::{self, Examined, Judgement, Verdict};
@@ -183,6 +183,7 @@ impl Processor {
                 message_id.clone_from(&outgoing.message_id);
                 recipients = outgoing.recipients.len();
                 self.spool.fan_out(Some(arrival.id), vec![outgoing]).await?;
+                distribute::count(&self.store, &list).await;
             }
             Verdict::Hold(reason) => self.hold(arrival, &list, &facts, &message, reason).await?,
             Verdict::Reject(reason) => {

@@ -444,6 +444,20 @@ async fn trouble_with_the_store_leaves_the_arrival_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_post_that_cannot_be_queued_is_not_counted() {
+    let house = House::new().await;
+    let arrival = house.arrives(Subaddress::Post, "anne@example.net", POST).await;
+    let count = async || house.store().list_by_id(house.list.id).await.expect("store").expect("list").post_count;
+    let spool = rusqlite::Connection::open(house.directory.path().join("spool.db")).expect("database");
+    spool.execute_batch("ALTER TABLE recipient RENAME TO gone").expect("broken");
+    assert!(matches!(house.processor.process(&arrival).await, Err(Temporary::Spool(_))));
+    assert_eq!(count().await, 0);
+    spool.execute_batch("ALTER TABLE gone RENAME TO recipient").expect("repaired");
+    house.processor.process(&arrival).await.expect("processed");
+    assert_eq!(count().await, 1);
+}
+
+#[tokio::test]
 async fn a_post_to_a_list_without_members_is_done() {
     let house = House::new().await;
     let members = [address("anne@example.net"), address("bob@example.net")];
