@@ -55,6 +55,9 @@ async fn forward(
         if headers.is_cut() {
             return Err("its header is too large to see whether it was forwarded here before".to_owned());
         }
+        if let Some(hops) = headers.endless_hops() {
+            return Err(format!("it went through {hops} mail servers (Received): a mail loop"));
+        }
         if headers.all("X-BeenThere").any(|field| field.text().eq_ignore_ascii_case(forwarder)) {
             return Err("it came back: one of the addresses that it is forwarded to leads here again".to_owned());
         }

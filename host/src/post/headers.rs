@@ -19,6 +19,8 @@ use std::fmt;
 pub(super) const MAX_FIELDS: usize = 1000;
 /// So many octets of fields are looked at.
 pub(super) const MAX_HEADER: usize = 1024 * 1024;
+/// Through so many mail servers a message may have gone.
+const MAX_HOPS: usize = 100;
 /// Preferred length of a line, in octets without CRLF.
 const PREFERRED_LINE: usize = 78;
 /// Longest run without a blank that we write, so that a line with a name before it fits into 998.
@@ -168,6 +170,13 @@ impl<'m> Headers<'m> {
     /// Whether there is a field with this name.
     pub fn contains(&self, name: &str) -> bool {
         self.first(name).is_some()
+    }
+
+    /// Whether it went through so many mail servers (Received, RFC 5321, section 6.3) that it must be
+    /// going round; the answer is how many.
+    pub fn endless_hops(&self) -> Option<usize> {
+        let hops = self.all("Received").count();
+        (hops > MAX_HOPS).then_some(hops)
     }
 
     /// The body: everything behind the empty line.

@@ -159,7 +159,13 @@ impl Processor {
         let started = Instant::now();
         let list = self.list(arrival).await?;
         let message = self.spool.message(arrival.message).await?;
-        let facts = guarded(|| Facts::of(&Headers::parse(&message)))?;
+        let (facts, hops) = guarded(|| {
+            let headers = Headers::parse(&message);
+            (Facts::of(&headers), headers.endless_hops())
+        })?;
+        if let Some(hops) = hops {
+            return Err(Failure::Permanent(format!("it went through {hops} mail servers (Received): a mail loop")));
+        }
         let sender = arrival.sender.as_ref();
         let member = self.member_among(&list, facts.authors(sender)).await?;
         let Judgement { verdict, rule } = guarded(|| {

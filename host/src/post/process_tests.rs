@@ -458,6 +458,25 @@ async fn a_post_that_cannot_be_queued_is_not_counted() {
 }
 
 #[tokio::test]
+async fn mail_that_went_through_too_many_servers_is_put_aside() {
+    let house = House::new().await;
+    house.add(Role::Owner, &["olga@example.org"]).await;
+    let went = |hops: usize| ["Received: from x by y\r\n".repeat(hops).as_bytes(), POST].concat();
+    for function in [Subaddress::Post, Subaddress::Owner] {
+        house.process(function, "anne@example.net", &went(100)).await;
+        assert_eq!(house.out().await.len(), 1);
+        house.process(function, "anne@example.net", &went(101)).await;
+        assert!(house.out().await.is_empty());
+    }
+    let arrivals = house.arrivals().await;
+    assert_eq!(arrivals.len(), 2);
+    for arrival in arrivals {
+        assert_eq!(arrival.state, ArrivalState::Shunted);
+        assert!(arrival.reason.contains("through 101 mail servers"), "{}", arrival.reason);
+    }
+}
+
+#[tokio::test]
 async fn a_post_to_a_list_without_members_is_done() {
     let house = House::new().await;
     let members = [address("anne@example.net"), address("bob@example.net")];
