@@ -16,13 +16,16 @@ pub(super) struct Turns {
     leases: HashMap<i64, HashSet<i64>>,
 }
 
+/// Number of a recipient that cannot be delivered to, and why.
+pub(super) type Unusable = (i64, String);
+
 /// Recipients that were leased.
 pub(super) struct Leased {
     pub outgoing: i64,
     pub row: OutgoingRow,
     pub recipients: Vec<DueRecipient>,
     /// Recipients whose address is none, not leased, with the reason; they are to be recorded as failed.
-    pub unusable: Vec<(i64, String)>,
+    pub unusable: Vec<Unusable>,
 }
 
 impl Turns {
@@ -108,7 +111,7 @@ fn free_recipients(
     taken: Option<&HashSet<i64>>,
     limit: usize,
     now: i64,
-) -> Result<(Vec<DueRecipient>, Vec<(i64, String)>)> {
+) -> Result<(Vec<DueRecipient>, Vec<Unusable>)> {
     // The index alone answers this; leased ones are at most as many as are in flight.
     let mut due = snapshot
         .prepare_cached("SELECT id FROM recipient WHERE outgoing = ?1 AND next_try <= ?2 ORDER BY next_try, id")?;
