@@ -150,6 +150,7 @@ complete -c postrider -n "__fish_postrider_using_subcommand held; and not __fish
 complete -c postrider -n "__fish_postrider_using_subcommand held; and not __fish_seen_subcommand_from show accept reject discard help" -f -a "discard" -d 'Throw away'
 complete -c postrider -n "__fish_postrider_using_subcommand held; and not __fish_seen_subcommand_from show accept reject discard help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c postrider -n "__fish_postrider_using_subcommand held; and __fish_seen_subcommand_from show" -s C -l config -d 'The configuration file' -r -F
+complete -c postrider -n "__fish_postrider_using_subcommand held; and __fish_seen_subcommand_from show" -l raw -d 'Print it octet by octet, to a terminal too'
 complete -c postrider -n "__fish_postrider_using_subcommand held; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand held; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
 complete -c postrider -n "__fish_postrider_using_subcommand held; and __fish_seen_subcommand_from accept" -s C -l config -d 'The configuration file' -r -F
@@ -182,6 +183,7 @@ complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_se
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -s C -l config -d 'The configuration file' -r -F
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l raw -d 'Print only the message, octet by octet, to a terminal too'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l json -d 'Print JSON'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
@@ -216,6 +218,7 @@ complete -c postrider -n "__fish_postrider_using_subcommand version" -s V -l ver
 complete -c postrider -n "__fish_postrider_using_subcommand serve" -s C -l config -d 'The configuration file' -r -F
 complete -c postrider -n "__fish_postrider_using_subcommand serve" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand serve" -s V -l version -d 'Print version'
+complete -c postrider -n "__fish_postrider_using_subcommand demo" -l plugins -d 'Where this build\'s plugins are; beside the program when absent' -r -F
 complete -c postrider -n "__fish_postrider_using_subcommand demo" -s C -l config -d 'The configuration file' -r -F
 complete -c postrider -n "__fish_postrider_using_subcommand demo" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand demo" -s V -l version -d 'Print version'
