@@ -830,7 +830,7 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__held__subcmd__show)
-            opts="-C -h -V --config --help --version"
+            opts="-C -h -V --raw --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1702,7 +1702,7 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__queue__subcmd__show)
-            opts="-C -h -V --json --config --help --version in out"
+            opts="-C -h -V --raw --json --config --help --version in out"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -156,6 +156,7 @@ complete -c postrider -n "__fish_postrider_using_subcommand held; and not __fish
 complete -c postrider -n "__fish_postrider_using_subcommand held; and not __fish_seen_subcommand_from show accept reject discard help" -f -a "discard" -d 'Throw away'
 complete -c postrider -n "__fish_postrider_using_subcommand held; and not __fish_seen_subcommand_from show accept reject discard help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c postrider -n "__fish_postrider_using_subcommand held; and __fish_seen_subcommand_from show" -s C -l config -d 'The configuration file' -r -F
+complete -c postrider -n "__fish_postrider_using_subcommand held; and __fish_seen_subcommand_from show" -l raw -d 'Print it octet by octet, to a terminal too'
 complete -c postrider -n "__fish_postrider_using_subcommand held; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand held; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
 complete -c postrider -n "__fish_postrider_using_subcommand held; and __fish_seen_subcommand_from accept" -s C -l config -d 'The configuration file' -r -F
@@ -188,6 +189,7 @@ complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_se
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -s C -l config -d 'The configuration file' -r -F
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l raw -d 'Print only the message, octet by octet, to a terminal too'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l json -d 'Print JSON'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'

@@ -3,9 +3,11 @@
 //! - [`installation`]: a Postrider of the test's own: configuration, command line, daemon;
 //! - [`mta_box`]: a private machine in which a real mail server runs on its real port 25;
 //! - [`fixtures`]: fixture plugins, good and bad;
+//! - [`set_on_drop`]: ends the threads of a failing test;
 //! - [`require`]: what a test needs of the machine, asked before it starts.
 
 pub mod fixtures;
 pub mod installation;
 pub mod mta_box;
 pub mod require;
+pub mod set_on_drop;

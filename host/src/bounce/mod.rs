@@ -1,10 +1,10 @@
 //! Delivery reports: mail for `-bounces`, VERP addresses included.
 //!
-//! They are not counted yet. What comes is kept in the spool, durably, in the state `kept`, with the
+//! They are not counted yet. Of a report of more than 64 KiB only the beginning is kept. What comes is kept in the spool, durably, in the state `kept`, with the
 //! recipient address and its detail as they came, from which the bounce processing to come reads whom
 //! a VERP report is about.
 
-use crate::spool::{self, Arrival, ArrivalState, Spool};
+use crate::spool::{self, Arrival, Spool};
 use tracing::info;
 
 /// Keeps a report for later.
@@ -13,7 +13,7 @@ use tracing::info;
 /// Those of the spool; then nothing has changed.
 pub async fn keep(spool: &Spool, arrival: &Arrival) -> spool::Result<()> {
     let recipient = &arrival.recipient;
-    spool.set_state(arrival.id, ArrivalState::Kept, "").await?;
+    spool.keep(arrival).await?;
     info!(
         list = recipient.list_address,
         function = "bounces",

@@ -62,9 +62,9 @@ impl Conf {
             }
         };
         // What can be read and written is asked as the user who runs the daemon.
-        let data_dir = &loaded.config.paths.data_dir;
-        if data_dir.is_dir()
-            && let Err(error) = privileges::become_owner_of(data_dir)
+        let paths = &loaded.config.paths;
+        if paths.data_dir.is_dir()
+            && let Err(error) = privileges::settle(paths)
         {
             return self.conclude(&[format!("{error:#}")], &[]);
         }

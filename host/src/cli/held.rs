@@ -26,6 +26,9 @@ enum Action {
     Show {
         /// Its number
         number: i64,
+        /// Print it octet by octet, to a terminal too
+        #[arg(long)]
+        raw: bool,
     },
     /// Distribute
     Accept {
@@ -55,9 +58,9 @@ impl Held {
     pub async fn run(&self, session: &Session) -> anyhow::Result<Exit> {
         match &self.action {
             None => self.list(session).await,
-            Some(Action::Show { number }) => {
+            Some(Action::Show { number, raw }) => {
                 let (_, message) = held_post(session, *number).await?;
-                output::message(&message);
+                output::message(&message, *raw);
                 Ok(Exit::Done)
             }
             Some(Action::Accept { numbers }) => decide(session, numbers, Decision::Accept).await,

@@ -44,25 +44,6 @@ pub fn note(text: &str) {
     eprintln!("postrider: {text}");
 }
 
-/// Prints a message of somebody else's: octet by octet into a file or pipe, harmless at a terminal.
-pub fn message(octets: &[u8]) {
-    use std::io::{IsTerminal, Write};
-    let mut out = std::io::stdout().lock();
-    let done = if out.is_terminal() {
-        out.write_all(harmless(&String::from_utf8_lossy(octets)).as_bytes())
-    } else {
-        out.write_all(octets)
-    };
-    if done.is_err() {
-        std::process::exit(0);
-    }
-}
-
-/// Like [`clean`], for text of several lines.
-fn harmless(text: &str) -> String {
-    text.replace("\r\n", "\n").chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '?' } else { c }).collect()
-}
-
 /// Prints an error with its causes on one line; one that is several errors on a line for each.
 pub fn error(error: &anyhow::Error) {
     let mut text = error.to_string();
@@ -89,13 +70,45 @@ pub fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
+/// Prints a message: to a terminal with what could play with it made visible, else (or with `raw`)
+/// octet by octet.
+pub fn message(message: &[u8], raw: bool) {
+    use std::io::{IsTerminal, Write};
+    let mut stdout = std::io::stdout().lock();
+    let printed = if raw || !stdout.is_terminal() {
+        stdout.write_all(message)
+    } else {
+        writeln!(stdout, "{}", visible(message).trim_end())
+    };
+    if printed.and_then(|()| stdout.flush()).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// With line ends and tabs as they are; other control characters, and those that turn the
+/// direction of a text, as `\u{..}`.
+fn visible(message: &[u8]) -> String {
+    let mut text = String::with_capacity(message.len());
+    for c in String::from_utf8_lossy(message).replace("\r\n", "\n").chars() {
+        match c {
+            '\n' | '\t' => text.push(c),
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => text.extend(c.escape_unicode()),
+            _ if c.is_control() => text.extend(c.escape_unicode()),
+            _ => text.push(c),
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_message_cannot_play_with_the_terminal() {
-        assert_eq!(harmless("a\u{1b}[2J\tb\r\nc\rd\u{9b}\n"), "a?[2J\tb\nc?d?\n");
-        assert_eq!(clean("a\u{1b}\r\nb"), "a???b");
+        let message = "Subject: \u{1b}[2J\u{9b}x\r\n\tGr\u{fc}\u{df}e\u{202e}\u{7f}\rY\0\r\n".as_bytes();
+        let shown = "Subject: \\u{1b}[2J\\u{9b}x\n\tGr\u{fc}\u{df}e\\u{202e}\\u{7f}\\u{d}Y\\u{0}\n";
+        assert_eq!(visible(message), shown);
+        assert!(!visible(b"\xff\x1b").contains('\u{1b}'));
     }
 }

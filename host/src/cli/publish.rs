@@ -37,9 +37,9 @@ pub fn tell(report: &Report) -> Exit {
 /// Prints what is left to do.
 fn tell_what_is_left(report: &Report, quiet: bool) -> Exit {
     for command in report.by_hand.iter().filter(|command| !quiet || command.need == Need::Required) {
-        output::note(&command.to_string());
+        output::line(&command.to_string());
     }
-    report.waiting.iter().for_each(|waiting| output::note(&waiting.to_string()));
+    report.waiting.iter().for_each(|waiting| output::line(&waiting.to_string()));
     exit_of(report)
 }
 

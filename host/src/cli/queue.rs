@@ -25,6 +25,9 @@ enum Action {
         /// `in NUMBER` or `out NUMBER`, as `queue` prints them
         #[command(flatten)]
         entry: Entry,
+        /// Print only the message, octet by octet, to a terminal too
+        #[arg(long)]
+        raw: bool,
     },
     /// Try again now: shunted mail, or mail that waits for a retry
     Retry {
@@ -72,7 +75,7 @@ impl Queue {
         match &self.action {
             None | Some(Action::List) => self.list(session).await,
             Some(Action::Bounces) => self.bounces(session).await,
-            Some(Action::Show { entry }) => self.show(session, entry).await,
+            Some(Action::Show { entry, raw }) => self.show(session, entry, *raw).await,
             Some(Action::Retry { entry }) => retry(session, entry).await,
             Some(Action::Drop { entry }) => drop_entry(session, entry).await,
         }
@@ -134,7 +137,7 @@ impl Queue {
                     json!({
                         "id": event.id,
                         "list": event.list_address,
-                        "recipient": event.recipient.as_str(),
+                        "recipient": event.recipient,
                         "reply": event.reply,
                         "message_id": event.message_id,
                         "time": event.time,
@@ -153,7 +156,7 @@ impl Queue {
                 [
                     output::time(event.time),
                     event.list_address.clone(),
-                    event.recipient.to_string(),
+                    output::clean(&event.recipient),
                     output::clean(&event.reply),
                 ]
             })
@@ -162,7 +165,7 @@ impl Queue {
         Ok(Exit::Done)
     }
 
-    async fn show(&self, session: &Session, entry: &Entry) -> anyhow::Result<Exit> {
+    async fn show(&self, session: &Session, entry: &Entry, raw: bool) -> anyhow::Result<Exit> {
         let spool = session.spool().await?;
         let (value, message) = match entry.direction {
             Direction::In => match spool.arrivals().await?.into_iter().find(|arrival| arrival.id == entry.number) {
@@ -178,12 +181,16 @@ impl Queue {
             output::json(&value);
             return Ok(Exit::Done);
         }
+        if raw {
+            output::message(&message, true);
+            return Ok(Exit::Done);
+        }
         for (key, value) in value.as_object().into_iter().flatten() {
             let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
             output::line(&format!("{key}: {}", output::clean(&text)));
         }
         output::line("");
-        output::message(&message);
+        output::message(&message, false);
         Ok(Exit::Done)
     }
 }
@@ -193,7 +200,10 @@ async fn retry(session: &Session, entry: &OptionalEntry) -> anyhow::Result<Exit>
     let mut count = 0;
     match (entry.direction, entry.number) {
         (Some(Direction::In), Some(number)) => {
-            count += u64::from(spool.set_state(number, ArrivalState::New, "").await?);
+            // What is not kept of a message stays said.
+            let kept = |arrival: &Arrival| arrival.id == number && arrival.state == ArrivalState::Kept;
+            let reason = spool.arrivals().await?.into_iter().find(kept).map(|arrival| arrival.reason);
+            count += u64::from(spool.set_state(number, ArrivalState::New, &reason.unwrap_or_default()).await?);
         }
         (Some(Direction::Out), Some(number)) => count += spool.retry_now(Some(number)).await?,
         _ => {

@@ -1,7 +1,8 @@
 //! Mails that we write ourselves.
 //!
 //! All go out through the same queue as posts, with the envelope sender `<>` and `Auto-Submitted`
-//! (RFC 3834), so that nothing answers them and no two programs get into a conversation. An answer to
+//! (RFC 3834), so that nothing answers them and no two programs get into a conversation, and with the
+//! X-BeenThere of their list, so that one that finds its way back there is thrown away. An answer to
 //! a message goes to its envelope sender only, and not at all when a program or a list sent it. Who
 //! writes to a list and is held is told nothing: the sender of such a message is too often forged.
 
@@ -112,7 +113,8 @@ impl<'a> Notice<'a> {
             .date(Date::new(now))
             .message_id(id.clone())
             .header("Auto-Submitted", Raw::new(auto_submitted))
-            .header("Precedence", Raw::new("bulk"));
+            .header("Precedence", Raw::new("bulk"))
+            .header("X-BeenThere", Raw::new(list.address.to_string()));
         Notice { builder, list, message_id: format!("<{id}>") }
     }
 

@@ -44,6 +44,7 @@ pub fn decorate(list: &List, sender: Option<&EmailAddress>, message: &[u8], rece
     prefix_subject(&mut headers, &list.settings.subject_prefix);
     add_list_fields(&mut headers, list);
     headers.push("Message-ID-Hash", &message_id_hash(&message_id));
+    let message_id = super::facts::message_id(&headers);
     if let Some(sender) = sender {
         // Encoded where it must be: no field of ours makes a message need SMTPUTF8 (RFC 6531).
         let shown = if sender.is_ascii() { sender.to_string() } else { encoded_words(sender.as_str()) };
@@ -57,7 +58,7 @@ pub fn decorate(list: &List, sender: Option<&EmailAddress>, message: &[u8], rece
 pub struct Decorated {
     /// The message.
     pub message: Vec<u8>,
-    /// Its Message-ID, with angle brackets, on one line.
+    /// Its Message-ID, with angle brackets, on one line; of an endless one the first 998 octets.
     pub message_id: String,
 }
 

@@ -8,6 +8,7 @@ use crate::lists::{EmailAddress, List};
 use crate::spool::{EnvelopeSender, Outgoing};
 use crate::store::Store;
 use std::sync::Arc;
+use tracing::warn;
 
 /// A post that may go to the members.
 pub(super) struct Accepted<'a> {
@@ -24,21 +25,29 @@ pub(super) struct Accepted<'a> {
 }
 
 impl Accepted<'_> {
-    /// Makes the message, counts the post, finds the recipients (there may be none).
+    /// Makes the message, finds the recipients (there may be none). Changes nothing; the post is
+    /// counted ([`count`]) when it is queued.
     pub(super) async fn outgoing(&self, store: &Store, settings: &PostSettings) -> Result<Outgoing, Failure> {
         let list = self.list;
         let post = guarded(|| decorate(list, self.sender, self.message, self.received))?;
         let members = store.post_recipients(list.id).await?;
         let recipients = recipients::choose(list, members, self.facts);
-        let count = store.count_post(list.id).await?;
         Ok(Outgoing {
             list: Some(list.id),
             list_address: list.address.to_string(),
             message_id: post.message_id,
-            sender: envelope_sender(list, settings.verp_delivery_interval, count),
+            sender: envelope_sender(list, settings.verp_delivery_interval, list.post_count + 1),
             message: Arc::from(post.message),
             recipients,
         })
+    }
+}
+
+/// Counts a post that was queued. Not before: a step that is repeated after trouble would count twice.
+/// A crash in between leaves one uncounted, which is no reason to do anything.
+pub(super) async fn count(store: &Store, list: &List) {
+    if let Err(trouble) = store.count_post(list.id).await {
+        warn!(list = %list.address, %trouble, "a post was queued but not counted");
     }
 }
 

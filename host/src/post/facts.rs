@@ -13,6 +13,8 @@ const SHOWN: usize = 300;
 /// must not keep us busy.
 const READ: usize = 64 * 1024;
 const FIELDS: usize = 50;
+/// A Message-ID is cut here, in octets: as long as a line may be (RFC 5322, section 2.1.1).
+const LONGEST_ID: usize = 998;
 /// So many authors count.
 const AUTHORS: usize = 10;
 
@@ -29,7 +31,7 @@ pub struct Facts {
     pub subject: String,
     /// From, decoded, on one line; empty when there is none.
     pub from_text: String,
-    /// Message-ID with its angle brackets, on one line; empty when there is none.
+    /// Message-ID as [`message_id`] shows it.
     pub message_id: String,
     /// What `Auto-Submitted` (RFC 3834) says, lower case, without parameters; empty when absent.
     pub auto_submitted: String,
@@ -55,13 +57,13 @@ impl Facts {
             }
         }
         excerpt.extend_from_slice(b"\r\n");
-        let text = |name: &str| headers.first(name).map(super::headers::Field::text).unwrap_or_default();
+        let text = |name: &str| headers.first(name).map(|field| field.text_up_to(READ)).unwrap_or_default();
         let word = |name: &str| {
             let text = text(name).to_ascii_lowercase();
             text.split(|c: char| c == ';' || c == '(' || c.is_whitespace()).next().unwrap_or_default().to_owned()
         };
         let mut facts = Facts {
-            message_id: text("Message-ID"),
+            message_id: message_id(headers),
             auto_submitted: word("Auto-Submitted"),
             precedence: word("Precedence"),
             from_list: headers.contains("List-Id"),
@@ -104,12 +106,26 @@ impl Facts {
         authors
     }
 
+    /// Whether it says that a program wrote it (`Auto-Submitted`, RFC 3834, section 5).
+    pub fn is_submitted_by_a_program(&self) -> bool {
+        !matches!(self.auto_submitted.as_str(), "" | "no")
+    }
+
     /// Whether a program wrote it or a list sent it, so that nothing may answer it (RFC 3834, section 2).
     pub fn is_automatic(&self) -> bool {
         self.from_list
-            || !matches!(self.auto_submitted.as_str(), "" | "no")
+            || self.is_submitted_by_a_program()
             || matches!(self.precedence.as_str(), "bulk" | "junk" | "list")
     }
+}
+
+/// Message-ID with its angle brackets, on one line, for logs and the queue: no more than its first
+/// 998 octets. Empty when there is none.
+pub(super) fn message_id(headers: &Headers<'_>) -> String {
+    let mut id = headers.first("Message-ID").map(|field| field.text_up_to(LONGEST_ID)).unwrap_or_default();
+    // What was no UTF-8 has become longer.
+    id.truncate(id.floor_char_boundary(LONGEST_ID));
+    id
 }
 
 fn addresses(message: &Message<'_>, names: &[HeaderName<'_>]) -> Vec<EmailAddress> {
@@ -141,6 +157,17 @@ mod tests {
 
     fn list(addresses: &[EmailAddress]) -> Vec<&str> {
         addresses.iter().map(EmailAddress::as_str).collect()
+    }
+
+    #[test]
+    fn an_endless_message_id_is_cut() {
+        let long =
+            |word: &str| facts(format!("Message-ID:\r\n <{}@x>\r\n\r\n", word.repeat(100_000)).as_bytes()).message_id;
+        assert_eq!(long("a").len(), 998);
+        assert!(long("a").starts_with("<aaa"));
+        assert_eq!(long("\u{fc}").len(), 997, "cut between characters");
+        let raw = [&b"Message-ID: <"[..], &[0xff; 5000], b">\r\n\r\n"].concat();
+        assert!(facts(&raw).message_id.len() <= 998);
     }
 
     #[test]
@@ -179,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_header_of_megabytes_is_read_in_part() {
-        let many = "a@b.example, ".repeat(100_000);
+        let many = "a@b.example, ".repeat(20_000);
         let header = format!("From: {many}\r\nTo: {many}\r\nSubject: {many}\r\n\r\n");
         let facts = facts(header.as_bytes());
         assert_eq!(facts.from.len(), AUTHORS);

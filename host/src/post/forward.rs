@@ -21,7 +21,7 @@ pub(super) async fn to_owners(processor: &Processor, arrival: &Arrival) -> Resul
     let people = recipients_for_people(&processor.store, &list, &processor.settings).await?;
     if people.is_empty() {
         return Err(Failure::Permanent(format!(
-            "the list {} has no owner and [mailman] site_owner is no address; set one of them and retry",
+            "the list {} has no owner and [mailman] site_owner is not set; set one of them and retry",
             list.address
         )));
     }
@@ -36,7 +36,7 @@ pub(super) async fn to_owners(processor: &Processor, arrival: &Arrival) -> Resul
 pub(super) async fn to_site_owner(processor: &Processor, arrival: &Arrival) -> Result<(), Failure> {
     let Some(owner) = processor.settings.site_owner.clone() else {
         return Err(Failure::Permanent(
-            "mail for the postmaster has nowhere to go: set [mailman] site_owner to an address and retry".to_owned(),
+            "mail for the postmaster has nowhere to go: [mailman] site_owner is not set; set it to your address and retry".to_owned(),
         ));
     };
     forward(processor, arrival, &arrival.recipient.recipient, EnvelopeSender::Null, vec![owner]).await
@@ -52,19 +52,21 @@ async fn forward(
     let message = processor.spool.message(arrival.message).await?;
     let (forwarded, message_id) = guarded(|| {
         let mut headers = Headers::parse(&message);
+        if headers.is_cut() {
+            return Err("its header is too large to see whether it was forwarded here before".to_owned());
+        }
+        if let Some(hops) = headers.endless_hops() {
+            return Err(format!("it went through {hops} mail servers (Received): a mail loop"));
+        }
         if headers.all("X-BeenThere").any(|field| field.text().eq_ignore_ascii_case(forwarder)) {
-            return None;
+            return Err("it came back: one of the addresses that it is forwarded to leads here again".to_owned());
         }
         headers.remove("Return-Path");
         headers.push("X-BeenThere", &FieldValue::cleaned(forwarder));
-        let message_id = headers.first("Message-ID").map(super::headers::Field::text).unwrap_or_default();
-        Some((headers.write(), message_id))
+        let message_id = super::facts::message_id(&headers);
+        Ok((headers.write(), message_id))
     })?
-    .ok_or_else(|| {
-        Failure::Permanent(format!(
-            "mail for {forwarder} came back: one of the addresses that it is forwarded to leads here again"
-        ))
-    })?;
+    .map_err(|reason| Failure::Permanent(format!("this mail for {forwarder} is not forwarded: {reason}")))?;
     let list = &arrival.recipient;
     info!(message_id, to = forwarder, recipients = recipients.len(), size = message.len(), "forwarded");
     let outgoing = Outgoing {

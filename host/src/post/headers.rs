@@ -8,12 +8,19 @@
 //!
 //! Any sequence of octets is a message. The header ends at the first empty line or before the first
 //! line that is neither a field nor a continuation; what follows is the body, and an empty line is put
-//! before it if there was none. An mbox `From ` line at the very top is dropped.
+//! before it if there was none. Of a header of more than 1,000 fields or 1 MiB, only so much is looked at;
+//! the rest is copied like a body, and [`Headers::is_cut`] says so. An mbox `From ` line at the very top is dropped.
 
 use memchr::memchr;
 use std::borrow::Cow;
 use std::fmt;
 
+/// So many fields are looked at. What is larger was made to keep us busy.
+pub(super) const MAX_FIELDS: usize = 1000;
+/// So many octets of fields are looked at.
+pub(super) const MAX_HEADER: usize = 1024 * 1024;
+/// Through so many mail servers a message may have gone.
+const MAX_HOPS: usize = 100;
 /// Preferred length of a line, in octets without CRLF.
 const PREFERRED_LINE: usize = 78;
 /// Longest run without a blank that we write, so that a line with a name before it fits into 998.
@@ -88,6 +95,7 @@ pub struct Headers<'m> {
     fields: Vec<Field<'m>>,
     separator: &'m [u8],
     body: &'m [u8],
+    is_cut: bool,
 }
 
 /// One header field, with its name, folding and line ends.
@@ -109,13 +117,18 @@ impl<'m> Headers<'m> {
             rest = &rest[first.len()..];
         }
         let mut fields = Vec::with_capacity(32);
+        let mut room = MAX_HEADER;
         loop {
             let line = &rest[..line_length(rest)];
             let Some((name, value)) = field_start(line) else { break };
             let mut length = line.len();
-            while matches!(rest.get(length), Some(b' ' | b'\t')) {
+            while length <= room && matches!(rest.get(length), Some(b' ' | b'\t')) {
                 length += line_length(&rest[length..]);
             }
+            if length > room || fields.len() == MAX_FIELDS {
+                return Headers { fields, separator: b"", body: rest, is_cut: true };
+            }
+            room -= length;
             let raw = &rest[..length];
             rest = &rest[length..];
             let mut raw = Cow::Borrowed(raw);
@@ -130,7 +143,13 @@ impl<'m> Headers<'m> {
             _ => 0,
         };
         let (separator, body) = rest.split_at(empty);
-        Headers { fields, separator: if empty == 0 { b"\r\n" } else { separator }, body }
+        Headers { fields, separator: if empty == 0 { b"\r\n" } else { separator }, body, is_cut: false }
+    }
+
+    /// Whether the header is too large to be looked at whole: then [`Headers::fields`] are only its
+    /// beginning, and the rest of it begins [`Headers::body`].
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// All fields, in their order.
@@ -151,6 +170,13 @@ impl<'m> Headers<'m> {
     /// Whether there is a field with this name.
     pub fn contains(&self, name: &str) -> bool {
         self.first(name).is_some()
+    }
+
+    /// Whether it went through so many mail servers (Received, RFC 5321, section 6.3) that it must be
+    /// going round; the answer is how many.
+    pub fn endless_hops(&self) -> Option<usize> {
+        let hops = self.all("Received").count();
+        (hops > MAX_HOPS).then_some(hops)
     }
 
     /// The body: everything behind the empty line.
@@ -252,7 +278,14 @@ impl Field<'_> {
     /// The value unfolded and trimmed, for comparisons and logs; octets that are no UTF-8 and
     /// control characters are replaced.
     pub fn text(&self) -> String {
-        let unfolded: Vec<u8> = self.value().iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
+        self.text_up_to(usize::MAX)
+    }
+
+    /// The same of only so many octets of the value, blanks before it not counted.
+    pub fn text_up_to(&self, octets: usize) -> String {
+        let value = self.value().trim_ascii_start();
+        let value = &value[..value.len().min(octets)];
+        let unfolded: Vec<u8> = value.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
         let text = String::from_utf8_lossy(&unfolded);
         text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
     }

@@ -22,6 +22,6 @@ pub mod rules;
 mod testing;
 pub mod worker;
 
-use people::recipients_for_people;
+use people::{people_to_tell, recipients_for_people};
 pub use process::{PostSettings, Processor};
 pub use worker::Worker;

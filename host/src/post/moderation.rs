@@ -1,28 +1,34 @@
 //! A moderator decides about a held post.
 //!
-//! Each decision is first put into effect in the spool (the post or a notice is queued) and then the
-//! held post is dropped from the store. A crash between these two commits leaves the post held: nothing
-//! is lost, and who then accepts it again sends it twice. That window is the only one.
+//! Promise: a held post is decided about once, whoever else decides at the same moment. Each decision
+//! is first put into effect in the spool (the post or a notice is queued), which remembers it, and then
+//! the held post is dropped from the store. A crash between these two commits leaves the post in the list
+//! of those held; the next decision about it, whichever it is, then has no effect but to remove it there,
+//! and says so.
 
-use super::distribute::Accepted;
+use super::distribute::{self, Accepted};
 use super::facts::Facts;
 use super::headers::Headers;
 use super::process::{Failure, Processor, Temporary, guarded};
 use crate::clock::unix_now;
 use crate::lists::List;
 use crate::notice;
+use crate::spool::Outgoing;
 use crate::store::HeldPost;
 use tracing::info;
 
 /// The reason that an author is told when the moderator gives none.
 const NO_REASON: &str = "a moderator of the list rejected it";
 
-/// Why a decision had no effect; the post is held as before.
+/// Why a decision had no effect; the post is held as before, if it is still there.
 #[derive(Debug, thiserror::Error)]
 pub enum ModerationError {
     /// There is no such post.
     #[error("no held post has the number {0}; `postrider held` lists those that wait")]
     Unknown(i64),
+    /// Somebody was quicker, or an earlier attempt got further than it could tell.
+    #[error("held post {0} was decided about already; this decision has no effect, and it is held no more")]
+    Decided(i64),
     /// Its list is gone.
     #[error("the list of held post {0} does not exist any more; only `postrider held discard {0}` is left")]
     ListGone(i64),
@@ -62,8 +68,8 @@ impl Processor {
         let outgoing = accepted.outgoing(&self.store, &self.settings).await.map_err(fail)?;
         let recipients = outgoing.recipients.len();
         let message_id = outgoing.message_id.clone();
-        self.spool.fan_out(None, vec![outgoing]).await.map_err(Temporary::Spool)?;
-        self.store.drop_held(id).await.map_err(Temporary::Store)?;
+        self.carry_out(&post, vec![outgoing]).await?;
+        distribute::count(&self.store, &list).await;
         info!(message_id, list = %list.address, held = id, recipients, "held post accepted");
         Ok(Decided { post, recipients })
     }
@@ -79,10 +85,7 @@ impl Processor {
         let reason = if reason.trim().is_empty() { NO_REASON } else { reason };
         let notice = notice::rejection(&list, post.sender.as_ref(), &facts, reason, unix_now());
         let recipients = usize::from(notice.is_some());
-        if let Some(notice) = notice {
-            self.spool.fan_out(None, vec![notice]).await.map_err(Temporary::Spool)?;
-        }
-        self.store.drop_held(id).await.map_err(Temporary::Store)?;
+        self.carry_out(&post, notice.into_iter().collect()).await?;
         info!(message_id = facts.message_id, list = %list.address, held = id, told = recipients, "held post rejected");
         Ok(Decided { post, recipients })
     }
@@ -93,9 +96,18 @@ impl Processor {
     /// [`ModerationError`]; then it is still held.
     pub async fn discard_held(&self, id: i64) -> Result<Decided, ModerationError> {
         let (post, _) = self.held_message(id).await?;
-        self.store.drop_held(id).await.map_err(Temporary::Store)?;
+        self.carry_out(&post, Vec::new()).await?;
         info!(list = post.list, held = id, subject = post.subject, "held post discarded");
         Ok(Decided { post, recipients: 0 })
+    }
+
+    /// The one place where a decision becomes real; then the post is no longer held.
+    async fn carry_out(&self, post: &HeldPost, messages: Vec<Outgoing>) -> Result<(), ModerationError> {
+        // Its number alone could be given again by a store that was restored from an older copy.
+        let origin = format!("held:{}:{}:{}:{}", post.id, post.list, post.arrival, post.held);
+        let first = self.spool.fan_out_once(&origin, messages).await.map_err(Temporary::Spool)?;
+        self.store.drop_held(post.id).await.map_err(Temporary::Store)?;
+        if first { Ok(()) } else { Err(ModerationError::Decided(post.id)) }
     }
 
     async fn held_message(&self, id: i64) -> Result<(HeldPost, Vec<u8>), ModerationError> {

@@ -8,11 +8,11 @@
 //! is shunted with the reason, never dropped. `Err` means trouble with a database: nothing has changed,
 //! try again later.
 
-use super::distribute::Accepted;
+use super::distribute::{self, Accepted};
 use super::facts::Facts;
 use super::headers::Headers;
 use super::rules::{self, Examined, Judgement, Verdict};
-use super::{forward, recipients_for_people};
+use super::{forward, people_to_tell};
 use crate::clock::unix_now;
 use crate::config::Config;
 use crate::lists::{EmailAddress, List, Role, Subaddress};
@@ -23,21 +23,30 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 use tracing::{info, warn};
 
+/// What `site_owner` is when nobody has set it, as in Mailman.
+const UNSET_SITE_OWNER: &str = "changeme@example.com";
+
 /// What the pipeline needs of the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct PostSettings {
-    /// Gets what nobody else answers for; `None` when the configured one is no address.
+    /// Gets what nobody else answers for; `None` when the configured one is no address, or still the
+    /// default: `example.com` is nobody's.
     pub site_owner: Option<EmailAddress>,
     /// `verp_delivery_interval`: 0 never, 1 always, n every nth post.
     pub verp_delivery_interval: u64,
+    /// `verp_delimiter`: what separates an address from its detail.
+    pub delimiter: String,
 }
 
 impl PostSettings {
     /// Takes what it needs.
     pub fn from_config(config: &Config) -> Self {
         PostSettings {
-            site_owner: EmailAddress::parse(config.site.site_owner.trim()).ok(),
+            site_owner: Some(config.site.site_owner.trim())
+                .filter(|owner| !owner.eq_ignore_ascii_case(UNSET_SITE_OWNER))
+                .and_then(|owner| EmailAddress::parse(owner).ok()),
             verp_delivery_interval: config.mta.verp.delivery_interval,
+            delimiter: config.mta.verp.delimiter.clone(),
         }
     }
 }
@@ -150,7 +159,13 @@ impl Processor {
         let started = Instant::now();
         let list = self.list(arrival).await?;
         let message = self.spool.message(arrival.message).await?;
-        let facts = guarded(|| Facts::of(&Headers::parse(&message)))?;
+        let (facts, hops) = guarded(|| {
+            let headers = Headers::parse(&message);
+            (Facts::of(&headers), headers.endless_hops())
+        })?;
+        if let Some(hops) = hops {
+            return Err(Failure::Permanent(format!("it went through {hops} mail servers (Received): a mail loop")));
+        }
         let sender = arrival.sender.as_ref();
         let member = self.member_among(&list, facts.authors(sender)).await?;
         let Judgement { verdict, rule } = guarded(|| {
@@ -174,6 +189,7 @@ impl Processor {
                 message_id.clone_from(&outgoing.message_id);
                 recipients = outgoing.recipients.len();
                 self.spool.fan_out(Some(arrival.id), vec![outgoing]).await?;
+                distribute::count(&self.store, &list).await;
             }
             Verdict::Hold(reason) => self.hold(arrival, &list, &facts, &message, reason).await?,
             Verdict::Reject(reason) => {
@@ -226,9 +242,14 @@ impl Processor {
             size: message.len() as u64,
         };
         let id = self.store.hold(&held, message).await?;
-        let people = recipients_for_people(&self.store, list, &self.settings).await?;
-        let notices: Vec<Outgoing> = if people.is_empty() {
-            warn!(list = %list.address, held = id, "nobody can be told: no owner, no moderator, and site_owner is no address");
+        // A notice about a notice would never end, and delivery reports come by the thousand.
+        let quiet = arrival.sender.is_none() || facts.is_submitted_by_a_program();
+        let people = if quiet { Vec::new() } else { people_to_tell(&self.store, list, &self.settings).await? };
+        let notices: Vec<Outgoing> = if quiet {
+            info!(list = %list.address, held = id, "nobody is told of a held post that a program sent");
+            Vec::new()
+        } else if people.is_empty() {
+            warn!(list = %list.address, held = id, "nobody can be told: no owner, no moderator, and [mailman] site_owner is not set");
             Vec::new()
         } else {
             vec![notice::held(list, &HeldPost { id, ..held }, message, people)]

@@ -24,7 +24,11 @@ impl House {
         let spool = Spool::open(directory.path(), &options).expect("spool");
         let new = NewList { address: ListAddress::parse("ants@example.com").expect("address"), settings: settings() };
         let list = store.create_list(&new, true).await.expect("list");
-        let settings = PostSettings { site_owner: Some(address("root@example.org")), verp_delivery_interval: 0 };
+        let settings = PostSettings {
+            site_owner: Some(address("root@example.org")),
+            verp_delivery_interval: 0,
+            delimiter: "+".into(),
+        };
         let house = House { processor: Processor::new(store, spool, settings), list, directory };
         house.add(Role::Member, &["anne@example.net", "bob@example.net"]).await;
         house
@@ -185,6 +189,62 @@ async fn a_held_post_shows_who_what_and_why() {
 }
 
 #[tokio::test]
+async fn a_list_that_owns_itself_is_not_told_of_its_own_held_posts() {
+    let house = House::new().await;
+    house.add(Role::Owner, &["ants@example.com", "Ants-Owner+x@example.com"]).await;
+    house.process(Subaddress::Post, "eve@example.org", &from("eve@example.org")).await;
+    let out = house.out().await;
+    assert_eq!(out[0].1, ["root@example.org"], "the site owner is told instead");
+    house.add(Role::Owner, &["olga@example.org"]).await;
+    house.process(Subaddress::Post, "eve@example.org", &from("eve@example.org")).await;
+    assert_eq!(house.out().await[0].1, ["olga@example.org"]);
+    // By whatever detour the notice comes back, it ends here.
+    house.process(Subaddress::Post, "", out[0].2.as_bytes()).await;
+    house.process(Subaddress::Post, "olga@example.org", out[0].2.as_bytes()).await;
+    assert!(house.out().await.is_empty() && house.arrivals().await.is_empty());
+    assert_eq!(house.store().held(None).await.expect("held").len(), 2);
+}
+
+#[tokio::test]
+async fn two_lists_that_own_each_other_do_not_tell_each_other_for_ever() {
+    let house = House::new().await;
+    house.add(Role::Owner, &["bees@example.com"]).await;
+    let new = NewList { address: ListAddress::parse("bees@example.com").expect("address"), settings: settings() };
+    let bees = house.store().create_list(&new, true).await.expect("list");
+    let owner = Member {
+        address: address("ants@example.com"),
+        display_name: String::new(),
+        role: Role::Owner,
+        delivery: DeliveryStatus::Enabled,
+    };
+    house.store().add_members(bees.id, &[owner]).await.expect("owner");
+    house.process(Subaddress::Post, "eve@example.org", &from("eve@example.org")).await;
+    let notice = house.out().await.remove(0);
+    assert_eq!(notice.1, ["bees@example.com"]);
+    let recipient = IncomingRecipient {
+        list: bees.id,
+        list_address: bees.address.to_string(),
+        function: Subaddress::Post,
+        recipient: bees.address.to_string(),
+        detail: None,
+    };
+    for sender in ["", "rewritten@example.org"] {
+        let arrival = house.arrives_at(recipient.clone(), sender, notice.2.as_bytes()).await;
+        house.processor.process(&arrival).await.expect("processed");
+    }
+    assert!(house.out().await.is_empty(), "held at the other list, and nobody is told");
+    assert_eq!(house.store().held(Some(bees.id)).await.expect("held").len(), 2);
+}
+
+#[tokio::test]
+async fn nobody_is_told_of_a_held_delivery_report() {
+    let house = House::new().await;
+    house.process(Subaddress::Post, "", &from("MAILER-DAEMON@example.org")).await;
+    assert_eq!(house.store().held(None).await.expect("held").len(), 1, "held all the same");
+    assert!(house.out().await.is_empty());
+}
+
+#[tokio::test]
 async fn an_accepted_post_goes_out_as_if_it_had_never_been_held() {
     let house = House::new().await;
     house.process(Subaddress::Post, "eve@example.org", &from("eve@example.org")).await;
@@ -214,6 +274,41 @@ async fn a_moderator_rejects_with_words_or_discards_without() {
     house.processor.discard_held(held[1].id).await.expect("discarded");
     assert!(house.out().await.is_empty());
     assert!(house.store().held(None).await.expect("held").is_empty());
+}
+
+#[tokio::test]
+async fn of_several_decisions_about_one_post_one_takes_effect() {
+    let house = House::new().await;
+    house.process(Subaddress::Post, "eve@example.org", &from("eve@example.org")).await;
+    let _notice = house.out().await;
+    let (post, message) = {
+        let id = house.store().held(None).await.expect("held")[0].id;
+        house.store().held_post(id).await.expect("held").expect("post")
+    };
+    let processor = &house.processor;
+    let (one, two, three) =
+        tokio::join!(processor.accept_held(post.id), processor.accept_held(post.id), processor.accept_held(post.id));
+    assert_eq!([one, two, three].iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    assert_eq!(house.out().await.len(), 1);
+    // As after a crash between the two commits: decided, and still in the store.
+    let store = rusqlite::Connection::open(house.directory.path().join("store.db")).expect("database");
+    let restore = || {
+        store
+            .execute(
+                "INSERT INTO held (id, list, arrival, digest, subject, from_, reason, held, size, message)
+                 VALUES (?1, ?2, ?3, '', '', '', '', ?4, ?5, ?6)",
+                rusqlite::params![post.id, post.list, post.arrival, post.held, post.size as i64, message],
+            )
+            .expect("restored");
+    };
+    restore();
+    assert!(matches!(processor.accept_held(post.id).await, Err(ModerationError::Decided(_))));
+    restore();
+    assert!(matches!(processor.reject_held(post.id, "").await, Err(ModerationError::Decided(_))));
+    restore();
+    assert!(matches!(processor.discard_held(post.id).await, Err(ModerationError::Decided(_))));
+    assert!(house.out().await.is_empty());
+    assert!(house.store().held(None).await.expect("held").is_empty(), "it is not offered for ever");
 }
 
 #[tokio::test]
@@ -255,6 +350,12 @@ async fn mail_for_the_owners_reaches_owners_and_moderators_untouched_but_for_the
     let arrivals = house.arrivals().await;
     assert_eq!(arrivals[0].state, ArrivalState::Shunted);
     assert!(arrivals[0].reason.contains("came back"), "{}", arrivals[0].reason);
+    // The loop mark would be where it is not looked for.
+    let large = "a:\r\n".repeat(5000) + "\r\n";
+    house.process(Subaddress::Owner, "eve@example.org", large.as_bytes()).await;
+    let arrivals = house.arrivals().await;
+    assert!(arrivals[1].reason.contains("header is too large"), "{}", arrivals[1].reason);
+    assert!(house.out().await.is_empty());
 }
 
 #[tokio::test]
@@ -277,6 +378,32 @@ async fn the_postmasters_mail_goes_to_the_site_owner_or_is_kept_visible() {
     let arrivals = house.arrivals().await;
     assert_eq!(arrivals[0].state, ArrivalState::Shunted);
     assert!(arrivals[0].reason.contains("site_owner"), "{}", arrivals[0].reason);
+}
+
+#[tokio::test]
+async fn the_default_site_owner_is_nobody_and_gets_nothing() {
+    let mut house = House::new().await;
+    house.processor.settings = PostSettings::from_config(&Config::built_in().config);
+    assert_eq!(house.processor.settings.site_owner, None);
+    house.process(Subaddress::Owner, "eve@example.org", POST).await;
+    house.process(Subaddress::Post, "eve@example.org", &from("eve@example.org")).await;
+    assert!(house.out().await.is_empty());
+    let arrivals = house.arrivals().await;
+    assert_eq!((arrivals.len(), arrivals[0].state), (1, ArrivalState::Shunted));
+    assert!(arrivals[0].reason.contains("[mailman] site_owner is not set"), "{}", arrivals[0].reason);
+}
+
+#[tokio::test]
+async fn an_endless_message_id_does_not_go_into_queue_and_log() {
+    let house = House::new().await;
+    house.add(Role::Owner, &["olga@example.org"]).await;
+    let message = format!("From: anne@example.net\r\nMessage-ID: <{}@x>\r\n\r\n", "a".repeat(20_000));
+    for function in [Subaddress::Post, Subaddress::Owner] {
+        house.process(function, "anne@example.net", message.as_bytes()).await;
+    }
+    let queue = house.spool().outgoing().await.expect("queue");
+    assert_eq!(queue.iter().map(|one| one.message_id.len()).collect::<Vec<_>>(), [998, 998]);
+    assert!(house.out().await.iter().all(|(.., sent)| sent.contains(&"a".repeat(20_000))), "sent as it came");
 }
 
 #[tokio::test]
@@ -314,6 +441,39 @@ async fn trouble_with_the_store_leaves_the_arrival_as_it_was() {
     store.execute_batch("ALTER TABLE gone RENAME TO member").expect("repaired");
     house.processor.process(&arrival).await.expect("processed");
     assert_eq!(house.out().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_post_that_cannot_be_queued_is_not_counted() {
+    let house = House::new().await;
+    let arrival = house.arrives(Subaddress::Post, "anne@example.net", POST).await;
+    let count = async || house.store().list_by_id(house.list.id).await.expect("store").expect("list").post_count;
+    let spool = rusqlite::Connection::open(house.directory.path().join("spool.db")).expect("database");
+    spool.execute_batch("ALTER TABLE recipient RENAME TO gone").expect("broken");
+    assert!(matches!(house.processor.process(&arrival).await, Err(Temporary::Spool(_))));
+    assert_eq!(count().await, 0);
+    spool.execute_batch("ALTER TABLE gone RENAME TO recipient").expect("repaired");
+    house.processor.process(&arrival).await.expect("processed");
+    assert_eq!(count().await, 1);
+}
+
+#[tokio::test]
+async fn mail_that_went_through_too_many_servers_is_put_aside() {
+    let house = House::new().await;
+    house.add(Role::Owner, &["olga@example.org"]).await;
+    let went = |hops: usize| ["Received: from x by y\r\n".repeat(hops).as_bytes(), POST].concat();
+    for function in [Subaddress::Post, Subaddress::Owner] {
+        house.process(function, "anne@example.net", &went(100)).await;
+        assert_eq!(house.out().await.len(), 1);
+        house.process(function, "anne@example.net", &went(101)).await;
+        assert!(house.out().await.is_empty());
+    }
+    let arrivals = house.arrivals().await;
+    assert_eq!(arrivals.len(), 2);
+    for arrival in arrivals {
+        assert_eq!(arrival.state, ArrivalState::Shunted);
+        assert!(arrival.reason.contains("through 101 mail servers"), "{}", arrival.reason);
+    }
 }
 
 #[tokio::test]

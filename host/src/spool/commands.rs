@@ -9,6 +9,10 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use std::rc::Rc;
 
+/// So long the spool knows what was done once, in seconds: longer than anybody waits before repeating
+/// a command that was cut off.
+const ORIGINS_KEPT: i64 = 30 * 86_400;
+
 /// An outgoing message whose body is already where it belongs.
 pub(super) struct Settled {
     pub outgoing: Outgoing,
@@ -66,6 +70,22 @@ pub(super) fn fan_out(
         queue(db, effects, message)?;
     }
     Ok(())
+}
+
+/// Queues the messages unless this was done before in the name of `origin`. `false`: it was.
+pub(super) fn fan_out_once(db: &Connection, effects: &mut Effects, origin: &str, messages: &[Settled]) -> Result<bool> {
+    let now = unix_now();
+    db.prepare_cached("DELETE FROM origin WHERE time < ?1")?.execute([now - ORIGINS_KEPT])?;
+    let new = db
+        .prepare_cached("INSERT INTO origin (name, time) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING")?
+        .execute(params![origin, now])?;
+    if new == 0 {
+        return Ok(false);
+    }
+    for message in messages {
+        queue(db, effects, message)?;
+    }
+    Ok(true)
 }
 
 fn queue(db: &Connection, effects: &mut Effects, message: &Settled) -> Result<()> {
@@ -133,6 +153,33 @@ pub(super) fn set_state(
     ])?;
     effects.arrivals_changed = changed > 0 && state == ArrivalState::New;
     Ok(changed > 0)
+}
+
+/// Keeps an arrival for later, with another body when there is one. `false`: it is gone already.
+pub(super) fn keep(
+    db: &Connection,
+    effects: &mut Effects,
+    arrival: i64,
+    body: Option<&Body>,
+    reason: &str,
+) -> Result<bool> {
+    let old: Option<i64> = db
+        .prepare_cached("SELECT message FROM arrival WHERE id = ?1")?
+        .query_row([arrival], |row| row.get(0))
+        .optional()?;
+    let Some(old) = old else { return Ok(false) };
+    set_state(db, effects, arrival, ArrivalState::Kept, reason)?;
+    if let Some(body) = body {
+        let new = insert_body(db, effects, body)?;
+        db.prepare_cached("UPDATE arrival SET message = ?2 WHERE id = ?1")?.execute([arrival, new])?;
+        let others: bool = db
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM arrival WHERE message = ?1)")?
+            .query_row([old], |row| row.get(0))?;
+        if !others {
+            remove_body(db, effects, old)?;
+        }
+    }
+    Ok(true)
 }
 
 /// Rows that are gone (dropped meanwhile, or recorded before) are passed over.

@@ -57,6 +57,8 @@ pub type Result<T> = std::result::Result<T, SpoolError>;
 const DATABASE: &str = "spool.db";
 /// Name of the directory beside it.
 const DIRECTORY: &str = "spool";
+/// So many octets of a message are kept for a function that comes later.
+pub const MAX_KEPT: usize = 64 * 1024;
 /// So long a message whose file cannot be read waits.
 const UNREADABLE_RETRY: Duration = Duration::from_mins(15);
 
@@ -203,17 +205,33 @@ impl Spool {
     ///
     /// When the arrival is gone already, nothing is queued: the step was committed before.
     pub async fn fan_out(&self, arrival: Option<i64>, messages: Vec<Outgoing>) -> Result<()> {
+        let messages = self.settled(messages).await?;
+        self.change(move |db, effects| commands::fan_out(db, effects, arrival, &messages)).await
+    }
+
+    /// In one transaction: queues these messages and notes that it was done in the name of `origin`,
+    /// which says what they come from. `false`: that was done within the last 30 days; nothing is queued.
+    ///
+    /// For steps whose cause is in another database than this: of two that do it at once, or one
+    /// that repeats it after a crash, only the first has an effect.
+    pub async fn fan_out_once(&self, origin: &str, messages: Vec<Outgoing>) -> Result<bool> {
+        let messages = self.settled(messages).await?;
+        let origin = origin.to_owned();
+        self.change(move |db, effects| commands::fan_out_once(db, effects, &origin, &messages)).await
+    }
+
+    /// With their bodies where they belong.
+    async fn settled(&self, messages: Vec<Outgoing>) -> Result<Vec<Settled>> {
         let bodies = self.inner.shared.bodies.clone();
         let settle = move |outgoing: Outgoing| {
             let body = Body::Memory(outgoing.message.clone()).settled(&bodies)?;
             Ok(Settled { outgoing, body })
         };
-        let messages: Vec<Settled> = if messages.iter().any(|one| one.message.len() > MAX_INLINE) {
-            blocking(move || messages.into_iter().map(settle).collect()).await?
+        if messages.iter().any(|one| one.message.len() > MAX_INLINE) {
+            blocking(move || messages.into_iter().map(settle).collect()).await
         } else {
-            messages.into_iter().map(settle).collect::<Result<_>>()?
-        };
-        self.change(move |db, effects| commands::fan_out(db, effects, arrival, &messages)).await
+            messages.into_iter().map(settle).collect()
+        }
     }
 
     /// The arrival is done (held elsewhere, discarded): removes it.
@@ -228,6 +246,22 @@ impl Spool {
         self.change(move |db, effects| commands::set_state(db, effects, arrival, state, &reason)).await
     }
 
+    /// Keeps an arrival for a function that processes it later: of its message at most the first
+    /// [`MAX_KEPT`] octets, and when that is not all, the arrival says so in its `reason`. Anybody can
+    /// send such mail, so it must not fill the disk.
+    pub async fn keep(&self, arrival: &Arrival) -> Result<()> {
+        let mut reason = arrival.reason.clone();
+        let mut body = None;
+        if arrival.size > MAX_KEPT as u64 {
+            let message = self.message(arrival.message).await?;
+            let start = &message[..message.len().min(MAX_KEPT)];
+            reason = format!("only the first {} of its {} octets are kept", start.len(), message.len());
+            body = Some(Body::Memory(start.into()));
+        }
+        let id = arrival.id;
+        self.change(move |db, effects| commands::keep(db, effects, id, body.as_ref(), &reason)).await.map(|_| ())
+    }
+
     /// Recipients of one outgoing message that are due, at most `limit` of them, leased. Messages
     /// take turns, so that a huge one does not starve a small one. `None`: nothing is due.
     ///
@@ -240,13 +274,16 @@ impl Spool {
                 let Some(leased) = shared.with_turns(|turns| turns.lease(limit.max(1), unix_now()))? else {
                     return Ok(Found::Nothing);
                 };
-                let message = shared.message(leased.row.body);
                 let guard = Lease {
                     outgoing: leased.outgoing,
                     recipients: leased.recipients.iter().map(|one| one.id).collect(),
-                    shared: Some(shared),
+                    shared: Some(shared.clone()),
                 };
-                match message {
+                if !leased.unusable.is_empty() {
+                    // The others are due again as soon as these are out of the way.
+                    return Ok(Found::Unusable(leased.outgoing, leased.unusable));
+                }
+                match shared.message(leased.row.body) {
                     Ok(None) => Ok(Found::Gone),
                     Ok(Some(message)) => Ok(Found::Batch(
                         guard,
@@ -267,6 +304,10 @@ impl Spool {
             match found {
                 Found::Nothing => return Ok(None),
                 Found::Gone => {}
+                Found::Unusable(outgoing, recipients) => {
+                    let failed = |(id, reply)| (id, DeliveryResult::Failed { reply });
+                    self.record(outgoing, recipients.into_iter().map(failed).collect()).await?;
+                }
                 Found::Batch(guard, batch) => {
                     guard.hand_over();
                     return Ok(Some(batch));

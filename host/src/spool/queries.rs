@@ -81,7 +81,7 @@ pub(super) fn bounce_events(db: &Connection) -> Result<Vec<BounceEvent>> {
             Ok(BounceEvent {
                 id: row.get(0)?,
                 list_address: row.get(1)?,
-                recipient: address(2, &row.get::<_, String>(2)?)?,
+                recipient: row.get(2)?,
                 reply: row.get(3)?,
                 message_id: row.get(4)?,
                 time: row.get(5)?,

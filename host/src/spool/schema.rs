@@ -69,6 +69,11 @@ CREATE TABLE recipient (
     reply     TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX recipient_due ON recipient (outgoing, next_try);
+-- Steps whose cause is in another database, so that none is taken twice; forgotten after some time.
+CREATE TABLE origin (
+    name TEXT PRIMARY KEY,
+    time INTEGER NOT NULL
+) WITHOUT ROWID;
 -- Permanent failures.
 CREATE TABLE bounce_event (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,

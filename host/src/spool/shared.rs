@@ -4,7 +4,7 @@ use super::body::BodyDirectory;
 use super::cache::BodyCache;
 use super::queries::{self, StoredBody};
 use super::space::SpaceWatch;
-use super::turns::Turns;
+use super::turns::{Turns, Unusable};
 use super::types::DueBatch;
 use super::{Result, SpoolError, locked, schema};
 use rusqlite::Connection;
@@ -94,6 +94,8 @@ pub(super) enum Found {
     Nothing,
     /// The message was dropped in this very moment.
     Gone,
+    /// Recipients of an outgoing message that cannot be delivered to, and why.
+    Unusable(i64, Vec<Unusable>),
     Batch(Lease, DueBatch),
     Unreadable(Lease, SpoolError),
 }

@@ -314,6 +314,25 @@ async fn a_fan_out_that_is_repeated_queues_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_done_in_one_name_is_done_once_and_forgotten_in_the_end() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    assert!(spool.fan_out_once("held:1", vec![outgoing(b"post", 2)]).await.expect("first"));
+    assert!(!spool.fan_out_once("held:1", vec![outgoing(b"post", 2)]).await.expect("second"));
+    assert!(spool.fan_out_once("held:2", Vec::new()).await.expect("another"));
+    assert_eq!(spool.outgoing().await.expect("queue").len(), 1);
+    let age = |days: i64| {
+        spool.change(move |db, _| db.execute("UPDATE origin SET time = time - ?1", [days * 86_400]).map(|_| ()))
+    };
+    age(29).await.expect("aged");
+    assert!(!spool.fan_out_once("held:1", vec![outgoing(b"post", 2)]).await.expect("still known"));
+    age(2).await.expect("aged");
+    assert!(spool.fan_out_once("held:3", Vec::new()).await.expect("another"));
+    let known = spool.change(|db, _| db.query_row("SELECT count(*) FROM origin", [], |row| row.get::<_, i64>(0)));
+    assert_eq!(known.await.expect("count"), 1);
+}
+
+#[tokio::test]
 async fn a_fan_out_is_all_or_nothing() {
     let dir = tempfile::tempdir().expect("tempdir");
     let spool = open(dir.path());
@@ -354,6 +373,28 @@ async fn arrivals_are_kept_shunted_and_retried() {
     spool.arrivals_changed().notified().await;
     assert_eq!(spool.new_arrivals(0, 10).await.expect("new").len(), 1);
     assert!(!spool.set_state(id + 1, ArrivalState::Kept, "").await.expect("no such"));
+}
+
+#[tokio::test]
+async fn of_a_large_message_that_is_kept_only_the_beginning_stays() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    let mut large = incoming(&vec![b'x'; MAX_INLINE + 1]);
+    large.recipients.push(recipient(Subaddress::Bounces));
+    spool.accept(large).await.expect("accept");
+    spool.accept(incoming(&vec![b'x'; MAX_KEPT])).await.expect("accept");
+    let arrivals = spool.arrivals().await.expect("arrivals");
+    spool.keep(&arrivals[1]).await.expect("kept");
+    spool.keep(&arrivals[2]).await.expect("kept");
+    assert_eq!(spool.message(arrivals[0].message).await.expect("the other needs it").len(), MAX_INLINE + 1);
+    let now = spool.arrivals().await.expect("arrivals");
+    assert_eq!((now[1].state, now[1].size), (ArrivalState::Kept, MAX_KEPT as u64));
+    assert_eq!(now[1].reason, "only the first 65536 of its 262145 octets are kept");
+    assert_eq!((now[2].state, now[2].size, now[2].reason.as_str()), (ArrivalState::Kept, MAX_KEPT as u64, ""));
+    spool.keep(&now[1]).await.expect("again");
+    assert_eq!(spool.arrivals().await.expect("arrivals")[1], now[1], "it still says so");
+    spool.keep(&now[0]).await.expect("kept");
+    assert!(body_files(dir.path()).is_empty(), "the room is given back");
 }
 
 #[tokio::test]
@@ -433,6 +474,27 @@ async fn each_recipient_has_its_own_fate() {
     assert_eq!(addresses(&last), ["member000003@example.com"]);
     spool.record(last.outgoing, delivered(&last)).await.expect("record");
     assert!(spool.outgoing().await.expect("queue").is_empty());
+}
+
+#[tokio::test]
+async fn a_recipient_that_is_no_address_fails_and_keeps_nobody_awake() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    spool.fan_out(None, vec![outgoing(b"post", 2), outgoing(b"other", 1)]).await.expect("fan_out");
+    let damage = |id: i64| {
+        spool.change(move |db, _| db.execute("UPDATE recipient SET address = 'x' WHERE id = ?1", [id]).map(|_| ()))
+    };
+    damage(1).await.expect("damaged");
+    damage(3).await.expect("damaged");
+    let batch = next(&spool, 10).await;
+    assert_eq!(addresses(&batch), ["member000001@example.com"]);
+    spool.record(batch.outgoing, delivered(&batch)).await.expect("record");
+    assert!(spool.due(10).await.expect("due").is_none());
+    assert_eq!(spool.next_due().await.expect("next"), None);
+    assert!(spool.outgoing().await.expect("queue").is_empty());
+    let events = spool.bounce_events().await.expect("events");
+    assert_eq!(events.iter().map(|event| event.recipient.as_str()).collect::<Vec<_>>(), ["x", "x"]);
+    assert!(events[0].reply.starts_with("the address in the spool is none"), "{}", events[0].reply);
 }
 
 #[tokio::test]

@@ -16,11 +16,16 @@ pub(super) struct Turns {
     leases: HashMap<i64, HashSet<i64>>,
 }
 
+/// Number of a recipient that cannot be delivered to, and why.
+pub(super) type Unusable = (i64, String);
+
 /// Recipients that were leased.
 pub(super) struct Leased {
     pub outgoing: i64,
     pub row: OutgoingRow,
     pub recipients: Vec<DueRecipient>,
+    /// Recipients whose address is none, not leased, with the reason; they are to be recorded as failed.
+    pub unusable: Vec<Unusable>,
 }
 
 impl Turns {
@@ -39,13 +44,15 @@ impl Turns {
         loop {
             while let Some(outgoing) = ring.pop_front() {
                 let taken = leases.get(&outgoing);
-                let recipients = free_recipients(&snapshot, outgoing, taken, limit, now)?;
-                if recipients.is_empty() {
+                let (recipients, unusable) = free_recipients(&snapshot, outgoing, taken, limit, now)?;
+                if recipients.is_empty() && unusable.is_empty() {
                     continue;
                 }
                 if let Some(row) = outgoing_row(&snapshot, outgoing)? {
-                    leases.entry(outgoing).or_default().extend(recipients.iter().map(|one| one.id));
-                    return Ok(Some(Leased { outgoing, row, recipients }));
+                    if !recipients.is_empty() {
+                        leases.entry(outgoing).or_default().extend(recipients.iter().map(|one| one.id));
+                    }
+                    return Ok(Some(Leased { outgoing, row, recipients, unusable }));
                 }
             }
             // The rest of the old round had nothing; neither has a whole new one.
@@ -104,12 +111,12 @@ fn free_recipients(
     taken: Option<&HashSet<i64>>,
     limit: usize,
     now: i64,
-) -> Result<Vec<DueRecipient>> {
+) -> Result<(Vec<DueRecipient>, Vec<Unusable>)> {
     // The index alone answers this; leased ones are at most as many as are in flight.
     let mut due = snapshot
         .prepare_cached("SELECT id FROM recipient WHERE outgoing = ?1 AND next_try <= ?2 ORDER BY next_try, id")?;
     let mut details = snapshot.prepare_cached("SELECT address, attempts FROM recipient WHERE id = ?1")?;
-    let mut found = Vec::new();
+    let (mut found, mut unusable) = (Vec::new(), Vec::new());
     let mut rows = due.query(params![outgoing, now])?;
     while found.len() < limit
         && let Some(row) = rows.next()?
@@ -121,12 +128,15 @@ fn free_recipients(
         let (text, attempts): (String, u32) = details.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
         match EmailAddress::parse(&text) {
             Ok(address) => found.push(DueRecipient { id, address, attempts }),
-            // Only a damaged file or another version's rules; it stays visible in the queue.
-            Err(error) => tracing::error!("spool: recipient {id} of outgoing message {outgoing}: {error}"),
+            // Only a damaged file or another version's rules.
+            Err(error) => {
+                tracing::error!("spool: recipient {id} of outgoing message {outgoing}: {error}");
+                unusable.push((id, format!("the address in the spool is none: {error}")));
+            }
         }
     }
     found.sort_unstable_by_key(|one| one.id);
-    Ok(found)
+    Ok((found, unusable))
 }
 
 fn first_free(snapshot: &Connection, outgoing: i64, taken: &HashSet<i64>) -> Result<Option<i64>> {

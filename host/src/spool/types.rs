@@ -71,7 +71,7 @@ pub struct Arrival {
     pub recipient: IncomingRecipient,
     /// State.
     pub state: ArrivalState,
-    /// Why it is shunted; else empty.
+    /// Why it is shunted, or what is not kept of it; else empty.
     pub reason: String,
     /// Unix time, in seconds.
     pub received: i64,
@@ -164,8 +164,8 @@ pub struct BounceEvent {
     pub id: i64,
     /// Posting address of the list, or empty.
     pub list_address: String,
-    /// The recipient.
-    pub recipient: EmailAddress,
+    /// The recipient, as it stands in the spool.
+    pub recipient: String,
     /// What the MTA said.
     pub reply: String,
     /// The Message-ID header's value of the message.

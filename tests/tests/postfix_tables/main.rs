@@ -7,6 +7,7 @@ mod site;
 use postrider_plugin_api::sdk::{LmtpAddress, Severity};
 use postrider_tests::mta_box::{Catcher, Layer, MtaBox, Postfix, SmtpSession};
 use postrider_tests::require::{self, MTA_BOX};
+use postrider_tests::set_on_drop::SetOnDrop;
 use site::ListServer;
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -227,6 +228,7 @@ fn loses_nothing_under_traffic(table_type: &str) {
     let writers = ["ants@lists.example.com", "bees@lists.example.com", "cats@new.example", "cats@new.example"];
     let sent: usize = thread::scope(|scope| {
         let stop = &stop;
+        let _ends = SetOnDrop(stop);
         let writers = writers.map(|address| scope.spawn(move || write_without_pause(machine, address, stop)));
         thread::sleep(Duration::from_secs(2));
         server.roster.add("bees@lists.example.com");

@@ -4,6 +4,7 @@ use super::post::SendTo as _;
 use super::site::{ANTS, LIMIT, STRANGER, Site, machine, message};
 use super::traffic::{accepted, post_without_pause};
 use postrider_tests::mta_box::{Catcher, Caught, SmtpSession};
+use postrider_tests::set_on_drop::SetOnDrop;
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -18,6 +19,7 @@ pub fn a_new_list_takes_mail_from_the_moment_create_returns(table_type: &'static
     for list in ["bees@lists.example.com", "cats@new.example"] {
         let stop = &AtomicBool::new(false);
         let (created, attempts) = thread::scope(|scope| {
+            let _ends = SetOnDrop(stop);
             // Impatient: they ask long before the list exists, so that Postfix has an answer to remember.
             let writer = scope.spawn(move || post_without_pause(machine, list, stop));
             thread::sleep(Duration::from_millis(500));

@@ -2,6 +2,7 @@
 
 use super::site::{ANTS, Site, machine};
 use super::traffic::{post, post_again_and_again};
+use postrider_tests::set_on_drop::SetOnDrop;
 use std::{
     collections::BTreeSet,
     sync::atomic::{AtomicBool, Ordering},
@@ -80,13 +81,4 @@ fn create_killed_after(site: &Site<'_>, step: u32, list: &str) -> bool {
     let aborted = std::os::unix::process::ExitStatusExt::signal(&output.status) == Some(6);
     assert!(aborted || output.status.success(), "{}: {text}\n{error}", output.status);
     aborted
-}
-
-/// So that a failing test ends.
-struct SetOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for SetOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }

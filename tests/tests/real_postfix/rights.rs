@@ -3,6 +3,7 @@
 use super::post::SendTo as _;
 use super::site::{ANTS, Site, machine, message};
 use super::traffic::{accepted, post_again_and_again};
+use postrider_tests::set_on_drop::SetOnDrop;
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -42,6 +43,7 @@ pub fn without_root_the_rest_is_said_and_nothing_is_refused(table_type: &'static
     // A new domain, to which people write already.
     let (machine, stop) = (&machine, &AtomicBool::new(false));
     let attempts = thread::scope(|scope| {
+        let _ends = SetOnDrop(stop);
         let writer = scope.spawn(move || post_again_and_again(machine, "cats@new.example", PAUSE, stop));
         if table_type == "lmdb" {
             let text = site.run(&["create", "cats@new.example"]);

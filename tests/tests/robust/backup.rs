@@ -1,6 +1,7 @@
 //! A backup taken while mail flows, and put back elsewhere.
 
 use postrider_tests::installation::{Installation, wait_for};
+use postrider_tests::set_on_drop::SetOnDrop;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,6 +39,7 @@ fn a_backup_taken_while_mail_flows_is_whole_and_can_be_put_back() {
     let target = installation.path().join("backup");
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _ends = SetOnDrop(&done);
         let flow = scope.spawn(|| {
             let mut number = 0;
             while !done.load(Ordering::SeqCst) {

@@ -1,7 +1,6 @@
 //! The MTA's part of an LMTP dialogue (RFC 2033), shown as it goes.
 
-use super::PATIENCE;
-use crate::cli::output;
+use super::{PATIENCE, say};
 use anyhow::{Context, bail};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -28,7 +27,7 @@ impl Dialogue {
 
     /// Sends a command; its reply must begin with this code.
     pub(super) async fn say(&mut self, command: &str, code: &str) -> anyhow::Result<()> {
-        output::line(&format!("  > {command}"));
+        say(&format!("  > {command}"));
         let reply = self.quietly(command).await?;
         expect(&reply, code)
     }
@@ -36,9 +35,9 @@ impl Dialogue {
     /// Sends a message that has no lines with a leading dot.
     pub(super) async fn message(&mut self, lines: &[&str], code: &str) -> anyhow::Result<()> {
         for line in lines {
-            output::line(format!("  > {line}").trim_end());
+            say(format!("  > {line}").trim_end());
         }
-        output::line("  > .");
+        say("  > .");
         let reply = self.quietly(&format!("{}\r\n.", lines.join("\r\n"))).await?;
         expect(&reply, code)
     }
@@ -63,7 +62,7 @@ impl Dialogue {
 
 /// Shows a reply and compares its code.
 fn expect(reply: &str, code: &str) -> anyhow::Result<()> {
-    output::line(&format!("  < {}", reply.trim_end()));
+    say(&format!("  < {}", reply.trim_end()));
     if !reply.starts_with(code) {
         bail!("a reply {code} was expected");
     }

@@ -7,7 +7,7 @@
 mod lmtp;
 mod stage;
 
-use super::{Exit, output};
+use super::Exit;
 use crate::config::{AdapterConfiguration, AdapterName, Config};
 use crate::deliver::sink::Captured;
 use crate::hookup::{self, Roster};
@@ -58,13 +58,13 @@ impl Demo {
             done = show => done?,
             _ = tokio::signal::ctrl_c() => bail!("interrupted; nothing is left behind"),
         }
-        output::line("\nThe demo's files are gone again. README.md tells how to install.");
+        say("\nThe demo's files are gone again. README.md tells how to install.");
         Ok(Exit::Done)
     }
 }
 
 async fn make_list(stage: &Stage) -> anyhow::Result<()> {
-    output::line(&format!("Postrider {}, everything in {}", env!("CARGO_PKG_VERSION"), stage.path().display()));
+    say(&format!("Postrider {}, everything in {}", env!("CARGO_PKG_VERSION"), stage.path().display()));
     heading("A list with three members");
     stage.show(&["create", LIST], "").await?;
     stage.show(&["addmembers", "-", LIST], MEMBERS).await?;
@@ -74,12 +74,9 @@ async fn make_list(stage: &Stage) -> anyhow::Result<()> {
         let table = stage.table(name).await?;
         let rows: Vec<_> = table.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
         let shown: Vec<_> = rows.iter().take(3).map(|row| format!("    {row}")).collect();
-        output::line(&format!("  {name}\n{}", shown.join("\n")));
+        say(&format!("  {name}\n{}", shown.join("\n")));
         if rows.len() > shown.len() {
-            output::line(&format!(
-                "    … and {} more: -confirm, -join, -leave, -owner, -request",
-                rows.len() - shown.len()
-            ));
+            say(&format!("    … and {} more: -confirm, -join, -leave, -owner, -request", rows.len() - shown.len()));
         }
     }
     Ok(())
@@ -100,13 +97,13 @@ async fn post_and_receive(stage: &Stage) -> anyhow::Result<()> {
     let mut messages = stage.sink().messages();
     messages.sort_by(|one, other| one.recipients.cmp(&other.recipients));
     for message in &messages {
-        output::line(&format!("  MAIL FROM:<{}>", message.sender));
-        output::line(&format!("  RCPT TO:<{}>", message.recipients.join("> RCPT TO:<")));
+        say(&format!("  MAIL FROM:<{}>", message.sender));
+        say(&format!("  RCPT TO:<{}>", message.recipients.join("> RCPT TO:<")));
     }
     if let Some(first) = messages.first() {
-        output::line("  each with these headers, beside the author's own:");
+        say("  each with these headers, beside the author's own:");
         for line in headers_that_matter(first) {
-            output::line(&format!("    {line}"));
+            say(&format!("    {line}"));
         }
     }
     Ok(())
@@ -128,10 +125,16 @@ fn hook_up(stage: &Stage) -> anyhow::Result<()> {
     let hookup = hookup::from_config(&config, &PluginRegistry::new(vec![stage.plugins()]))?;
     let domain = Domain { name: DomainName::parse("lists.example.com")?, alias: None, description: String::new() };
     let snippets = hookup.snippets(&Roster::new(vec![domain], Vec::new()))?;
-    output::line(hookup::snippets_text(&snippets).trim_end());
+    say(hookup::snippets_text(&snippets).trim_end());
     Ok(())
 }
 
+/// Prints a line. Unlike a command, the demo goes on when nobody reads (`| head`): it has to tidy up.
+fn say(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
 fn heading(text: &str) {
-    output::line(&format!("\n== {text}"));
+    say(&format!("\n== {text}"));
 }

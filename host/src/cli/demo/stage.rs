@@ -1,7 +1,6 @@
 //! The demo's temporary installation and its processes.
 
-use super::PATIENCE;
-use crate::cli::output;
+use super::{PATIENCE, say};
 use crate::control::{self, Request};
 use crate::deliver::sink::{Script, Sink};
 use anyhow::{Context, bail};
@@ -80,10 +79,10 @@ impl Stage {
     pub(super) async fn show(&self, args: &[&str], input: &str) -> anyhow::Result<()> {
         let typed: Vec<_> =
             args.iter().map(|arg| if arg.contains(' ') { format!("'{arg}'") } else { (*arg).to_owned() }).collect();
-        output::line(&format!("  $ postrider {}", typed.join(" ")));
+        say(&format!("  $ postrider {}", typed.join(" ")));
         let printed = self.run("postrider.cfg", args, input).await?;
         for line in printed.lines() {
-            output::line(&format!("    {line}"));
+            say(&format!("    {line}"));
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! is to be discarded is not held for its size.
 
 mod automatic;
+mod header_size;
 mod r#loop;
 mod max_size;
 mod member;
@@ -85,11 +86,12 @@ pub struct Judgement {
 type Check = fn(&Examined<'_>) -> Option<Verdict>;
 
 /// The rules, in their order.
-const RULES: [(&str, Check); 5] = [
+const RULES: [(&str, Check); 6] = [
     ("loop", r#loop::check),
     ("member", member::check),
     ("nonmember", nonmember::check),
     ("automatic", automatic::check),
+    ("header_size", header_size::check),
     ("max_size", max_size::check),
 ];
 

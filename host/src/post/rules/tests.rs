@@ -97,3 +97,13 @@ fn who_wrote_it_counts_before_its_size() {
     list.settings.nonmember_action = PostAction::Discard;
     assert_eq!(verdict(&list, false, &vec![b'x'; 100_000]).1, "nonmember");
 }
+
+#[test]
+fn a_header_too_large_to_be_looked_at_is_held_after_the_author_was() {
+    let mut list = ants();
+    let message = "a:\r\n".repeat(5000) + "X-BeenThere: ants@example.com\r\n\r\n";
+    let (found, rule) = verdict(&list, true, message.as_bytes());
+    assert_eq!((found.reason(), rule), ("its header has more than 1000 fields or 1024 KiB", "header_size"));
+    list.settings.nonmember_action = PostAction::Discard;
+    assert_eq!(verdict(&list, false, message.as_bytes()).1, "nonmember");
+}
