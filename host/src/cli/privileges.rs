@@ -91,6 +91,11 @@ impl Way {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     return Ok(Way { owner: None, missing: Some(next) });
                 }
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory => bail!(
+                    "{} cannot be made: {} is no directory; move it away, or set var_dir in [paths.*]",
+                    path.display(),
+                    here.display()
+                ),
                 Err(error) => return Err(error).with_context(|| format!("{} cannot be looked at", next.display())),
             };
             if metadata.uid() != 0 {

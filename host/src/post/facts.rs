@@ -31,7 +31,7 @@ pub struct Facts {
     pub subject: String,
     /// From, decoded, on one line; empty when there is none.
     pub from_text: String,
-    /// Message-ID as [`message_id`] shows it.
+    /// Message-ID, cut when it is endless; empty when there is none.
     pub message_id: String,
     /// What `Auto-Submitted` (RFC 3834) says, lower case, without parameters; empty when absent.
     pub auto_submitted: String,
