@@ -8,6 +8,7 @@ DESTDIR ?=
 CARGO ?= cargo
 PLUGIN_DIR = $(PREFIX)/lib/postrider/plugins
 BUILT = target/release
+PLUGINS = exim4 postfix qmail sendmail
 BIN = $(DESTDIR)$(PREFIX)/bin
 LIB = $(DESTDIR)$(PREFIX)/lib
 SHARE = $(DESTDIR)$(PREFIX)/share
@@ -15,7 +16,7 @@ SHARE = $(DESTDIR)$(PREFIX)/share
 .PHONY: build demo test lint bench install clean
 
 build:
-	$(CARGO) build --release --locked -p postrider -p postrider-plugin-postfix
+	$(CARGO) build --release --locked -p postrider $(PLUGINS:%=-p postrider-plugin-%)
 
 demo: build
 	target/release/postrider demo
@@ -43,10 +44,13 @@ install: $(BUILT)/postrider
 	# By rename: a program that runs, or a library that one has mapped, must never be written over.
 	install -m 0755 $(BUILT)/postrider $(BIN)/.postrider.new
 	mv -f $(BIN)/.postrider.new $(BIN)/postrider
-	install -m 0644 $(BUILT)/libpostrider_postfix.so $(DESTDIR)$(PLUGIN_DIR)/.libpostrider_postfix.so.new
-	mv -f $(DESTDIR)$(PLUGIN_DIR)/.libpostrider_postfix.so.new $(DESTDIR)$(PLUGIN_DIR)/libpostrider_postfix.so
+	set -e; for plugin in $(PLUGINS); do \
+	  library=libpostrider_$$plugin.so; \
+	  install -m 0644 $(BUILT)/$$library $(DESTDIR)$(PLUGIN_DIR)/.$$library.new; \
+	  mv -f $(DESTDIR)$(PLUGIN_DIR)/.$$library.new $(DESTDIR)$(PLUGIN_DIR)/$$library; \
+	  install -m 0644 plugins/$$plugin/README.md $(SHARE)/doc/postrider/README.$$plugin.md; \
+	done
 	install -m 0644 packaging/postrider.cfg.sample README.md CHANGELOG.md $(SHARE)/doc/postrider/
-	install -m 0644 plugins/postfix/README.md $(SHARE)/doc/postrider/README.postfix.md
 	install -m 0644 packaging/man/postrider.1 $(SHARE)/man/man1/
 	install -m 0644 packaging/man/postrider.cfg.5 $(SHARE)/man/man5/
 	install -m 0644 packaging/completions/postrider.bash $(SHARE)/bash-completion/completions/postrider

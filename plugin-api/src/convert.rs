@@ -175,16 +175,18 @@ impl<'a> From<abi::ListChange<'a>> for sdk::Change<'a> {
 
 impl<'a> From<&'a sdk::Table> for abi::Table<'a> {
     fn from(table: &'a sdk::Table) -> Self {
-        let (format, suffix) = match &table.format {
+        let (format, format_text) = match &table.format {
             sdk::TableFormat::Text => (abi::TableFormat::TEXT, ""),
             sdk::TableFormat::CompiledRename { suffix } => (abi::TableFormat::COMPILED_RENAME, suffix.as_str()),
             sdk::TableFormat::CompiledInPlace { suffix } => (abi::TableFormat::COMPILED_IN_PLACE, suffix.as_str()),
             sdk::TableFormat::Sqlite => (abi::TableFormat::SQLITE, ""),
+            sdk::TableFormat::Directory { mark } => (abi::TableFormat::DIRECTORY, mark.as_str()),
         };
         abi::Table {
             path: table.path.as_str().into(),
+            extent: table.extent.into(),
             format,
-            suffix: suffix.into(),
+            format_text: format_text.into(),
             role: table.role.into(),
             comment: table.comment.as_str().into(),
             extra: RSlice::EMPTY,
@@ -193,14 +195,17 @@ impl<'a> From<&'a sdk::Table> for abi::Table<'a> {
 }
 
 pub(crate) fn table(table: abi::Table<'_>) -> sdk::Result<sdk::Table> {
-    let suffix = || table.suffix.as_str().to_owned();
+    let suffix = || table.format_text.as_str().to_owned();
     Ok(sdk::Table {
         path: table.path.as_str().to_owned(),
+        // Taking some rows for all would remove the others.
+        extent: table.extent.known().ok_or_else(|| unknown("table extent", table.extent.0))?,
         format: match table.format {
             abi::TableFormat::TEXT => sdk::TableFormat::Text,
             abi::TableFormat::COMPILED_RENAME => sdk::TableFormat::CompiledRename { suffix: suffix() },
             abi::TableFormat::COMPILED_IN_PLACE => sdk::TableFormat::CompiledInPlace { suffix: suffix() },
             abi::TableFormat::SQLITE => sdk::TableFormat::Sqlite,
+            abi::TableFormat::DIRECTORY => sdk::TableFormat::Directory { mark: suffix() },
             abi::TableFormat(number) => return Err(unknown("table format", number)),
         },
         role: table.role.known().ok_or_else(|| unknown("table role", table.role.0))?,
@@ -232,6 +237,7 @@ pub(crate) fn command_view<'a>(
         need: command.need.into(),
         privilege: command.privilege.into(),
         argv: argv.into(),
+        stdin: command.stdin.into(),
         tables: tables.into(),
         settle: command.settle.map_or(ROption::RNone, |time| ROption::RSome(milliseconds(time))),
         reason: command.reason.as_str().into(),
@@ -245,10 +251,19 @@ pub(crate) fn command(command: abi::Command<'_>) -> sdk::Result<sdk::Command> {
         need: command.need.known().ok_or_else(|| unknown("need", command.need.0))?,
         privilege: command.privilege.known().ok_or_else(|| unknown("privilege", command.privilege.0))?,
         argv: strings(command.argv),
+        stdin: command.stdin.known().ok_or_else(|| unknown("command input", command.stdin.0))?,
         tables: strings(command.tables),
         settle: command.settle.into_option().map(Duration::from_millis),
         reason: command.reason.as_str().to_owned(),
     })
+}
+
+pub(crate) fn guard_view(guard: &sdk::Guard) -> abi::Guard<'_> {
+    abi::Guard { path: guard.path.as_str().into(), mode: guard.mode, extra: RSlice::EMPTY }
+}
+
+pub(crate) fn guard(guard: abi::Guard<'_>) -> sdk::Guard {
+    sdk::Guard { path: guard.path.as_str().to_owned(), mode: guard.mode }
 }
 
 // ---- Tools
@@ -279,6 +294,7 @@ impl From<sdk::Snippet> for abi::Snippet {
             file: snippet.file.into(),
             text: snippet.text.into(),
             explanation: snippet.explanation.into(),
+            undo: snippet.undo.into(),
             extra: RVec::new(),
         }
     }
@@ -290,6 +306,7 @@ pub(crate) fn snippet(snippet: abi::Snippet) -> sdk::Result<sdk::Snippet> {
         file: snippet.file.into(),
         text: snippet.text.into(),
         explanation: snippet.explanation.into(),
+        undo: snippet.undo.into(),
     })
 }
 
@@ -327,6 +344,7 @@ impl From<sdk::SettingSpec> for abi::SettingSpec {
             sdk::SettingKind::Text => abi::SettingKind::TEXT,
             sdk::SettingKind::Program => abi::SettingKind::PROGRAM,
             sdk::SettingKind::Path => abi::SettingKind::PATH,
+            sdk::SettingKind::OutputDirectory => abi::SettingKind::OUTPUT_DIRECTORY,
             sdk::SettingKind::Integer => abi::SettingKind::INTEGER,
             sdk::SettingKind::Boolean => abi::SettingKind::BOOLEAN,
             sdk::SettingKind::Choice(words) => {
@@ -350,6 +368,7 @@ impl From<abi::SettingSpec> for sdk::SettingSpec {
         let kind = match spec.kind {
             abi::SettingKind::PROGRAM => sdk::SettingKind::Program,
             abi::SettingKind::PATH => sdk::SettingKind::Path,
+            abi::SettingKind::OUTPUT_DIRECTORY => sdk::SettingKind::OutputDirectory,
             abi::SettingKind::INTEGER => sdk::SettingKind::Integer,
             abi::SettingKind::BOOLEAN => sdk::SettingKind::Boolean,
             abi::SettingKind::CHOICE => sdk::SettingKind::Choice(spec.choices.into_iter().map(String::from).collect()),
@@ -374,6 +393,103 @@ impl From<abi::RecipientResult> for sdk::RecipientResult {
             // An outcome of a newer plugin: trying again loses nothing.
             outcome: result.outcome.known().unwrap_or(sdk::Outcome::TemporaryFailure),
             reply: result.reply.into(),
+        }
+    }
+}
+
+/// The name of [`sdk::Abilities::verp`] where abilities cross.
+const VERP: &str = "verp";
+
+pub(crate) fn abilities_out(abilities: sdk::Abilities) -> RVec<RString> {
+    abilities.verp.then(|| RString::from(VERP)).into_iter().collect()
+}
+
+pub(crate) fn abilities(names: RVec<RString>) -> sdk::Abilities {
+    sdk::Abilities { verp: names.iter().any(|name| name == VERP) }
+}
+
+pub(crate) fn envelope_view<'a>(envelope: &sdk::Envelope<'a>, recipients: &'a [RStr<'a>]) -> abi::Envelope<'a> {
+    abi::Envelope {
+        sender: envelope.sender.into(),
+        verp_delimiter: envelope.verp_delimiter.into(),
+        recipients: recipients.into(),
+        size: envelope.size,
+        eight_bit: envelope.eight_bit,
+        extra: RSlice::EMPTY,
+    }
+}
+
+pub(crate) fn envelope<'a>(envelope: &abi::Envelope<'a>, recipients: &'a [&'a str]) -> sdk::Envelope<'a> {
+    sdk::Envelope {
+        sender: envelope.sender.as_str(),
+        verp_delimiter: envelope.verp_delimiter.as_str(),
+        recipients,
+        size: envelope.size,
+        eight_bit: envelope.eight_bit,
+    }
+}
+
+impl From<sdk::Injection> for abi::Injection {
+    fn from(injection: sdk::Injection) -> Self {
+        abi::Injection {
+            argv: injection.argv.into_iter().map(RString::from).collect(),
+            environment: injection
+                .environment
+                .into_iter()
+                .map(|(name, value)| Tuple2(name.into(), value.into()))
+                .collect(),
+            inputs: all(injection.inputs),
+            exits: all(injection.exits),
+            otherwise: injection.otherwise.into(),
+            extra: RVec::new(),
+        }
+    }
+}
+
+pub(crate) fn injection(injection: abi::Injection) -> sdk::Result<sdk::Injection> {
+    Ok(sdk::Injection {
+        argv: injection.argv.into_iter().map(String::from).collect(),
+        environment: injection.environment.into_iter().map(|Tuple2(name, value)| (name.into(), value.into())).collect(),
+        inputs: injection.inputs.into_iter().map(input).collect::<sdk::Result<_>>()?,
+        exits: injection.exits.into_iter().map(sdk::ExitMeaning::from).collect(),
+        otherwise: injection.otherwise.known().unwrap_or(sdk::Outcome::TemporaryFailure),
+    })
+}
+
+impl From<sdk::Input> for abi::Input {
+    fn from(input: sdk::Input) -> Self {
+        let (kind, bytes) = match input.content {
+            sdk::Content::MessageCrLf => (abi::ContentKind::MESSAGE_CRLF, Vec::new()),
+            sdk::Content::MessageLf => (abi::ContentKind::MESSAGE_LF, Vec::new()),
+            sdk::Content::Bytes(bytes) => (abi::ContentKind::BYTES, bytes),
+        };
+        abi::Input { descriptor: input.descriptor, kind, bytes: bytes.into() }
+    }
+}
+
+fn input(input: abi::Input) -> sdk::Result<sdk::Input> {
+    let content = match input.kind {
+        abi::ContentKind::MESSAGE_CRLF => sdk::Content::MessageCrLf,
+        abi::ContentKind::MESSAGE_LF => sdk::Content::MessageLf,
+        abi::ContentKind::BYTES => sdk::Content::Bytes(input.bytes.into()),
+        abi::ContentKind(number) => return Err(unknown("content kind", number)),
+    };
+    Ok(sdk::Input { descriptor: input.descriptor, content })
+}
+
+impl From<sdk::ExitMeaning> for abi::ExitMeaning {
+    fn from(exit: sdk::ExitMeaning) -> Self {
+        abi::ExitMeaning { first: exit.first, last: exit.last, outcome: exit.outcome.into(), text: exit.text.into() }
+    }
+}
+
+impl From<abi::ExitMeaning> for sdk::ExitMeaning {
+    fn from(exit: abi::ExitMeaning) -> Self {
+        sdk::ExitMeaning {
+            first: exit.first,
+            last: exit.last,
+            outcome: exit.outcome.known().unwrap_or(sdk::Outcome::TemporaryFailure),
+            text: exit.text.into(),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::guard::guard_host;
 use crate::sdk::{self, Context, Error, ErrorKind};
 use abi_stable::sabi_trait::TD_Opaque;
 use abi_stable::sabi_types::{RMut, RRef};
-use abi_stable::std_types::{RResult, RSlice, RStr, RString, RVec};
+use abi_stable::std_types::{ROption, RResult, RSlice, RStr, RString, RVec};
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -100,6 +100,20 @@ impl Outgoing {
 impl sdk::OutgoingAdapter for Outgoing {
     fn new(_: Box<dyn sdk::HostLog>, _: &sdk::Settings) -> sdk::Result<Self> {
         Err(not_from_nothing())
+    }
+
+    fn abilities(&self) -> sdk::Abilities {
+        convert::result(self.0.abilities()).map(convert::abilities).unwrap_or_default()
+    }
+
+    fn programs(&self) -> Vec<String> {
+        let programs = convert::result(self.0.programs()).unwrap_or_default();
+        programs.into_iter().map(String::from).collect()
+    }
+
+    fn inject(&self, envelope: sdk::Envelope<'_>) -> sdk::Result<sdk::Injection> {
+        let recipients: Vec<RStr<'_>> = convert::strs(envelope.recipients);
+        convert::injection(convert::result(self.0.inject(convert::envelope_view(&envelope, &recipients)))?)
     }
 
     /// As the SDK says; an answer with too few or too many results is an error too.
@@ -192,6 +206,10 @@ impl abi::Site for sdk::Site {
         self.table_dir.as_str().into()
     }
 
+    fn user(&self) -> RStr<'_> {
+        self.user.as_str().into()
+    }
+
     fn delimiter(&self) -> RStr<'_> {
         self.delimiter.as_str().into()
     }
@@ -235,8 +253,18 @@ impl abi::Roster for Roster<'_> {
         self.trouble.guard_or("the host's roster", 0, || self.roster.list_count())
     }
 
-    fn is_list(&self, local: RStr<'_>, domain: RStr<'_>) -> bool {
-        self.trouble.guard_or("the host's roster", false, || self.roster.is_list(local.as_str(), domain.as_str()))
+    fn list_id(&self, local: RStr<'_>, domain: RStr<'_>) -> abi::Res<ROption<RString>> {
+        self.trouble.guard("the host's roster", || {
+            Ok(self.roster.list_id(local.as_str(), domain.as_str())?.map(RString::from).into())
+        })
+    }
+
+    fn for_each_domain_routed_to(&self, routed: RStr<'_>, visitor: &mut abi::DomainVisitorMut<'_>) -> abi::Res<()> {
+        self.trouble.guard("the host's roster", || {
+            self.roster.for_each_domain_routed_to(routed.as_str(), &mut |domain| {
+                convert::result(visitor.domains(RSlice::from_ref(&abi::DomainView::from(*domain))))
+            })
+        })
     }
 }
 
@@ -260,6 +288,17 @@ impl abi::PlanSink for PlanSink<'_, '_> {
             let rows: Vec<sdk::Row<'_>> = rows.iter().map(sdk::Row::from).collect();
             sink.rows(&rows)
         })
+    }
+
+    fn absent(&mut self, keys: RSlice<'_, RStr<'_>>) -> abi::Res<()> {
+        let sink = &mut *self.sink;
+        let keys: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();
+        self.trouble.guard("the host's plan", || sink.absent(&keys))
+    }
+
+    fn guard(&mut self, guard: abi::Guard<'_>) -> abi::Res<()> {
+        let sink = &mut *self.sink;
+        self.trouble.guard("the host's plan", || sink.guard(&convert::guard(guard)))
     }
 
     fn file(&mut self, path: RStr<'_>, mode: u32, contents: RSlice<'_, u8>) -> abi::Res<()> {

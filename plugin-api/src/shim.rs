@@ -8,7 +8,7 @@ use crate::panics;
 use crate::sdk::{self, Context, IncomingAdapter, OutgoingAdapter};
 use abi_stable::sabi_trait::TD_Opaque;
 use abi_stable::sabi_types::RMut;
-use abi_stable::std_types::{RSlice, RStr, RVec};
+use abi_stable::std_types::{RSlice, RStr, RString, RVec};
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
@@ -117,6 +117,21 @@ impl<T: IncomingAdapter> abi::Incoming for Shim<T> {
 }
 
 impl<T: OutgoingAdapter> abi::Outgoing for Shim<T> {
+    fn abilities(&self) -> abi::Res<RVec<RString>> {
+        guard("abilities", || Ok(convert::abilities_out(self.0.abilities())))
+    }
+
+    fn programs(&self) -> abi::Res<RVec<RString>> {
+        guard("programs", || Ok(convert::all(self.0.programs())))
+    }
+
+    fn inject(&self, envelope: abi::Envelope<'_>) -> abi::Res<abi::Injection> {
+        guard("inject", || {
+            let recipients: Vec<&str> = envelope.recipients.iter().map(|recipient| recipient.as_str()).collect();
+            self.0.inject(convert::envelope(&envelope, &recipients)).map(abi::Injection::from)
+        })
+    }
+
     fn deliver(&self, batch: abi::Batch<'_>) -> abi::Res<RVec<abi::RecipientResult>> {
         guard("deliver", || {
             let recipients: Vec<&str> = batch.recipients.iter().map(|recipient| recipient.as_str()).collect();
@@ -136,6 +151,7 @@ fn site(site: &abi::SiteRef<'_>) -> sdk::Result<sdk::Site> {
     Ok(sdk::Site {
         lmtp: convert::lmtp_address(site.lmtp())?,
         table_dir: site.table_dir().into(),
+        user: site.user().into(),
         delimiter: site.delimiter().into(),
         subaddresses: site.subaddresses().into_iter().map(sdk::Subaddress::from).collect(),
         smtp_host: site.smtp_host().into(),
@@ -170,8 +186,19 @@ impl sdk::Roster for Roster<'_, '_> {
         self.0.list_count()
     }
 
-    fn is_list(&self, local: &str, domain: &str) -> bool {
-        self.0.is_list(local.into(), domain.into())
+    fn list_id(&self, local: &str, domain: &str) -> sdk::Result<Option<String>> {
+        let found = convert::result(self.0.list_id(local.into(), domain.into()))?;
+        Ok(found.into_option().map(String::from))
+    }
+
+    fn for_each_domain_routed_to(
+        &self,
+        routed: &str,
+        visit: &mut dyn FnMut(&sdk::DomainView<'_>) -> sdk::Result<()>,
+    ) -> sdk::Result<()> {
+        let mut visitor = Visitor(visit);
+        let mut visitor = abi::DomainVisitor_TO::from_ptr(RMut::new(&mut visitor), TD_Opaque);
+        convert::result(self.0.for_each_domain_routed_to(routed.into(), &mut visitor))
     }
 }
 
@@ -204,6 +231,14 @@ impl sdk::PlanSink for PlanSink<'_, '_> {
         }
         let rows: Vec<abi::Row<'_>> = rows.iter().map(abi::Row::from).collect();
         convert::result(self.0.rows(rows.as_slice().into()))
+    }
+
+    fn absent(&mut self, keys: &[&str]) -> sdk::Result<()> {
+        convert::result(self.0.absent(convert::strs(keys).as_slice().into()))
+    }
+
+    fn guard(&mut self, guard: &sdk::Guard) -> sdk::Result<()> {
+        convert::result(self.0.guard(convert::guard_view(guard)))
     }
 
     fn file(&mut self, path: &str, mode: u32, contents: &[u8]) -> sdk::Result<()> {

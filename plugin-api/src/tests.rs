@@ -35,8 +35,20 @@ impl Roster for TwoLists {
         2
     }
 
-    fn is_list(&self, local: &str, domain: &str) -> bool {
-        domain == "example.org" && (local == "ants" || local == "bees")
+    fn list_id(&self, local: &str, domain: &str) -> Result<Option<String>> {
+        let is_list = domain == "example.org" && (local == "ants" || local == "bees");
+        Ok(is_list.then(|| format!("{}.{}", local, domain)))
+    }
+
+    fn for_each_domain_routed_to(
+        &self,
+        routed: &str,
+        visit: &mut dyn FnMut(&DomainView<'_>) -> Result<()>,
+    ) -> Result<()> {
+        if routed == DOMAIN.alias {
+            visit(&DOMAIN)?;
+        }
+        Ok(())
     }
 }
 
@@ -55,6 +67,16 @@ impl PlanSink for Recorder {
 
     fn rows(&mut self, rows: &[Row<'_>]) -> Result<()> {
         self.0.push(format!("{:?}", rows));
+        Ok(())
+    }
+
+    fn absent(&mut self, keys: &[&str]) -> Result<()> {
+        self.0.push(format!("absent {:?}", keys));
+        Ok(())
+    }
+
+    fn guard(&mut self, guard: &Guard) -> Result<()> {
+        self.0.push(format!("{:?}", guard));
         Ok(())
     }
 
@@ -94,6 +116,7 @@ fn site() -> Site {
     Site {
         lmtp: LmtpAddress::Tcp { host: "::1".into(), port: 8024 },
         table_dir: "/var/lib/postrider/data".into(),
+        user: "postrider".into(),
         delimiter: "+".into(),
         subaddresses: vec![
             Subaddress { name: "bounces".into(), detail: true },
@@ -110,10 +133,19 @@ fn every_kind_of_table() -> Vec<Table> {
         TableFormat::CompiledRename { suffix: ".db".into() },
         TableFormat::CompiledInPlace { suffix: ".lmdb".into() },
         TableFormat::Sqlite,
+        TableFormat::Directory { mark: "# ours".into() },
     ];
-    let roles = vec![TableRole::Routing, TableRole::Rewriting, TableRole::Domains, TableRole::Acceptance];
-    let pairs = formats.into_iter().zip(roles);
-    pairs.map(|(format, role)| Table { path: "t".into(), format, role, comment: "two\nlines".into() }).collect()
+    let roles = vec![
+        TableRole::Routing,
+        TableRole::Rewriting,
+        TableRole::Domains,
+        TableRole::Acceptance,
+        TableRole::Acceptance,
+    ];
+    let extents = vec![Extent::Whole, Extent::Whole, Extent::Whole, Extent::Changes, Extent::Changes];
+    let all = formats.into_iter().zip(roles).zip(extents);
+    all.map(|((format, role), extent)| Table { path: "t".into(), extent, format, role, comment: "two\nlines".into() })
+        .collect()
 }
 
 fn commands() -> Vec<Command> {
@@ -121,6 +153,7 @@ fn commands() -> Vec<Command> {
         Command {
             phase: Phase::Compile,
             argv: vec!["/bin/compile".into(), "{file}".into()],
+            stdin: CommandInput::Table,
             tables: vec!["t".into()],
             need: Need::Required,
             privilege: Privilege::Owner,
@@ -130,6 +163,7 @@ fn commands() -> Vec<Command> {
         Command {
             phase: Phase::Activate,
             argv: vec!["/bin/reload".into()],
+            stdin: CommandInput::Nothing,
             tables: vec![],
             need: Need::Advised,
             privilege: Privilege::Root,
@@ -199,7 +233,15 @@ impl IncomingAdapter for Mirror {
         }
         let roster = context.roster;
         let counts =
-            format!("{} {} {}", roster.list_count(), roster.is_list("ants", DOMAIN.name), roster.is_list("x", "y"));
+            format!("{} {} {}", roster.list_count(), roster.is_list("ants", DOMAIN.name)?, roster.is_list("x", "y")?);
+        sink.absent(&["gone", "away"])?;
+        sink.guard(&Guard { path: "home".into(), mode: 0o1000 })?;
+        let mut routed = Vec::new();
+        roster.for_each_domain_routed_to(DOMAIN.alias, &mut |domain| {
+            routed.push(domain.name.to_owned());
+            Ok(())
+        })?;
+        sink.remove(&routed.join(" "))?;
         sink.remove(&counts)
     }
 
@@ -213,8 +255,18 @@ impl IncomingAdapter for Mirror {
 }
 
 fn snippets() -> Vec<Snippet> {
-    let snippet = |kind, file: &str| Snippet { kind, file: file.into(), text: "t\n".into(), explanation: "e".into() };
-    vec![snippet(SnippetKind::Lines, "/etc/main.cf"), snippet(SnippetKind::Commands, "")]
+    let snippet = |kind, file: &str| Snippet {
+        kind,
+        file: file.into(),
+        text: "t\n".into(),
+        explanation: "e".into(),
+        undo: "u\n".into(),
+    };
+    vec![
+        snippet(SnippetKind::Lines, "/etc/main.cf"),
+        snippet(SnippetKind::Commands, ""),
+        snippet(SnippetKind::File, "/etc/ours"),
+    ]
 }
 
 fn findings() -> Vec<Finding> {
@@ -263,6 +315,9 @@ fn a_plan_arrives_as_it_was_made() {
         for command in commands() {
             expected.command(&command).unwrap();
         }
+        expected.absent(&["gone", "away"]).unwrap();
+        expected.guard(&Guard { path: "home".into(), mode: 0o1000 }).unwrap();
+        expected.remove("example.org").unwrap();
         expected.remove("2 true false").unwrap();
         assert_eq!(seen.0, expected.0);
     }
@@ -374,8 +429,11 @@ impl Roster for BrokenHost {
     fn list_count(&self) -> u64 {
         panic!("roster!")
     }
-    fn is_list(&self, _: &str, _: &str) -> bool {
+    fn list_id(&self, _: &str, _: &str) -> Result<Option<String>> {
         panic!("no such index")
+    }
+    fn for_each_domain_routed_to(&self, _: &str, _: &mut dyn FnMut(&DomainView<'_>) -> Result<()>) -> Result<()> {
+        Ok(())
     }
 }
 
@@ -387,7 +445,7 @@ impl IncomingAdapter for Credulous {
         Ok(Credulous)
     }
     fn plan(&self, context: Context<'_>, _: Change<'_>, sink: &mut dyn PlanSink) -> Result<()> {
-        if !context.roster.is_list("ants", "example.org") {
+        if !context.roster.is_list("ants", "example.org").unwrap_or(false) {
             let _ = sink.remove("ants");
         }
         Ok(())

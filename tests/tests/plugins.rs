@@ -356,6 +356,7 @@ fn site() -> Site {
     Site {
         lmtp: LmtpAddress::Tcp { host: "localhost".into(), port: 8024 },
         table_dir: "/var/lib/postrider".into(),
+        user: "postrider".into(),
         delimiter: "+".into(),
         subaddresses: Vec::new(),
         smtp_host: "localhost".into(),
@@ -379,8 +380,17 @@ impl Roster for OneList {
         1
     }
 
-    fn is_list(&self, local: &str, domain: &str) -> bool {
-        (local, domain) == ("ants", "example.org")
+    fn list_id(&self, local: &str, domain: &str) -> Result<Option<String>> {
+        let is_list = (local, domain) == ("ants", "example.org");
+        Ok(is_list.then(|| format!("{local}.{domain}")))
+    }
+
+    fn for_each_domain_routed_to(
+        &self,
+        routed: &str,
+        visit: &mut dyn FnMut(&DomainView<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.for_each_domain(&mut |domain| if domain.routed() == routed { visit(domain) } else { Ok(()) })
     }
 }
 
@@ -398,6 +408,12 @@ impl PlanSink for Rows {
         Ok(())
     }
 
+    fn absent(&mut self, keys: &[&str]) -> Result<()> {
+        unreachable!("{keys:?} in a plan of everything")
+    }
+    fn guard(&mut self, guard: &Guard) -> Result<()> {
+        unreachable!("{guard:?}")
+    }
     fn file(&mut self, _: &str, _: u32, _: &[u8]) -> Result<()> {
         Ok(())
     }

@@ -6,7 +6,7 @@
 
 use super::programs::Programs;
 use super::rows::{Rows, TooLarge};
-use postrider_plugin_api::sdk::{Command, Error, Phase, PlanSink, Privilege, Result, Row, Table, TableFormat};
+use postrider_plugin_api::sdk::{Command, Error, Guard, Phase, PlanSink, Privilege, Result, Row, Table, TableFormat};
 use std::collections::HashSet;
 
 /// Most tables of a plan.
@@ -186,6 +186,14 @@ impl PlanSink for Collector {
         })
     }
 
+    fn absent(&mut self, _keys: &[&str]) -> Result<()> {
+        self.step(|_| Err(wrong("changes of tables are not known yet")))
+    }
+
+    fn guard(&mut self, _guard: &Guard) -> Result<()> {
+        self.step(|_| Err(wrong("guards are not known yet")))
+    }
+
     fn file(&mut self, path: &str, mode: u32, contents: &[u8]) -> Result<()> {
         self.step(|this| {
             this.claim(path)?;
@@ -347,10 +355,10 @@ fn check_tables_of(command: &Command, plan: &Plan) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postrider_plugin_api::sdk::{Need, TableRole};
+    use postrider_plugin_api::sdk::{CommandInput, Extent, Need, TableRole};
 
     fn table(path: &str, format: TableFormat) -> Table {
-        Table { path: path.into(), format, role: TableRole::Routing, comment: String::new() }
+        Table { path: path.into(), extent: Extent::Whole, format, role: TableRole::Routing, comment: String::new() }
     }
 
     fn text(path: &str) -> Table {
@@ -361,6 +369,7 @@ mod tests {
         Command {
             phase,
             argv: argv.iter().map(ToString::to_string).collect(),
+            stdin: CommandInput::Nothing,
             tables: tables.iter().map(ToString::to_string).collect(),
             need: Need::Required,
             privilege: Privilege::Owner,

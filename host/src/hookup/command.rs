@@ -74,13 +74,14 @@ fn limits() -> Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postrider_plugin_api::sdk::{Need, Phase, Privilege};
+    use postrider_plugin_api::sdk::{CommandInput, Need, Phase, Privilege};
 
     #[test]
     fn commands_are_shown_as_they_can_be_typed() {
         let command = Command {
             phase: Phase::Compile,
             argv: ["/usr/sbin/postmap", "hash:{file}", "it's"].map(str::to_owned).to_vec(),
+            stdin: CommandInput::Nothing,
             tables: vec![],
             need: Need::Required,
             privilege: Privilege::Owner,

@@ -111,10 +111,16 @@ impl<R: Read> Write for Comparison<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postrider_plugin_api::sdk::{TableFormat, TableRole};
+    use postrider_plugin_api::sdk::{Extent, TableFormat, TableRole};
 
     fn table(comment: &str) -> Table {
-        Table { path: "t".into(), format: TableFormat::Text, role: TableRole::Routing, comment: comment.into() }
+        Table {
+            path: "t".into(),
+            extent: Extent::Whole,
+            format: TableFormat::Text,
+            role: TableRole::Routing,
+            comment: comment.into(),
+        }
     }
 
     fn text(comment: &str, rows: &[(&str, &str, u16)]) -> String {

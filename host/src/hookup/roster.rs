@@ -70,11 +70,20 @@ impl sdk::Roster for Roster {
         self.lists.len() as u64
     }
 
-    fn is_list(&self, local: &str, domain: &str) -> bool {
+    fn list_id(&self, local: &str, domain: &str) -> sdk::Result<Option<String>> {
         let Ok(domain) = self.domains.binary_search_by(|(name, _)| name.as_str().cmp(domain)) else {
-            return false;
+            return Ok(None);
         };
-        self.lists.binary_search_by(|list| (list.domain, list.local.as_str()).cmp(&(domain as u32, local))).is_ok()
+        let found = self.lists.binary_search_by(|list| (list.domain, list.local.as_str()).cmp(&(domain as u32, local)));
+        Ok(found.ok().map(|number| self.lists[number].list_id.as_str().to_owned()))
+    }
+
+    fn for_each_domain_routed_to(
+        &self,
+        routed: &str,
+        visit: &mut dyn FnMut(&DomainView<'_>) -> sdk::Result<()>,
+    ) -> sdk::Result<()> {
+        self.for_each_domain(&mut |domain| if domain.routed() == routed { visit(domain) } else { Ok(()) })
     }
 }
 
@@ -172,10 +181,10 @@ mod tests {
     #[test]
     fn only_posting_addresses_are_lists() {
         let roster = Roster::new(vec![domain("a.example", Some("alias.example"))], vec![list("ants@a.example")]);
-        assert!(roster.is_list("ants", "a.example"));
-        assert!(!roster.is_list("ants-request", "a.example"));
-        assert!(!roster.is_list("ants", "alias.example"));
-        assert!(!roster.is_list("ants", "b.example"));
+        assert_eq!(roster.is_list("ants", "a.example"), Ok(true));
+        assert_eq!(roster.is_list("ants-request", "a.example"), Ok(false));
+        assert_eq!(roster.is_list("ants", "alias.example"), Ok(false));
+        assert_eq!(roster.is_list("ants", "b.example"), Ok(false));
     }
 
     #[test]

@@ -97,11 +97,17 @@ mod tests {
     use crate::hookup::diff::RowDiff;
     use crate::hookup::place::Place;
     use crate::hookup::rows::Rows;
-    use postrider_plugin_api::sdk::{Table, TableFormat, TableRole};
+    use postrider_plugin_api::sdk::{Extent, Table, TableFormat, TableRole};
     use std::path::Path;
 
     fn planned(role: TableRole) -> PlannedTable {
-        let table = Table { path: format!("{role:?}"), format: TableFormat::Text, role, comment: String::new() };
+        let table = Table {
+            path: format!("{role:?}"),
+            extent: Extent::Whole,
+            format: TableFormat::Text,
+            role,
+            comment: String::new(),
+        };
         PlannedTable { table, rows: Rows::new(false) }
     }
 

@@ -10,11 +10,18 @@ pub fn site_from(config: &Config) -> Site {
     Site {
         lmtp: lmtp_address(&config.mta.lmtp_host, config.mta.lmtp_port),
         table_dir: config.paths.table_dir.to_string_lossy().into_owned(),
+        user: user(),
         delimiter: config.mta.verp.delimiter.clone(),
         subaddresses: subaddresses(),
         smtp_host: config.mta.smtp_host.clone(),
         smtp_port: config.mta.smtp_port,
     }
+}
+
+/// Whose rights we have: commands become the owner of the data before they ask.
+fn user() -> String {
+    let uid = nix::unistd::geteuid();
+    nix::unistd::User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }
 
 pub(crate) fn lmtp_address(host: &str, port: u16) -> LmtpAddress {

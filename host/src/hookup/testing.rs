@@ -9,8 +9,8 @@ use super::roster::Roster;
 use super::rows::Rows;
 use crate::lists::{Domain, DomainName, List, ListAddress, ListSettings, PostAction};
 use postrider_plugin_api::sdk::{
-    Change, Command, Context, HostLog, IncomingAdapter, LmtpAddress, Need, Phase, PlanSink, Privilege, Result, Row,
-    Settings, Site, Table, TableFormat, TableRole,
+    Change, Command, CommandInput, Context, Extent, HostLog, IncomingAdapter, LmtpAddress, Need, Phase, PlanSink,
+    Privilege, Result, Row, Settings, Site, Table, TableFormat, TableRole,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -101,6 +101,7 @@ impl IncomingAdapter for FakeAdapter {
         }
         let table = |path: &str, role| Table {
             path: path.into(),
+            extent: Extent::Whole,
             format: setup.format.clone(),
             role,
             comment: "Of a fake adapter.".into(),
@@ -135,6 +136,7 @@ impl IncomingAdapter for FakeAdapter {
         let command = |phase, argv: Vec<String>, tables: &[&str]| Command {
             phase,
             argv,
+            stdin: CommandInput::Nothing,
             tables: tables.iter().map(ToString::to_string).collect(),
             need: Need::Required,
             privilege: Privilege::Owner,
@@ -202,6 +204,7 @@ impl Lab {
         let site = Site {
             lmtp: LmtpAddress::Tcp { host: "127.0.0.1".into(), port: 8024 },
             table_dir: tables.to_string_lossy().into_owned(),
+            user: "postrider".into(),
             delimiter: "+".into(),
             subaddresses: super::site::subaddresses(),
             smtp_host: "localhost".into(),

@@ -4,8 +4,8 @@
 //! adds them. Version 1.0 sends none, and a receiver ignores the keys that it does not know.
 
 use super::{
-    ChangeKind, ErrorKind, LmtpKind, Need, Outcome, Phase, Privilege, SettingKind, Severity, SnippetKind, TableFormat,
-    TableRole,
+    ChangeKind, CommandInput, ContentKind, ErrorKind, Extent, LmtpKind, Need, Outcome, Phase, Privilege, SettingKind,
+    Severity, SnippetKind, TableFormat, TableRole,
 };
 use abi_stable::std_types::{ROption, RResult, RSlice, RStr, RString, RVec, Tuple2};
 use abi_stable::StableAbi;
@@ -72,13 +72,15 @@ pub struct ListChange<'a> {
     pub list: ListView<'a>,
 }
 
-/// [`sdk::Table`](crate::sdk::Table).
+/// [`sdk::Table`](crate::sdk::Table); `format_text` is the suffix of compiled formats, the mark of
+/// directories.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Table<'a> {
     pub path: RStr<'a>,
+    pub extent: Extent,
     pub format: TableFormat,
-    pub suffix: RStr<'a>,
+    pub format_text: RStr<'a>,
     pub role: TableRole,
     pub comment: RStr<'a>,
     pub extra: RSlice<'a, PairView<'a>>,
@@ -101,9 +103,19 @@ pub struct Command<'a> {
     pub need: Need,
     pub privilege: Privilege,
     pub argv: RSlice<'a, RStr<'a>>,
+    pub stdin: CommandInput,
     pub tables: RSlice<'a, RStr<'a>>,
     pub settle: ROption<u64>,
     pub reason: RStr<'a>,
+    pub extra: RSlice<'a, PairView<'a>>,
+}
+
+/// [`sdk::Guard`](crate::sdk::Guard).
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guard<'a> {
+    pub path: RStr<'a>,
+    pub mode: u32,
     pub extra: RSlice<'a, PairView<'a>>,
 }
 
@@ -125,6 +137,7 @@ pub struct Snippet {
     pub file: RString,
     pub text: RString,
     pub explanation: RString,
+    pub undo: RString,
     pub extra: RVec<Pair>,
 }
 
@@ -168,5 +181,48 @@ pub struct Batch<'a> {
 pub struct RecipientResult {
     pub outcome: Outcome,
     pub reply: RString,
+    pub extra: RVec<Pair>,
+}
+
+/// [`sdk::Envelope`](crate::sdk::Envelope).
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Envelope<'a> {
+    pub sender: RStr<'a>,
+    pub verp_delimiter: RStr<'a>,
+    pub recipients: RSlice<'a, RStr<'a>>,
+    pub size: u64,
+    pub eight_bit: bool,
+    pub extra: RSlice<'a, PairView<'a>>,
+}
+
+/// [`sdk::Input`](crate::sdk::Input); `bytes` are those of `ContentKind::BYTES`.
+#[repr(C)]
+#[derive(StableAbi, Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    pub descriptor: u32,
+    pub kind: ContentKind,
+    pub bytes: RVec<u8>,
+}
+
+/// [`sdk::ExitMeaning`](crate::sdk::ExitMeaning).
+#[repr(C)]
+#[derive(StableAbi, Clone, Debug, PartialEq, Eq)]
+pub struct ExitMeaning {
+    pub first: u8,
+    pub last: u8,
+    pub outcome: Outcome,
+    pub text: RString,
+}
+
+/// [`sdk::Injection`](crate::sdk::Injection).
+#[repr(C)]
+#[derive(StableAbi, Clone, Debug, PartialEq, Eq)]
+pub struct Injection {
+    pub argv: RVec<RString>,
+    pub environment: RVec<Pair>,
+    pub inputs: RVec<Input>,
+    pub exits: RVec<ExitMeaning>,
+    pub otherwise: Outcome,
     pub extra: RVec<Pair>,
 }

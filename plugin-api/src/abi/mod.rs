@@ -38,8 +38,8 @@ mod open;
 mod plugin;
 
 pub use data::{
-    Batch, Command, DomainView, Error, Finding, ListChange, ListView, LmtpAddress, Pair, PairView, ProgramOutput,
-    RecipientResult, Res, Row, SettingSpec, Snippet, Subaddress, Table,
+    Batch, Command, DomainView, Envelope, Error, ExitMeaning, Finding, Guard, Injection, Input, ListChange, ListView,
+    LmtpAddress, Pair, PairView, ProgramOutput, RecipientResult, Res, Row, SettingSpec, Snippet, Subaddress, Table,
 };
 pub use objects::{
     DomainVisitor, DomainVisitorMut, DomainVisitor_TO, Host, HostBox, Host_TO, Incoming, IncomingBox, Incoming_TO,
@@ -47,7 +47,7 @@ pub use objects::{
     PlanSink_TO, Roster, RosterRef, Roster_TO, Site, SiteRef, Site_TO, Tools, ToolsRef, Tools_TO,
 };
 pub use open::{
-    AdapterKind, ChangeKind, ErrorKind, LmtpKind, LogLevel, Need, Outcome, Phase, Privilege, SettingKind, Severity,
-    SnippetKind, TableFormat, TableRole,
+    AdapterKind, ChangeKind, CommandInput, ContentKind, ErrorKind, Extent, LmtpKind, LogLevel, Need, Outcome, Phase,
+    Privilege, SettingKind, Severity, SnippetKind, TableFormat, TableRole,
 };
 pub use plugin::{Adapter, Adapter_Ref, Plugin, Plugin_Ref};

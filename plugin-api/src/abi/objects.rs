@@ -1,12 +1,12 @@
 //! Objects with methods. Each may get further methods in a minor version (rules 2 and 3).
 
 use super::{
-    Batch, Command, DomainView, Finding, ListChange, ListView, LmtpAddress, LogLevel, Pair, PairView, ProgramOutput,
-    RecipientResult, Res, Row, Snippet, Subaddress, Table,
+    Batch, Command, DomainView, Envelope, Finding, Guard, Injection, ListChange, ListView, LmtpAddress, LogLevel, Pair,
+    PairView, ProgramOutput, RecipientResult, Res, Row, Snippet, Subaddress, Table,
 };
 use abi_stable::sabi_trait;
 use abi_stable::sabi_types::{RMut, RRef};
-use abi_stable::std_types::{RBox, RSlice, RStr, RString, RVec};
+use abi_stable::std_types::{RBox, ROption, RSlice, RStr, RString, RVec};
 
 // ---- Objects that the host implements: the way by which new data reaches plugins later.
 
@@ -28,6 +28,8 @@ pub trait Site {
     fn lmtp(&self) -> LmtpAddress;
     /// Directory of the tables.
     fn table_dir(&self) -> RStr<'_>;
+    /// Whose rights the host has.
+    fn user(&self) -> RStr<'_>;
     /// Between an address and its detail.
     fn delimiter(&self) -> RStr<'_>;
     /// What every list has besides its posting address.
@@ -51,9 +53,11 @@ pub trait Roster {
     fn for_each_list(&self, visitor: &mut ListVisitorMut<'_>) -> Res<()>;
     /// How many lists.
     fn list_count(&self) -> u64;
-    /// Is there such a list?
+    /// The list-id of such a list.
+    fn list_id(&self, local: RStr<'_>, domain: RStr<'_>) -> Res<ROption<RString>>;
+    /// Shows the domains with this routed domain, any number at a time.
     #[sabi(last_prefix_field)]
-    fn is_list(&self, local: RStr<'_>, domain: RStr<'_>) -> bool;
+    fn for_each_domain_routed_to(&self, routed: RStr<'_>, visitor: &mut DomainVisitorMut<'_>) -> Res<()>;
 }
 
 /// The host's [`Roster`], lent.
@@ -66,6 +70,10 @@ pub trait PlanSink {
     fn table(&mut self, table: Table<'_>) -> Res<()>;
     /// Adds rows to it.
     fn rows(&mut self, rows: RSlice<'_, Row<'_>>) -> Res<()>;
+    /// Says which keys must not be in it.
+    fn absent(&mut self, keys: RSlice<'_, RStr<'_>>) -> Res<()>;
+    /// Wants a directory guarded.
+    fn guard(&mut self, guard: Guard<'_>) -> Res<()>;
     /// Wants a file.
     fn file(&mut self, path: RStr<'_>, mode: u32, contents: RSlice<'_, u8>) -> Res<()>;
     /// Wants a file gone.
@@ -155,6 +163,12 @@ pub type IncomingBox = Incoming_TO<'static, RBox<()>>;
 /// [`sdk::OutgoingAdapter`](crate::sdk::OutgoingAdapter).
 #[sabi_trait]
 pub trait Outgoing: Send + Sync {
+    /// Names of what it can do; names that the host does not know mean nothing. Known: `verp`.
+    fn abilities(&self) -> Res<RVec<RString>>;
+    /// Programs that injections run.
+    fn programs(&self) -> Res<RVec<RString>>;
+    /// Says what to run for a message.
+    fn inject(&self, envelope: Envelope<'_>) -> Res<Injection>;
     /// Delivers one message.
     #[sabi(last_prefix_field)]
     fn deliver(&self, batch: Batch<'_>) -> Res<RVec<RecipientResult>>;

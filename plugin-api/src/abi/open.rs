@@ -78,7 +78,22 @@ open_set! {
 
 open_set! {
     /// How a table is stored.
-    TableFormat { TEXT = 1, COMPILED_RENAME = 2, COMPILED_IN_PLACE = 3, SQLITE = 4 }
+    TableFormat { TEXT = 1, COMPILED_RENAME = 2, COMPILED_IN_PLACE = 3, SQLITE = 4, DIRECTORY = 5 }
+}
+
+open_set! {
+    /// Which rows of a table a plan has.
+    Extent as sdk::Extent { WHOLE = 1 is Whole, CHANGES = 2 is Changes }
+}
+
+open_set! {
+    /// What a command reads from its standard input.
+    CommandInput as sdk::CommandInput { NOTHING = 1 is Nothing, TABLE = 2 is Table }
+}
+
+open_set! {
+    /// What a program reads from a descriptor.
+    ContentKind { MESSAGE_CRLF = 1, MESSAGE_LF = 2, BYTES = 3 }
 }
 
 open_set! {
@@ -108,7 +123,7 @@ open_set! {
 
 open_set! {
     /// What a snippet is.
-    SnippetKind as sdk::SnippetKind { LINES = 1 is Lines, COMMANDS = 2 is Commands }
+    SnippetKind as sdk::SnippetKind { LINES = 1 is Lines, COMMANDS = 2 is Commands, FILE = 3 is File }
 }
 
 open_set! {
@@ -118,7 +133,7 @@ open_set! {
 
 open_set! {
     /// What a setting's value looks like.
-    SettingKind { TEXT = 1, PROGRAM = 2, PATH = 3, INTEGER = 4, BOOLEAN = 5, CHOICE = 6 }
+    SettingKind { TEXT = 1, PROGRAM = 2, PATH = 3, INTEGER = 4, BOOLEAN = 5, CHOICE = 6, OUTPUT_DIRECTORY = 7 }
 }
 
 open_set! {

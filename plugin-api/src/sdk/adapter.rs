@@ -1,7 +1,8 @@
 //! The two traits that a plugin implements.
 
 use super::{
-    Change, Error, ErrorKind, Facts, Finding, PlanSink, Result, Roster, SettingSpec, Settings, Site, Snippet, Tools,
+    Abilities, Change, Envelope, Error, ErrorKind, Facts, Finding, Injection, PlanSink, Result, Roster, SettingSpec,
+    Settings, Site, Snippet, Tools,
 };
 
 /// How important a log line is.
@@ -101,7 +102,8 @@ pub struct RecipientResult {
     pub reply: String,
 }
 
-/// Hands mail to an MTA.
+/// Hands mail to an MTA, either through a program that the host runs ([`OutgoingAdapter::inject`]), or by
+/// itself ([`OutgoingAdapter::deliver`]): one of the two must be there.
 pub trait OutgoingAdapter: Send + Sync + 'static {
     /// The settings that this adapter reads.
     fn settings() -> Vec<SettingSpec>
@@ -116,9 +118,32 @@ pub trait OutgoingAdapter: Send + Sync + 'static {
     where
         Self: Sized;
 
+    /// What it can do.
+    fn abilities(&self) -> Abilities {
+        Abilities::default()
+    }
+
+    /// Absolute paths of the programs that injections run, and of those that these run in turn
+    /// (`postdrop`). The host runs no others, sees whether they are there, and refuses to start when one of
+    /// them is set-user-id or set-group-id and the host runs where that has no effect
+    /// (`no_new_privs`, prctl(2)). Those that only may be there count only if they are.
+    fn programs(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Says what to run for a message.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`]: it delivers by itself. Every other kind: try again later.
+    fn inject(&self, _envelope: Envelope<'_>) -> Result<Injection> {
+        Err(Error::new(ErrorKind::Unsupported, "this adapter runs no program"))
+    }
+
     /// Delivers one message; the answer has one result for each recipient, in their order.
     ///
     /// # Errors
     /// The whole batch failed; [`ErrorKind::Temporary`] and every other kind: try all again later.
-    fn deliver(&self, batch: Batch<'_>) -> Result<Vec<RecipientResult>>;
+    fn deliver(&self, _batch: Batch<'_>) -> Result<Vec<RecipientResult>> {
+        Err(Error::new(ErrorKind::Unsupported, "this adapter has a program run, see `inject`"))
+    }
 }

@@ -5,8 +5,10 @@
 //! [`IncomingAdapter::check`], and says in [`IncomingAdapter::plan`] what it wants done.
 
 mod adapter;
+mod addresses;
 mod error;
 mod finding;
+mod injection;
 mod plan;
 mod roster;
 mod settings;
@@ -15,9 +17,13 @@ mod snippet;
 mod tools;
 
 pub use adapter::{Batch, Context, HostLog, IncomingAdapter, LogLevel, Outcome, OutgoingAdapter, RecipientResult};
+pub use addresses::{for_each_address, for_each_address_of, Address};
 pub use error::{Error, ErrorKind, Result};
 pub use finding::{Finding, Severity};
-pub use plan::{Change, Command, Need, Phase, PlanSink, Privilege, Row, Table, TableFormat, TableRole};
+pub use injection::{Abilities, Content, Envelope, ExitMeaning, Injection, Input};
+pub use plan::{
+    Change, Command, CommandInput, Extent, Guard, Need, Phase, PlanSink, Privilege, Row, Table, TableFormat, TableRole,
+};
 pub use roster::{DomainView, ListView, Roster};
 pub use settings::{SettingKind, SettingSpec, Settings};
 pub use site::{LmtpAddress, Site, Subaddress};

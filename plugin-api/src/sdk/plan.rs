@@ -44,6 +44,15 @@ pub enum TableFormat {
         /// What the compiler appends to the file name, with its dot.
         suffix: String,
     },
+    /// A directory with one file for each row: the key is its name, the value its contents (it may have
+    /// several lines; a last line end is added if there is none). Files are replaced by rename.
+    Directory {
+        /// The first line of every file, which says whose it is, for instance
+        /// `# made by Postrider, do not edit`. Files of the directory that do not begin with it are
+        /// somebody else's: they are left alone, and it is an error if a row would replace one. Empty:
+        /// the directory and all that is in it belong to the host.
+        mark: String,
+    },
     /// An SQLite database `PATH` with the table `map(key TEXT PRIMARY KEY COLLATE NOCASE, value
     /// TEXT NOT NULL)`, written by the host in place, in one transaction.
     Sqlite,
@@ -64,11 +73,29 @@ pub enum TableRole {
     Acceptance,
 }
 
+/// Which rows of a table a plan has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Extent {
+    /// All of them: what else is in the table goes.
+    Whole,
+    /// Those that a [`Change`] may have touched: rows to be there ([`PlanSink::rows`]) and keys not to
+    /// be there ([`PlanSink::absent`]); all others stay as they are. Only for the formats
+    /// [`TableFormat::Sqlite`] and [`TableFormat::Directory`], and never for [`Change::Everything`].
+    Changes,
+}
+
 /// A table to be generated.
+///
+/// For a [`Change`] other than `Everything` a plan may leave out tables that stay as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
-    /// The file, relative to [`Site::table_dir`](super::Site::table_dir); no `..`, not absolute.
+    /// The file or directory, relative to [`Site::table_dir`](super::Site::table_dir), no `..`; or an
+    /// absolute path that is, or is inside, the value of a setting of the kind
+    /// [`SettingKind::OutputDirectory`](super::SettingKind::OutputDirectory).
     pub path: String,
+    /// Which rows follow.
+    pub extent: Extent,
     /// How it is stored.
     pub format: TableFormat,
     /// What it is for.
@@ -102,6 +129,16 @@ pub enum Phase {
     Activate,
 }
 
+/// What a command reads from its standard input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CommandInput {
+    /// Nothing.
+    Nothing,
+    /// The (staged) text file of its table; only in the phases `Check` and `Compile`.
+    Table,
+}
+
 /// Whether a command must run for the plan to take effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -128,8 +165,11 @@ pub struct Command {
     /// When it runs.
     pub phase: Phase,
     /// Program (absolute path) and arguments. In phases `Check` and `Compile` the text `{file}`
-    /// inside an argument stands for the (staged) file of the table that the command belongs to.
+    /// inside an argument stands for the (staged) file of the table that the command belongs to; with
+    /// [`CommandInput::Table`] it need not be there.
     pub argv: Vec<String>,
+    /// What it reads from its standard input.
+    pub stdin: CommandInput,
     /// Names ([`Table::path`]) of the tables that it belongs to. `Check` and `Compile` run once
     /// for each of them that changes. `Activate` runs once, right after the last of them is
     /// published and before any later table is, and only if the contents of one of them changed.
@@ -147,6 +187,18 @@ pub struct Command {
     pub reason: String,
 }
 
+/// Permission bits that a directory has while the files of a plan change, and loses afterwards, however
+/// the change ends: it tells an MTA to leave alone what it would read there.
+///
+/// qmail defers mail for a user whose home directory is sticky (dot-qmail(5)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// The directory; the same rules as for [`Table::path`].
+    pub path: String,
+    /// The bits, for instance `0o1000`.
+    pub mode: u32,
+}
+
 /// Where a plan goes. The host implements this.
 ///
 /// Each method fails when the plan breaks a rule (path outside the directory, table not
@@ -156,7 +208,11 @@ pub trait PlanSink {
     fn table(&mut self, table: &Table) -> Result<()>;
     /// Adds rows to the table that was begun last.
     fn rows(&mut self, rows: &[Row<'_>]) -> Result<()>;
-    /// Wants this file with exactly these contents. `path` is relative to the table directory.
+    /// Says which keys must not be in the table that was begun last, which has [`Extent::Changes`].
+    fn absent(&mut self, keys: &[&str]) -> Result<()>;
+    /// Wants a directory guarded while anything in it changes.
+    fn guard(&mut self, guard: &Guard) -> Result<()>;
+    /// Wants this file with exactly these contents. `path` as for [`Table::path`].
     fn file(&mut self, path: &str, mode: u32, contents: &[u8]) -> Result<()>;
     /// Wants this file (of an earlier plan) gone.
     fn remove(&mut self, path: &str) -> Result<()>;

@@ -36,6 +36,9 @@ pub struct ListView<'a> {
 
 /// All domains and lists at one moment.
 ///
+/// What is asked of one list or domain costs the same however many there are; looking at all of them is
+/// for plans of everything.
+///
 /// Domains come sorted by name, lists sorted by domain name and then by local part, both in
 /// byte order.
 pub trait Roster {
@@ -45,7 +48,19 @@ pub trait Roster {
     fn for_each_list(&self, visit: &mut dyn FnMut(&ListView<'_>) -> Result<()>) -> Result<()>;
     /// How many lists there are.
     fn list_count(&self) -> u64;
-    /// Is there a list with just this posting address? `foo-request` may be a list of its own and
-    /// then wins over the sub-address of `foo`.
-    fn is_list(&self, local: &str, domain: &str) -> bool;
+    /// The list-id of the list with just this posting address, if there is one. `foo-request` may be a
+    /// list of its own and then wins over the sub-address of `foo`. `domain` is a
+    /// [`DomainView::name`].
+    fn list_id(&self, local: &str, domain: &str) -> Result<Option<String>>;
+    /// Is there a list with just this posting address?
+    fn is_list(&self, local: &str, domain: &str) -> Result<bool> {
+        Ok(self.list_id(local, domain)?.is_some())
+    }
+    /// Shows to `visit` every domain whose [`DomainView::routed`] is this one, sorted by name: usually
+    /// one. Does not look at all domains for that.
+    fn for_each_domain_routed_to(
+        &self,
+        routed: &str,
+        visit: &mut dyn FnMut(&DomainView<'_>) -> Result<()>,
+    ) -> Result<()>;
 }

@@ -12,6 +12,8 @@ pub enum SettingKind {
     Program,
     /// An absolute path.
     Path,
+    /// An absolute path of a directory into which plans may write besides the table directory.
+    OutputDirectory,
     /// A whole number.
     Integer,
     /// `yes` or `no`.

@@ -32,6 +32,8 @@ pub struct Site {
     pub lmtp: LmtpAddress,
     /// Absolute path of the directory in which the files of a plan are published.
     pub table_dir: String,
+    /// The user whose rights the host has when it publishes plans.
+    pub user: String,
     /// What separates an address from its detail (`verp_delimiter`), usually `+`.
     pub delimiter: String,
     /// The sub-addresses of every list, in the order in which Mailman writes them.

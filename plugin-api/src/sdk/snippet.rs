@@ -4,21 +4,28 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SnippetKind {
-    /// Lines for a configuration file.
+    /// Lines at the end of a configuration file that has others too. Where they do not belong at the end
+    /// use commands that put them where they do.
     Lines,
-    /// Commands to be run, one a line, as the superuser.
+    /// Commands for `sh -e`, to be run as the superuser.
     Commands,
+    /// A whole file that nobody else writes to.
+    File,
 }
 
-/// One step of hooking up an MTA. The steps are done in the order given.
+/// One step of hooking up an MTA. The steps are done in the order given, and taken back in the reverse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snippet {
     /// What kind of step.
     pub kind: SnippetKind,
-    /// The file that gets the lines, for instance `/etc/postfix/main.cf`; empty for commands.
+    /// The file (absolute path) that gets the lines, for instance `/etc/mail/sendmail.mc`, or that is
+    /// written; empty for commands.
     pub file: String,
     /// The lines or commands themselves, ready to be copied.
     pub text: String,
     /// Why, in one or two sentences.
     pub explanation: String,
+    /// Commands for `sh -e` that take this step back, as the superuser. Empty: for lines, to take them out
+    /// again; for a file, to remove it; for commands, that there is nothing to take back.
+    pub undo: String,
 }

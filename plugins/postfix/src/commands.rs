@@ -19,7 +19,7 @@
 //! A Postfix that does not run, or does not refer to our tables yet, need not be told of them.
 
 use crate::{facts, main_cf, settings::Config, table_type::TableType, tables};
-use postrider_plugin_api::sdk::{Command, Context, Need, Phase, Privilege};
+use postrider_plugin_api::sdk::{Command, CommandInput, Context, Need, Phase, Privilege};
 
 pub(crate) fn all(config: &Config, table_type: TableType, context: Context<'_>) -> Vec<Command> {
     let mut commands = Vec::new();
@@ -59,6 +59,7 @@ fn compile(config: &Config, table_type: TableType) -> Command {
     Command {
         phase: Phase::Compile,
         argv: owned(&config.argv(&config.postmap, &[&source])),
+        stdin: CommandInput::Nothing,
         tables: tables::all(table_type).iter().map(|(name, _)| table_type.file(name)).collect(),
         need: Need::Required,
         privilege: Privilege::Owner,
@@ -76,6 +77,7 @@ fn reload(config: &Config, table_type: TableType, wanted: impl Fn(&str) -> bool,
     Command {
         phase: Phase::Activate,
         argv: owned(&config.argv(&config.postfix, &["reload"])),
+        stdin: CommandInput::Nothing,
         tables: tables::all(table_type)
             .iter()
             .filter(|(name, _)| wanted(name))

@@ -60,7 +60,13 @@ impl Writer<'_> {
     }
 
     fn lines(&self, text: String, explanation: String) -> Snippet {
-        Snippet { kind: SnippetKind::Lines, file: facts::main_cf(self.config, self.facts), text, explanation }
+        Snippet {
+            kind: SnippetKind::Lines,
+            file: facts::main_cf(self.config, self.facts),
+            text,
+            explanation,
+            undo: String::new(),
+        }
     }
 
     fn backup(&self) -> Snippet {
@@ -70,6 +76,7 @@ impl Writer<'_> {
             file: String::new(),
             text: format!("cp -np {file} {file}.before-postrider\n"),
             explanation: "Keeps the configuration as it is now, to go back to.".into(),
+            undo: String::new(),
         }
     }
 
@@ -223,6 +230,7 @@ impl Writer<'_> {
             kind: SnippetKind::Commands,
             file: String::new(),
             text: format!("{check}\n{reload}\n"),
+            undo: String::new(),
             explanation: format!(
                 "The tables must exist before this (postrider aliases writes them): a Postfix that starts without one \
                  answers 451 until it is reloaded. To undo everything: cp -p {file}.before-postrider {file}, then {reload}."

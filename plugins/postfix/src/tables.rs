@@ -9,7 +9,7 @@ use crate::{
     snapshot::{Domain, List, Snapshot},
     table_type::TableType,
 };
-use postrider_plugin_api::sdk::{PlanSink, Result, Row, Site, Table, TableRole};
+use postrider_plugin_api::sdk::{Extent, PlanSink, Result, Row, Site, Table, TableRole};
 use std::collections::HashSet;
 
 pub(crate) const TRANSPORT: &str = "postfix_transport";
@@ -90,7 +90,13 @@ impl Tables<'_> {
             RECIPIENTS => "The addresses of the lists; all others are refused (relay_recipient_maps).",
             _ => "From list addresses to those in the alias domain (virtual_alias_maps).",
         };
-        sink.table(&Table { path, format: self.table_type.format(), role, comment: comment.into() })
+        sink.table(&Table {
+            path,
+            extent: Extent::Whole,
+            format: self.table_type.format(),
+            role,
+            comment: comment.into(),
+        })
     }
 
     fn transport(&self, rows: &mut Rows<'_>) -> Result<()> {

@@ -12,6 +12,7 @@ pub(crate) fn site() -> Site {
     Site {
         lmtp: LmtpAddress::Tcp { host: "127.0.0.1".into(), port: 8024 },
         table_dir: "/var/lib/postrider/data".into(),
+        user: "postrider".into(),
         delimiter: "+".into(),
         subaddresses: names.iter().map(|name| subaddress(name)).collect(),
         smtp_host: "localhost".into(),
@@ -47,7 +48,7 @@ impl Roster for TestRoster {
     fn for_each_list(&self, visit: &mut dyn FnMut(&ListView<'_>) -> Result<()>) -> Result<()> {
         self.lists.iter().try_for_each(|(local, domain)| {
             let (name, alias) = self.domains.iter().find(|(name, _)| name == domain).expect("its domain exists");
-            let list_id = format!("{local}.{domain}");
+            let list_id = format!("{}.{}", local, domain);
             visit(&ListView { local, domain: DomainView { name, alias }, list_id: &list_id })
         })
     }
@@ -56,8 +57,17 @@ impl Roster for TestRoster {
         self.lists.len() as u64
     }
 
-    fn is_list(&self, local: &str, domain: &str) -> bool {
-        self.lists.iter().any(|list| list.0 == local && list.1 == domain)
+    fn list_id(&self, local: &str, domain: &str) -> Result<Option<String>> {
+        let is_list = self.lists.iter().any(|list| list.0 == local && list.1 == domain);
+        Ok(is_list.then(|| format!("{}.{}", local, domain)))
+    }
+
+    fn for_each_domain_routed_to(
+        &self,
+        routed: &str,
+        visit: &mut dyn FnMut(&DomainView<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.for_each_domain(&mut |domain| if domain.routed() == routed { visit(domain) } else { Ok(()) })
     }
 }
 

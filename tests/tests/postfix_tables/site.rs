@@ -2,9 +2,9 @@
 //! in the order that the plugin asks for.
 
 use postrider_plugin_api::sdk::{
-    Change, Command, Context, DomainView, Error, Facts, Finding, HostLog, IncomingAdapter as _, ListView, LmtpAddress,
-    LogLevel, Phase, PlanSink, ProgramOutput, Result, Roster, Row, Settings, Site, SnippetKind, Subaddress, Table,
-    TableFormat, Tools,
+    Change, Command, Context, DomainView, Error, Facts, Finding, Guard, HostLog, IncomingAdapter as _, ListView,
+    LmtpAddress, LogLevel, Phase, PlanSink, ProgramOutput, Result, Roster, Row, Settings, Site, SnippetKind,
+    Subaddress, Table, TableFormat, Tools,
 };
 use postrider_tests::mta_box::{MtaBox, Postfix};
 use std::{
@@ -36,6 +36,7 @@ impl<'b> ListServer<'b> {
             site: Site {
                 lmtp,
                 table_dir: tables.to_str().unwrap().into(),
+                user: "postrider".into(),
                 delimiter: "+".into(),
                 subaddresses: names.iter().map(subaddress).collect(),
                 smtp_host: "127.0.0.1".into(),
@@ -132,8 +133,17 @@ impl Roster for Lists {
         self.lists.len() as u64
     }
 
-    fn is_list(&self, local: &str, domain: &str) -> bool {
-        self.lists.contains(&(domain.into(), local.into()))
+    fn list_id(&self, local: &str, domain: &str) -> Result<Option<String>> {
+        let is_list = self.lists.contains(&(domain.into(), local.into()));
+        Ok(is_list.then(|| format!("{local}.{domain}")))
+    }
+
+    fn for_each_domain_routed_to(
+        &self,
+        routed: &str,
+        visit: &mut dyn FnMut(&DomainView<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.for_each_domain(&mut |domain| if domain.routed() == routed { visit(domain) } else { Ok(()) })
     }
 }
 
@@ -211,6 +221,14 @@ impl PlanSink for Plan {
         let (_, all) = self.tables.last_mut().unwrap();
         all.extend(rows.iter().map(|row| (row.key.to_owned(), row.value.to_owned())));
         Ok(())
+    }
+
+    fn absent(&mut self, keys: &[&str]) -> Result<()> {
+        unreachable!("{keys:?} in a plan of everything")
+    }
+
+    fn guard(&mut self, guard: &Guard) -> Result<()> {
+        unreachable!("{guard:?} for Postfix")
     }
 
     fn file(&mut self, path: &str, _mode: u32, contents: &[u8]) -> Result<()> {

@@ -48,6 +48,7 @@ impl IncomingAdapter for Lmtp {
         };
         sink.table(&Table {
             path: "good_lists".into(),
+            extent: Extent::Whole,
             format: TableFormat::Text,
             role: TableRole::Acceptance,
             comment: self.comment.clone(),
@@ -68,6 +69,7 @@ impl IncomingAdapter for Lmtp {
             file: "/etc/good.conf".into(),
             text: format!("lists = text:{}/good_lists\n", context.site.table_dir),
             explanation: format!("Good {} reads the table.", context.facts["version"]),
+            undo: String::new(),
         }])
     }
 

@@ -1,0 +1,80 @@
+//! Handing mail to an MTA through a program: planned by the adapter, run by the host.
+
+use super::Outcome;
+
+/// Whom a message is from and for.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope<'a> {
+    /// Envelope sender (RFC 5321 reverse-path without brackets); empty for `<>`.
+    pub sender: &'a str,
+    /// If not empty, each recipient shall get the message from a sender of its own (VERP):
+    /// `LOCAL` + this delimiter + `RECIPIENT-LOCAL=RECIPIENT-DOMAIN` + `@DOMAIN`, where `LOCAL@DOMAIN` is
+    /// [`Envelope::sender`]. Only adapters whose [`Abilities::verp`] is set ever see it.
+    pub verp_delimiter: &'a str,
+    /// Envelope recipients; at least one.
+    pub recipients: &'a [&'a str],
+    /// Octets of the message, with CRLF as line ends.
+    pub size: u64,
+    /// Whether the message has octets above 127 in its body (RFC 6152, `BODY=8BITMIME`).
+    pub eight_bit: bool,
+}
+
+/// What an outgoing adapter can do. All false: the least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Abilities {
+    /// One injection serves all recipients, also when each shall have a sender of its own.
+    pub verp: bool,
+}
+
+/// What the host runs to hand over one message: no shell, no descriptors but those named, a time limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Injection {
+    /// Program (absolute path, one of [`OutgoingAdapter::programs`](super::OutgoingAdapter::programs)) and
+    /// arguments.
+    pub argv: Vec<String>,
+    /// Environment: these variables, and `PATH`.
+    pub environment: Vec<(String, String)>,
+    /// What the program reads, by descriptor. Standard output is caught unless it is named here; standard
+    /// error always is.
+    pub inputs: Vec<Input>,
+    /// What exit codes mean; the first that fits counts. The outcome is that of every recipient. The reply
+    /// text is what the program printed, or [`ExitMeaning::text`] when it printed nothing.
+    pub exits: Vec<ExitMeaning>,
+    /// What any other exit code means, and being killed. [`Outcome::Delivered`] is not allowed here.
+    pub otherwise: Outcome,
+}
+
+/// What a program reads from one descriptor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// The descriptor, 0 to 9, but not 2.
+    pub descriptor: u32,
+    /// What it reads there.
+    pub content: Content,
+}
+
+/// Contents of a descriptor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Content {
+    /// The message, lines end in CRLF, not dot-stuffed.
+    MessageCrLf,
+    /// The message, lines end in LF, not dot-stuffed.
+    MessageLf,
+    /// These octets.
+    Bytes(Vec<u8>),
+}
+
+/// What exit codes mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExitMeaning {
+    /// The first exit code.
+    pub first: u8,
+    /// The last exit code.
+    pub last: u8,
+    /// What became of the message.
+    pub outcome: Outcome,
+    /// In words, with an enhanced status code (RFC 3463) in front, for instance `5.3.4 message too large`.
+    pub text: String,
+}

@@ -1,0 +1,23 @@
+//! Exim 4 support for Postrider.
+#![forbid(unsafe_code)]
+
+use postrider_plugin_api::sdk::*;
+
+/// Not there yet.
+pub struct Lmtp;
+
+impl IncomingAdapter for Lmtp {
+    fn new(_: Box<dyn HostLog>, _: &Settings) -> Result<Self> {
+        Err(Error::failed("not there yet"))
+    }
+    fn plan(&self, _: Context<'_>, _: Change<'_>, _: &mut dyn PlanSink) -> Result<()> {
+        Ok(())
+    }
+}
+
+postrider_plugin_api::export_plugin! {
+    name: "exim4",
+    version: env!("CARGO_PKG_VERSION"),
+    incoming: ["LMTP" = Lmtp, "not there yet"],
+    outgoing: [],
+}
