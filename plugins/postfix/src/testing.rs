@@ -1,8 +1,8 @@
 //! Stand-ins for the host in unit tests.
 
 use postrider_plugin_api::sdk::{
-    Command, DomainView, Error, ListView, LmtpAddress, PlanSink, ProgramOutput, Result, Roster, Row, Site, Subaddress,
-    Table, Tools,
+    Command, DomainView, Error, Guard, ListView, LmtpAddress, PlanSink, ProgramOutput, Result, Roster, Row, Site,
+    Subaddress, Table, Tools,
 };
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -105,6 +105,14 @@ impl PlanSink for TestSink {
             seen.push((row.key.into(), row.value.into(), row.column));
         }
         Ok(())
+    }
+
+    fn absent(&mut self, keys: &[&str]) -> Result<()> {
+        unreachable!("{:?} in a plan of everything", keys)
+    }
+
+    fn guard(&mut self, guard: &Guard) -> Result<()> {
+        unreachable!("{:?} for Postfix", guard)
     }
 
     fn file(&mut self, path: &str, _mode: u32, contents: &[u8]) -> Result<()> {

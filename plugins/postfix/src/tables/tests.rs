@@ -187,6 +187,14 @@ impl PlanSink for Counter {
         self.0 += rows.len();
         Ok(())
     }
+    fn absent(&mut self, keys: &[&str]) -> Result<()> {
+        unreachable!("{:?} in a plan of everything", keys)
+    }
+
+    fn guard(&mut self, guard: &postrider_plugin_api::sdk::Guard) -> Result<()> {
+        unreachable!("{:?} for Postfix", guard)
+    }
+
     fn file(&mut self, _: &str, _: u32, _: &[u8]) -> Result<()> {
         Ok(())
     }
