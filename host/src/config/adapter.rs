@@ -17,17 +17,34 @@ use super::parse::boolean;
 use super::types::{AdapterConfiguration, Config};
 use crate::nearest::nearest;
 
+/// Which other adapter reads the same file.
+#[derive(Clone, Copy, Debug)]
+pub enum Beside<'a> {
+    /// None, or one of another plugin, which has a section of its own.
+    Nothing,
+    /// One of the same plugin, with these settings: they stand in the same section.
+    SamePlugin(&'a [SettingSpec]),
+    /// The incoming one, of another plugin: keys before any section are its keys, and there may be no
+    /// section for this adapter.
+    Incoming,
+}
+
 /// The settings of an adapter of this plugin: every declared key with its value or default.
 ///
 /// # Errors
-/// The file cannot be read, has a key that the adapter does not declare, or a wrong value:
-/// everything that is wrong, at once.
-pub fn adapter_settings(config: &Config, plugin: &str, specs: &[SettingSpec]) -> Result<Settings, ConfigErrors> {
+/// The file cannot be read, has a key that no adapter declares, or a wrong value: everything that is
+/// wrong, at once.
+pub fn adapter_settings(
+    config: &Config,
+    plugin: &str,
+    specs: &[SettingSpec],
+    beside: Beside<'_>,
+) -> Result<Settings, ConfigErrors> {
     let AdapterConfiguration::File(path) = &config.mta.configuration else {
         return Ok(specs.iter().map(|spec| (spec.name.clone(), spec.default.clone())).collect());
     };
     let bytes = read(path)?;
-    from_bytes(&path.display().to_string(), &bytes, plugin, specs)
+    from_bytes(&path.display().to_string(), &bytes, plugin, specs, beside)
 }
 
 /// Reads the file of `[mta] configuration`.
@@ -41,12 +58,20 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, ConfigErrors> {
     })
 }
 
-fn from_bytes(name: &str, bytes: &[u8], plugin: &str, specs: &[SettingSpec]) -> Result<Settings, ConfigErrors> {
+fn from_bytes(
+    name: &str,
+    bytes: &[u8],
+    plugin: &str,
+    specs: &[SettingSpec],
+    beside: Beside<'_>,
+) -> Result<Settings, ConfigErrors> {
+    let theirs = if let Beside::SamePlugin(theirs) = beside { theirs } else { &[] };
+    let alone = !matches!(beside, Beside::Incoming);
     let (file, mut errors) = ini::parse(name, bytes, BareKeys::Allowed);
     let mut values: BTreeMap<String, String> =
         specs.iter().map(|spec| (spec.name.clone(), spec.default.clone())).collect();
     let mut seen: BTreeMap<&str, &Entry> = BTreeMap::new();
-    let counts = |section: &str| section.is_empty() || section == plugin;
+    let counts = |section: &str| (section.is_empty() && alone) || section == plugin;
     for entry in file.sections.iter().filter(|section| counts(&section.name)).flat_map(|section| &section.entries) {
         let here = |message: String| ConfigError::at(&entry.place, message).with_key(plugin, &entry.key);
         if let Some(first) = seen.insert(&entry.key, entry) {
@@ -58,7 +83,9 @@ fn from_bytes(name: &str, bytes: &[u8], plugin: &str, specs: &[SettingSpec]) -> 
             continue;
         }
         let Some(spec) = specs.iter().find(|spec| spec.name == entry.key) else {
-            errors.push(here(unknown_key(&entry.key, plugin, specs)));
+            if !theirs.iter().any(|spec| spec.name == entry.key) {
+                errors.push(here(unknown_key(&entry.key, plugin, specs)));
+            }
             continue;
         };
         if let Some(line) = entry.continued.filter(|_| spec.kind != SettingKind::Text && entry.value.contains('\n')) {
@@ -72,7 +99,7 @@ fn from_bytes(name: &str, bytes: &[u8], plugin: &str, specs: &[SettingSpec]) -> 
             Err(message) => errors.push(here(message)),
         }
     }
-    if !file.sections.is_empty() && !file.sections.iter().any(|section| counts(&section.name)) {
+    if alone && !file.sections.is_empty() && !file.sections.iter().any(|section| counts(&section.name)) {
         let names: Vec<String> = file.sections.iter().map(|section| format!("[{}]", section.name)).collect();
         errors.push(ConfigError::at(
             &file.sections[0].place,
@@ -143,7 +170,7 @@ mod tests {
     }
 
     fn settings(text: &str) -> Result<Settings, String> {
-        from_bytes("p.cfg", text.as_bytes(), "postfix", &specs()).map_err(|errors| errors.to_string())
+        from_bytes("p.cfg", text.as_bytes(), "postfix", &specs(), Beside::Nothing).map_err(|errors| errors.to_string())
     }
 
     #[test]
@@ -154,6 +181,22 @@ mod tests {
             assert_eq!(settings.value("transport_file_type"), "regexp");
             assert_eq!(settings.value("postmap_command"), "/usr/sbin/postmap");
         }
+    }
+
+    #[test]
+    fn two_adapters_read_one_file_each_its_own_keys() {
+        let specs = [spec("program", SettingKind::Program, "/usr/sbin/sendmail")];
+        let read = |text: &str, beside| from_bytes("p.cfg", text.as_bytes(), "sendmail", &specs, beside);
+        let theirs = [spec("feature", SettingKind::Text, "")];
+        let both = "[sendmail]\nprogram: /opt/sendmail\nfeature: x\n";
+        let settings = read(both, Beside::SamePlugin(&theirs)).expect("both");
+        assert_eq!((settings.value("program"), settings.value("feature")), ("/opt/sendmail", ""));
+        assert!(read(&format!("{both}other: x\n"), Beside::SamePlugin(&theirs)).is_err());
+        for text in ["reload: yes\n", "[postfix]\nreload: yes\n"] {
+            assert_eq!(read(text, Beside::Incoming).expect(text).value("program"), "/usr/sbin/sendmail");
+            assert!(read(text, Beside::Nothing).is_err(), "{text}");
+        }
+        assert!(read("[sendmail]\nreload: yes\n", Beside::Incoming).is_err());
     }
 
     #[test]

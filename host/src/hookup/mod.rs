@@ -57,7 +57,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use configured::{AdapterError, from_config, outgoing_from_config, snippets_text};
+pub use configured::{AdapterError, from_config, incoming_settings, outgoing_from_config, snippets_text};
 pub use error::{CommandFailure, FailureReason, HookupError};
 pub use front::{FilePreview, Hookup, Options, Preview, TablePreview};
 pub use generation::{Outcome, RosterChange, Wish, bring_up_to_date};
