@@ -65,7 +65,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use configured::{AdapterError, from_config, from_name, outgoing_from_config};
+pub use configured::{AdapterError, from_config, from_name, incoming_settings, outgoing_from_config};
 pub use error::{CommandFailure, FailureReason, HookupError};
 pub use front::{FilePreview, Hookup, Options, Preview, TablePreview};
 pub use generation::{Outcome, RosterChange, Wish, bring_up_to_date};
