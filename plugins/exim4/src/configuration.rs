@@ -60,7 +60,9 @@ pub(crate) fn blocks(config: &Config, context: Context<'_>) -> Result<Vec<(Secti
         None => {
             if let postrider_plugin_api::sdk::LmtpAddress::Unix(path) = &site.lmtp {
                 return Err(Error::setting(format!("recipients: callout: Exim cannot ask at a Unix socket ({path})"))
-                    .with_hint("let the list server listen at a TCP port (lmtp_host, lmtp_port), or use recipients: directory"));
+                    .with_hint(
+                        "let the list server listen at a TCP port (lmtp_host, lmtp_port), or use recipients: directory",
+                    ));
             }
             blocks.push((Section::Acl, callout(layout, config)));
             router_by_domain()
@@ -161,7 +163,19 @@ postrider_subaddress:
 }
 
 /// Domains that have nothing but lists; postmaster (RFC 5321 section 4.5.1) is for the site's routers.
-const UNKNOWN: &str = "# Domains that are not among the site's own have nothing but lists.
+///
+/// What was accepted before a list went away is for the list server to answer: only it knows whether the
+/// list was still there.
+const UNKNOWN: &str = "# Domains that are not among the site's own have nothing but lists. What has been accepted is
+# delivered even if the list has gone meanwhile.
+postrider_accepted:
+  driver = accept
+  domains = ! +postrider_site_domains : +postrider_domains
+  local_parts = ! postmaster
+  no_verify
+  no_address_test
+  transport = postrider_lmtp
+
 postrider_unknown:
   driver = redirect
   domains = ! +postrider_site_domains : +postrider_domains
@@ -215,8 +229,10 @@ impl Detail {
     fn of(delimiter: &str) -> Result<Detail> {
         let delimiters: Vec<char> = delimiter.chars().collect();
         match delimiters.iter().find(|c| !"+=#~^&".contains(**c)) {
-            Some(c) => Err(Error::setting(format!("verp_delimiter: `{c}` cannot separate a detail in Exim's configuration"))
-                .with_hint("use +")),
+            Some(c) => {
+                Err(Error::setting(format!("verp_delimiter: `{c}` cannot separate a detail in Exim's configuration"))
+                    .with_hint("use +"))
+            }
             None => Ok(Detail { delimiters }),
         }
     }

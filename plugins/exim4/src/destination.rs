@@ -71,7 +71,8 @@ fn unix(path: &str, user: &str) -> Result<String> {
         return Err(Error::failed(format!("the user `{user}` cannot be written in Exim's configuration")));
     }
     // Exim never delivers as root (`never_users`); without `user` it delivers as itself.
-    let user = if user == "root" { String::new() } else { format!("  # The socket is this user's.\n  user = {user}\n") };
+    let user =
+        if user == "root" { String::new() } else { format!("  # The socket is this user's.\n  user = {user}\n") };
     Ok(format!(
         "postrider_lmtp:
   driver = lmtp

@@ -48,7 +48,8 @@ fn layout_seen(config: &Config, facts: &Facts, tools: &dyn Tools) -> Option<Layo
         Ok(text) if file.is_empty() || file.ends_with(GENERATED) => {
             // It is a piece of shell; the last assignment counts.
             let split = text.lines().filter_map(|line| line.trim().strip_prefix("dc_use_split_config=")).last();
-            let is_split = split.map_or(false, |value| value.trim_matches(&['\'', '"'][..]).eq_ignore_ascii_case("true"));
+            let is_split =
+                split.map_or(false, |value| value.trim_matches(&['\'', '"'][..]).eq_ignore_ascii_case("true"));
             Some(if is_split { Layout::Split } else { Layout::Single })
         }
         _ if !file.is_empty() => Some(Layout::Plain),

@@ -69,9 +69,9 @@ impl<'a> Place<'a> {
                 format!("sed -i '/^{BEGIN}/,/^{END}/d' {}\n{update}\n{}", self.file, self.reload())
             }
             Layout::Plain => format!(
-                "(\nnew={file}.postrider-undo\ncp -p {file} \"$new\"\n\
+                "new={file}.postrider-undo\ncp -p {file} \"$new\"\n\
                  sed -e '/^{BEGIN}/,/^{END}/d' {} {file} > \"$new\"\n\
-                 {exim} -C \"$new\" -bV > /dev/null\nmv -f \"$new\" {file}\n)\n{}",
+                 {exim} -C \"$new\" -bV > /dev/null\nmv -f \"$new\" {file}\n{}",
                 self.renamed_back(),
                 self.reload(),
                 file = self.file,
@@ -101,14 +101,11 @@ impl<'a> Place<'a> {
         let mut copies = String::new();
         for section in sections {
             if let Some(part) = self.part(*section) {
-                copies.push_str(&format!(
-                    "  install -m 644 {} \"$1/conf.d/{part}\"\n",
-                    self.block(*section)
-                ));
+                copies.push_str(&format!("  install -m 644 {} \"$1/conf.d/{part}\"\n", self.block(*section)));
             }
         }
         format!(
-            "(\n{}put() {{\n{copies}}}\n{}put \"$staged\"\n{}put {dir}\n{update}\n)\n{}",
+            "{}put() {{\n{copies}}}\n{}put \"$staged\"\n{}put {dir}\n{update}\n{}",
             self.expect_split("true"),
             self.stage(),
             self.try_staged(),
@@ -120,10 +117,10 @@ impl<'a> Place<'a> {
 
     fn install_single(&self, sections: &[Section]) -> String {
         format!(
-            "(\n{}{}cp -np {file} {file}.before-postrider\n{}{}\
+            "{}{}cp -np {file} {file}.before-postrider\n{}{}\
              cat \"$staged/new\" > \"$staged/exim4.conf.template\"\n{}\
              cp -p {file} {file}.postrider-new\ncat \"$staged/new\" > {file}.postrider-new\n\
-             mv -f {file}.postrider-new {file}\n{update}\n)\n{}",
+             mv -f {file}.postrider-new {file}\n{update}\n{}",
             self.expect_split("false"),
             self.stage(),
             self.sections_are_there(&["routers", "transports", "retry"]),
@@ -144,14 +141,14 @@ impl<'a> Place<'a> {
             format!("-e 's/^\\([[:space:]]*hostlist[[:space:]]\\{{1,\\}}\\){relays}\\([[:space:]]*=\\)/\\1postrider_site_relays\\2/'"),
         ];
         format!(
-            "(\nstaged=$(mktemp -d)\ntrap 'rm -rf \"$staged\"' EXIT\n\
+            "staged=$(mktemp -d)\ntrap 'rm -rf \"$staged\"' EXIT\n\
              cp -np {file} {file}.before-postrider\n\
              grep -Eq '^[[:space:]]*domainlist[[:space:]]+({list}|postrider_site_domains)[[:space:]]*=' {file} || {{\n\
              \x20 echo \"{file} has no domainlist {list}: set local_domains to the name of its list of local domains\" >&2\n\
              \x20 exit 1\n}}\n{}{}\
              {exim} -C \"$staged/new\" -bV > /dev/null\n\
              cp -p {file} {file}.postrider-new\ncat \"$staged/new\" > {file}.postrider-new\n\
-             mv -f {file}.postrider-new {file}\n)\n{}",
+             mv -f {file}.postrider-new {file}\n{}",
             self.sections_are_there(&["routers", "transports"]),
             self.insert(sections, &rename),
             self.reload(),
@@ -207,7 +204,8 @@ impl<'a> Place<'a> {
         let after = |section: Section, name: &str| {
             format!("-e '/^[[:space:]]*begin[[:space:]]\\{{1,\\}}{name}[[:space:]]*$/r {}'", self.block(section))
         };
-        let mut script = format!("sed -e '/^{BEGIN}/,/^{END}/d' {} {} > \"$staged/bare\"\n", changes.join(" "), self.file);
+        let mut script =
+            format!("sed -e '/^{BEGIN}/,/^{END}/d' {} {} > \"$staged/bare\"\n", changes.join(" "), self.file);
         let mut edits = Vec::new();
         for section in sections {
             match section {
@@ -217,7 +215,10 @@ impl<'a> Place<'a> {
                     script.push_str(
                         "acl=$(sed -n 's/^[[:space:]]*acl_smtp_rcpt[[:space:]]*=[[:space:]]*\\([A-Za-z0-9_]*\\)[[:space:]]*$/\\1/p' \"$staged/bare\")\n",
                     );
-                    edits.push(format!("-e \"/^[[:space:]]*${{acl:?not found in this file}}[[:space:]]*:/r {}\"", self.block(*section)));
+                    edits.push(format!(
+                        "-e \"/^[[:space:]]*${{acl:?not found in this file}}[[:space:]]*:/r {}\"",
+                        self.block(*section)
+                    ));
                 }
                 Section::Router => edits.push(after(*section, "routers")),
                 Section::Transport => edits.push(after(*section, "transports")),

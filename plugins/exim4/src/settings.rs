@@ -217,13 +217,17 @@ impl Config {
             ("exim_dbmbuild_command", &self.dbmbuild),
         ];
         for (name, path) in paths.iter().filter(|(_, path)| !path.is_empty()) {
-            plain_path(path).map_err(|error| Error::setting(format!("{name}: {}", error.message)).with_hint(error.hint))?;
+            plain_path(path)
+                .map_err(|error| Error::setting(format!("{name}: {}", error.message)).with_hint(error.hint))?;
         }
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         // Names that update-exim4.conf reads: letters, digits, underscore and dash.
         if !self.router_file.chars().all(|c| word(c) || c == '-') || self.router_file.starts_with('-') {
-            return Err(Error::setting(format!("router_file: `{}`: update-exim4.conf ignores such a file", self.router_file))
-                .with_hint("use letters, digits, _ and - only, for instance 110_postrider"));
+            return Err(Error::setting(format!(
+                "router_file: `{}`: update-exim4.conf ignores such a file",
+                self.router_file
+            ))
+            .with_hint("use letters, digits, _ and - only, for instance 110_postrider"));
         }
         for (name, list) in [("local_domains", &self.local_domains), ("relay_hosts", &self.relay_hosts)] {
             if !list.chars().all(word) {

@@ -167,7 +167,13 @@ impl Tables<'_> {
             FileType::Lsearch => TableFormat::Text,
             FileType::Cdb | FileType::Dbm => TableFormat::CompiledRename { suffix: format!(".{}", kind.name()) },
         };
-        begin(LIST_TABLE, Extent::Whole, format, "The lists, for Exim: a router looks posting addresses up here.", sink)?;
+        begin(
+            LIST_TABLE,
+            Extent::Whole,
+            format,
+            "The lists, for Exim: a router looks posting addresses up here.",
+            sink,
+        )?;
         self.all_lists(sink)?;
         match kind {
             FileType::Lsearch => Ok(()),
