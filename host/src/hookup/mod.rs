@@ -17,6 +17,8 @@
 //! |---|---|
 //! | `front` | [`Hookup`]: what others call |
 //! | `generation` | [`bring_up_to_date`]: store and tables in step |
+//! | `configured` | from names in the configuration to adapters |
+//! | `instructions` | what the MTA is told once: text, scripts, comparison |
 //! | `site`, `roster`, `tools` | what adapters see |
 //! | `collect`, `rows` | takes a plan and checks it |
 //! | `assess`, `diff` | what differs from what is published |
@@ -35,6 +37,7 @@ mod diff;
 mod error;
 mod front;
 mod generation;
+mod instructions;
 mod lock;
 mod marker;
 mod place;
@@ -57,10 +60,11 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use configured::{AdapterError, from_config, outgoing_from_config, snippets_text};
+pub use configured::{AdapterError, from_config, from_name, outgoing_from_config};
 pub use error::{CommandFailure, FailureReason, HookupError};
 pub use front::{FilePreview, Hookup, Options, Preview, TablePreview};
 pub use generation::{Outcome, RosterChange, Wish, bring_up_to_date};
+pub use instructions::{Comparison, Difference, Instructions, KitError};
 pub use lock::Lock;
 pub use report::{ByHand, Report, TableOutcome, TableReport, Waiting};
 pub use roster::Roster;
