@@ -16,7 +16,7 @@
 //! | file | its one job |
 //! |---|---|
 //! | `front` | [`Hookup`]: what others call |
-//! | `generation` | [`bring_up_to_date`]: store and tables in step |
+//! | `generation`, `published` | [`bring_up_to_date`]: store and tables in step |
 //! | `site`, `roster`, `tools` | what adapters see |
 //! | `collect`, `rows` | takes a plan and checks it |
 //! | `assess`, `diff` | what differs from what is published |
@@ -45,6 +45,7 @@ mod outputs;
 mod place;
 mod programs;
 mod publish;
+mod published;
 mod render;
 mod report;
 mod roster;
