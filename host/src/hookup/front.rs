@@ -56,6 +56,9 @@ pub struct Hookup {
     superuser: bool,
     /// What the adapter found out about the MTA; asked once.
     facts: Mutex<Option<Facts>>,
+    /// The step at which runs stop as if killed, for those who cannot pass an observer; 0: none.
+    #[cfg(test)]
+    pub(crate) stop_at: std::sync::atomic::AtomicU32,
 }
 
 /// A plan, and what an earlier run left.
@@ -155,6 +158,8 @@ impl Hookup {
             lock_dir,
             superuser,
             facts: Mutex::new(None),
+            #[cfg(test)]
+            stop_at: std::sync::atomic::AtomicU32::new(0),
         }
     }
 
@@ -226,6 +231,13 @@ impl Hookup {
 
     /// Carries out what was planned under the same lock.
     pub(crate) fn carry_out(&self, _lock: &Lock, next: &Next, options: Options<'_>) -> Result<Report, HookupError> {
+        #[cfg(test)]
+        let stop = |step: super::steps::Step<'_>| match self.stop_at.load(std::sync::atomic::Ordering::Relaxed) {
+            at if at == step.number => std::ops::ControlFlow::Break(()),
+            _ => std::ops::ControlFlow::Continue(()),
+        };
+        #[cfg(test)]
+        let options = Options { observer: options.observer.or(Some(&stop)), ..options };
         let table_dir = Path::new(&self.site.table_dir);
         publish(table_dir, &next.plan, next.before.clone(), self.superuser, options)
     }

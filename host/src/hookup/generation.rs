@@ -182,7 +182,7 @@ impl Run {
 }
 
 /// How long changes are waited for that come shortly after the last but one. One that comes alone waits for nothing.
-fn rest_of_burst(changed_before: i64, now: i64) -> Duration {
+pub(super) fn rest_of_burst(changed_before: i64, now: i64) -> Duration {
     let since = u64::try_from(now - changed_before).map_or(BURST, Duration::from_millis); // the clock was set back
     BURST.saturating_sub(since)
 }

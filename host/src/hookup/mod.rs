@@ -59,6 +59,8 @@ mod tools;
 mod undo;
 
 #[cfg(test)]
+mod changes_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
@@ -69,6 +71,7 @@ pub use front::{FilePreview, Hookup, Options, Preview, TablePreview};
 pub use generation::{Outcome, RosterChange, Wish, bring_up_to_date};
 pub use guard::clear_forgotten_guards;
 pub use lock::Lock;
+pub use marker::was_interrupted;
 pub use report::{ByHand, Report, TableOutcome, TableReport, Waiting};
 pub use roster::Roster;
 pub use site::site_from;

@@ -174,7 +174,9 @@ fn killed_after_any_step_every_file_is_whole_and_the_next_run_finishes() {
         (&["ants@a.example"], &["ants@a.example", "dogs@a.example"]),
     ];
     for format in EVERY_FORMAT() {
-        for (before, after) in changes {
+        // A directory takes a step for each file; few changes show as much as many.
+        let few = usize::from(matches!(format, TableFormat::Directory { .. })) * 2;
+        for (before, after) in changes.into_iter().skip(few) {
             let fresh = Lab::new(format.clone());
             apply(&fresh, after).expect("applied");
             let mut at = 1;
@@ -546,22 +548,22 @@ fn a_full_disk_changes_nothing_and_is_told() {
     }
 }
 
-fn required(argv: Vec<String>, tables: &[&'static str]) -> Activation {
+pub(super) fn required(argv: Vec<String>, tables: &[&'static str]) -> Activation {
     Activation { argv, need: Need::Required, privilege: Privilege::Owner, settle: None, tables: tables.to_vec() }
 }
 
 /// A store in memory.
 #[derive(Clone)]
-struct FakeStore(Arc<Mutex<FakeLists>>);
+pub(super) struct FakeStore(Arc<Mutex<FakeLists>>);
 
-struct FakeLists {
-    generation: Generation,
+pub(super) struct FakeLists {
+    pub(super) generation: Generation,
     changed: i64,
     lists: Vec<String>,
     /// How often all lists or domains were asked for.
-    tours: u32,
+    pub(super) tours: u32,
     /// It cannot be read.
-    broken: bool,
+    pub(super) broken: bool,
 }
 
 impl Default for FakeStore {
@@ -572,7 +574,7 @@ impl Default for FakeStore {
 }
 
 impl FakeStore {
-    fn inner(&self) -> std::sync::MutexGuard<'_, FakeLists> {
+    pub(super) fn inner(&self) -> std::sync::MutexGuard<'_, FakeLists> {
         self.0.lock().expect("store")
     }
 
@@ -586,7 +588,7 @@ impl FakeStore {
     }
 
     /// Makes a list; returns the change.
-    fn create(&self, address: &str) -> RosterChange {
+    pub(super) fn create(&self, address: &str) -> RosterChange {
         self.inner().lists.push(address.to_owned());
         let list = list(address);
         self.changed(ChangeNote::ListAdded(&list.address));
@@ -595,7 +597,7 @@ impl FakeStore {
     }
 
     /// Removes a list; returns the change.
-    fn remove(&self, address: &str) -> RosterChange {
+    pub(super) fn remove(&self, address: &str) -> RosterChange {
         self.inner().lists.retain(|one| one != address);
         let list = list(address);
         self.changed(ChangeNote::ListRemoved(&list.address));
@@ -603,7 +605,7 @@ impl FakeStore {
         RosterChange::ListRemoved(list.address, list.list_id, domain)
     }
 
-    fn applied(&self) -> i64 {
+    pub(super) fn applied(&self) -> i64 {
         self.inner().generation.applied
     }
 
