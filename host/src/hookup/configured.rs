@@ -59,7 +59,8 @@ fn incoming(
     let adapter = plugins.incoming(name, Box::new(log_for(name)), &settings).map_err(plugin)?;
     let programs = Programs::declared(&specs, &settings);
     let hookup = Hookup::new(adapter, &name.to_string(), programs, site_from(config), config.paths.lock_dir.clone());
-    Ok(hookup.with_settings(&specs, &settings))
+    let identity = plugins.plugin_identity(name).map_err(plugin)?;
+    Ok(hookup.with_settings(&specs, &settings, &identity))
 }
 
 /// The settings of `[mta] incoming`.
