@@ -203,7 +203,10 @@ mod tests {
     fn an_empty_file_and_none_give_the_defaults() {
         assert_eq!(settings("").expect("empty").value("transport_file_type"), "hash");
         let config = Config::built_in().config;
-        assert_eq!(adapter_settings(&config, "postfix", &specs()).expect("defaults").value("limit"), "5");
+        assert_eq!(
+            adapter_settings(&config, "postfix", &specs(), Beside::Nothing).expect("defaults").value("limit"),
+            "5"
+        );
     }
 
     #[test]
@@ -248,7 +251,7 @@ mod tests {
     fn a_missing_file_is_an_error_that_says_what_is_allowed() {
         let text = "[mta]\nconfiguration: /nonexistent/postfix.cfg\n";
         let config = Config::from_text("t.cfg", text).expect("parses").config;
-        let error = adapter_settings(&config, "postfix", &specs()).expect_err("missing").to_string();
+        let error = adapter_settings(&config, "postfix", &specs(), Beside::Nothing).expect_err("missing").to_string();
         assert!(error.contains("[mta] configuration: `/nonexistent/postfix.cfg` cannot be read"), "{error}");
         assert!(error.contains("plugin:NAME"), "{error}");
     }
