@@ -78,10 +78,8 @@ impl Conf {
             if problem.severity == ProblemSeverity::Error { errors.push(text) } else { notices.push(text) }
         }
         let plugins = PluginRegistry::new(config.plugins.path.clone());
-        let failures = [
-            hookup::incoming_settings(config, &plugins).err(),
-            hookup::outgoing_from_config(config, &plugins).err(),
-        ];
+        let failures =
+            [hookup::incoming_settings(config, &plugins).err(), hookup::outgoing_from_config(config, &plugins).err()];
         for failure in failures.into_iter().flatten() {
             match failure {
                 AdapterError::Settings(wrong) => errors.extend(wrong.0.iter().map(ToString::to_string)),

@@ -212,8 +212,7 @@ mod tests {
         let sender = EnvelopeSender::Verp("ants-bounces@l".into());
         let long = format!("{}@{}", "a".repeat(60), "b.".repeat(90) + "b");
         let mut batch = batch(sender, &["a@x", "\"b c\"@x", "ü@x", "d@x", "e@x", &long]);
-        let (envelopes, single) =
-            envelopes(&mut batch, &VerpFormat::default(), 2, Some("+")).expect("envelopes");
+        let (envelopes, single) = envelopes(&mut batch, &VerpFormat::default(), 2, Some("+")).expect("envelopes");
         assert!(!single);
         let made: Vec<_> = envelopes
             .iter()

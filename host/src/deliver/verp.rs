@@ -132,7 +132,9 @@ mod tests {
         let delimiter = |format| VerpFormat::parse(format).expect("format").delimiter().map(str::to_owned);
         assert_eq!(delimiter("${bounces}+${local}=${domain}").as_deref(), Some("+"));
         assert_eq!(delimiter("$bounces--$local=$domain").as_deref(), Some("--"));
-        for other in ["$bounces$local=$domain", "$bounces+$domain=$local", "$bounces+$local=$domain=", "$bounces+$local+$domain"] {
+        for other in
+            ["$bounces$local=$domain", "$bounces+$domain=$local", "$bounces+$local=$domain=", "$bounces+$local+$domain"]
+        {
             assert_eq!(delimiter(other), None, "{other}");
         }
     }

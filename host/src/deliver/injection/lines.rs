@@ -74,10 +74,7 @@ mod tests {
         let message = b"Subject: x\r\n\r\n.dot\nbare\rCR\r\r\n\nlast";
         for size in 1..40 {
             assert_eq!(whole(message, LineEnd::Lf, size), "Subject: x\n\n.dot\nbare\nCR\n\n\nlast\n");
-            assert_eq!(
-                whole(message, LineEnd::CrLf, size),
-                "Subject: x\r\n\r\n.dot\r\nbare\r\nCR\r\n\r\n\r\nlast\r\n"
-            );
+            assert_eq!(whole(message, LineEnd::CrLf, size), "Subject: x\r\n\r\n.dot\r\nbare\r\nCR\r\n\r\n\r\nlast\r\n");
             assert_eq!(whole(b"", LineEnd::Lf, size), "");
             assert_eq!(whole(b"whole\r\n", LineEnd::CrLf, size), "whole\r\n");
         }

@@ -1,8 +1,8 @@
 //! Hands a message to the MTA through a program.
 //!
 //! Promises:
-//! - No shell, no environment but `PATH` and what the adapter names, no descriptors but those it names
-//!   and standard error, working directory `/`, umask 022, a process group of its own.
+//! - No shell, no environment but `PATH` and what the adapter names, none of our
+//!   descriptors but those it names and standard error, working directory `/`, umask 022, a process group of its own.
 //! - No pipe can block another: each input has a writer of its own while the output is read; of the
 //!   output 4 KiB are kept and the rest is thrown away.
 //! - The message is not copied; it is written in blocks, with the line ends that are asked for.
