@@ -44,7 +44,7 @@ pub(crate) fn text(config: &Config, site: &Site) -> Result<String> {
 
 const HEAD: &str = "\
 dnl Mailing lists of Postrider. Made by `postrider hookup`; include it at the end of sendmail.mc.
-ifdef(`_MAILER_smtp_', `dnl', `errprint(`postrider.m4: include this file after MAILER(`smtp')
+ifdef(`_MAILER_smtp_', , `errprint(`postrider.m4: include this file after MAILER(`smtp')
 ')m4exit(`1')')dnl
 ";
 

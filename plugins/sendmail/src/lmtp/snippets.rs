@@ -81,7 +81,7 @@ impl Build<'_> {
         format!(
             "cp -p {cf_file} {cf_file}.postrider-new\n\
              {m4}{base} {mc_file} > {cf_file}.postrider-new\n\
-             {sendmail} -C {cf_file}.postrider-new -bt < /dev/null > /dev/null\n"
+             said=$({sendmail} -C {cf_file}.postrider-new -bt < /dev/null 2>&1) || {{ echo \"$said\" >&2; exit 1; }}\n"
         )
     }
 
