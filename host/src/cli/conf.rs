@@ -1,7 +1,7 @@
 //! `postrider conf [SECTION [KEY]]`
 
 use super::{Exit, output, privileges};
-use crate::config::{Config, ProblemSeverity, adapter_settings, check_installed, show};
+use crate::config::{Config, ProblemSeverity, Whose, adapter_settings, check_installed, show};
 use crate::plugins::PluginRegistry;
 use serde_json::json;
 use std::path::Path;
@@ -78,10 +78,11 @@ impl Conf {
         let plugins = PluginRegistry::new(config.plugins.path.clone());
         let settings = plugins
             .incoming_settings(&config.mta.incoming)
-            .and_then(|specs| Ok((plugins.plugin_name(&config.mta.incoming)?, specs)));
+            .and_then(|specs| Ok((plugins.plugin_name(&config.mta.incoming)?, specs)))
+            .and_then(|(plugin, specs)| Ok((plugin, specs, plugins.all_settings(&config.mta.incoming)?)));
         match settings {
-            Ok((plugin, specs)) => {
-                if let Err(wrong) = adapter_settings(config, &plugin, &specs) {
+            Ok((plugin, specs, all)) => {
+                if let Err(wrong) = adapter_settings(config, &plugin, &specs, &all, Whose::Configured) {
                     errors.extend(wrong.0.iter().map(ToString::to_string));
                 }
             }
