@@ -57,6 +57,9 @@ fn show(preview: &Preview) {
     if preview.unfinished {
         output::line("An earlier run was interrupted; all tables would be published again.");
     }
+    for waiting in &preview.waiting {
+        output::line(&format!("An earlier run waits for you. {waiting}."));
+    }
     for table in preview.tables.iter().filter(|table| !table.diff.is_empty()) {
         output::line(table.diff.trim_end());
     }

@@ -36,7 +36,8 @@ pub fn from_config(config: &Config, plugins: &PluginRegistry) -> Result<Hookup, 
     let settings = settings(config, &plugins.plugin_name(name).map_err(plugin)?, &specs)?;
     let adapter = plugins.incoming(name, Box::new(log_for(name)), &settings).map_err(plugin)?;
     let programs = Programs::declared(&specs, &settings);
-    Ok(Hookup::new(adapter, &name.to_string(), programs, site_from(config), config.paths.lock_dir.clone()))
+    let hookup = Hookup::new(adapter, &name.to_string(), programs, site_from(config), config.paths.lock_dir.clone());
+    Ok(hookup.with_settings(&specs, &settings))
 }
 
 /// `[mta] outgoing`.

@@ -10,18 +10,19 @@ use super::diff;
 use super::error::HookupError;
 use super::lock::Lock;
 use super::marker::{Marker, Unfinished};
+use super::outputs::Outputs;
 use super::programs::Programs;
 use super::publish::Publication;
 use super::render;
-use super::report::{ByHand, Report};
+use super::report::{ByHand, Report, Waiting};
 use super::roster::{OwnedChange, Roster};
 use super::schedule::{Extra, schedule};
 use super::steps::{Observer, Steps};
 use super::tools::HostTools;
 use crate::plugins::Watch;
 use postrider_plugin_api::sdk::{
-    Change, Context, Error, ErrorKind, Facts, Finding, IncomingAdapter, Need, Phase, Result as AdapterResult, Site,
-    Snippet, TableFormat,
+    Change, Context, Error, ErrorKind, Facts, Finding, IncomingAdapter, Need, Phase, Result as AdapterResult,
+    SettingSpec, Settings, Site, Snippet, TableFormat,
 };
 use std::io;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,8 @@ pub struct Hookup {
     watch: Watch,
     /// What may be run in its name.
     programs: Programs,
+    /// Where it may write besides the table directory.
+    outputs: Outputs,
     site: Site,
     lock_dir: PathBuf,
     superuser: bool,
@@ -69,6 +72,8 @@ pub struct Preview {
     pub commands: Vec<String>,
     /// An earlier run was interrupted; all tables would be published again.
     pub unfinished: bool,
+    /// An earlier run waits for these.
+    pub waiting: Vec<Waiting>,
 }
 
 /// How a table would change.
@@ -100,7 +105,10 @@ pub struct FilePreview {
 impl Preview {
     /// Whether nothing would be done.
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty() && !self.unfinished && self.tables.iter().all(|table| !table.differs)
+        self.files.is_empty()
+            && !self.unfinished
+            && self.waiting.is_empty()
+            && self.tables.iter().all(|table| !table.differs)
     }
 }
 
@@ -116,7 +124,22 @@ impl Hookup {
     ) -> Self {
         let superuser = rustix::process::geteuid().is_root();
         let watch = Watch::over(&format!("the incoming adapter {name}"), ANSWER);
-        Hookup { adapter: adapter.into(), watch, programs, site, lock_dir, superuser, facts: Mutex::new(None) }
+        Hookup {
+            adapter: adapter.into(),
+            watch,
+            programs,
+            outputs: Outputs::default(),
+            site,
+            lock_dir,
+            superuser,
+            facts: Mutex::new(None),
+        }
+    }
+
+    /// With what the administrator set for the adapter.
+    pub(crate) fn with_settings(mut self, specs: &[SettingSpec], settings: &Settings) -> Self {
+        self.outputs = Outputs::declared(specs, settings);
+        self
     }
 
     /// For tests of adapters that do not answer.
@@ -165,7 +188,11 @@ impl Hookup {
         let before = Marker::in_directory(table_dir).read()?;
         // After an interruption the adapter must not save work by trusting what is there.
         let change = if before.is_none() { change } else { Change::Everything };
-        let plan = self.plan(&self.site, roster, change)?;
+        let mut plan = self.plan(&self.site, roster, change)?;
+        if plan.has_changes() && !assess::changes_have_a_base(table_dir, &plan) {
+            tracing::info!("a table is missing or damaged; all of them are compared");
+            plan = self.plan(&self.site, roster, Change::Everything)?;
+        }
         publish(table_dir, &plan, before, self.superuser, options)
     }
 
@@ -174,8 +201,13 @@ impl Hookup {
         let table_dir = Path::new(&self.site.table_dir);
         let plan = self.plan(&self.site, roster, change)?;
         let tables = assess_all(table_dir, &plan)?;
-        let unfinished = Marker::in_directory(table_dir).read()?.is_some();
-        let mut preview = Preview { unfinished, ..Preview::default() };
+        let note = Marker::in_directory(table_dir).read()?;
+        let unfinished = matches!(note, Some(Unfinished::Publishing(_)));
+        let waiting = match &note {
+            Some(Unfinished::Waiting(names)) => awaited(&plan, names),
+            _ => Vec::new(),
+        };
+        let mut preview = Preview { unfinished, waiting, ..Preview::default() };
         for table in &tables {
             preview.tables.push(preview_of(table)?);
         }
@@ -204,6 +236,8 @@ impl Hookup {
         let mut plan = self.plan(&site, roster, Change::Everything)?;
         plan.commands.retain(|command| command.phase != Phase::Activate);
         plan.removals.clear();
+        plan.guards.clear();
+        plan.move_inside();
         let by_hand = leave_out_missing_programs(&directory, &mut plan);
         let before = Marker::in_directory(&directory).read()?;
         let mut report = publish(&directory, &plan, before, self.superuser, Options::default())?;
@@ -231,7 +265,8 @@ impl Hookup {
     fn plan(&self, site: &Site, roster: &Roster, change: Change<'_>) -> Result<Plan, HookupError> {
         let (facts, site, roster) = (self.facts()?, site.clone(), roster.clone());
         let change = OwnedChange::from(change);
-        let mut sink = Collector::allowing(self.programs.clone());
+        let single = !matches!(change, OwnedChange::Everything);
+        let mut sink = Collector::allowing(self.programs.clone(), self.outputs.clone()).for_a_single_change(single);
         self.ask("plan", "plan", move |adapter| {
             adapter.plan(Context { site: &site, facts: &facts, roster: &roster }, change.view(), &mut sink)?;
             sink.finish()
@@ -288,7 +323,7 @@ fn extra_work(
     before: Option<&Unfinished>,
     activated: bool,
 ) -> Result<Extra, HookupError> {
-    let everything = before == Some(&Unfinished::Publishing);
+    let everything = matches!(before, Some(Unfinished::Publishing(_)));
     let mut extra = Extra { everything, ..Extra::default() };
     for (number, file) in plan.files.iter().enumerate() {
         if assess::file_differs(table_dir, file)? || everything {
@@ -313,6 +348,8 @@ fn preview_of(table: &Assessed<'_>) -> Result<TablePreview, HookupError> {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     let diff = if !table.differs {
         String::new()
+    } else if table.directory().is_some() {
+        diff::of_names(table.name(), &table.old, &table.planned.rows, &table.diff)
     } else if table.is_sqlite() {
         let lines = |rows: &super::rows::Rows| -> io::Result<String> {
             let mut out = Vec::new();
@@ -339,6 +376,14 @@ fn preview_of(table: &Assessed<'_>) -> Result<TablePreview, HookupError> {
         differs: table.differs,
         diff,
     })
+}
+
+/// What the administrator has to do before the later tables are published.
+fn awaited(plan: &Plan, tables: &[String]) -> Vec<Waiting> {
+    let concerns = |one: &&postrider_plugin_api::sdk::Command| {
+        one.phase == Phase::Activate && one.tables.iter().any(|name| tables.contains(name))
+    };
+    plan.commands.iter().filter(concerns).map(|one| Waiting::for_command(one)).collect()
 }
 
 /// Turns tables whose compiler is not installed here into plain text, and says how to compile them.

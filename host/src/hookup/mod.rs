@@ -22,8 +22,10 @@
 //! | `assess`, `diff` | what differs from what is published |
 //! | `schedule` | in which order it is published |
 //! | `publish`, `activate`, `undo` | stages and publishes, makes the MTA see it, goes back |
-//! | `render`, `sqlite`, `place`, `marker` | the forms on disk |
+//! | `render`, `sqlite`, `directory`, `place`, `marker` | the forms on disk |
+//! | `guard` | bits of a directory while its files change |
 //! | `command`, `run`, `programs` | programs: declared ones only, no shell, clean environment, time limit |
+//! | `outputs` | directories besides the table directory |
 //! | `lock`, `steps`, `report`, `error` | one at a time; crash tests; what is told |
 
 mod activate;
@@ -32,11 +34,14 @@ mod collect;
 mod command;
 mod configured;
 mod diff;
+mod directory;
 mod error;
 mod front;
 mod generation;
+mod guard;
 mod lock;
 mod marker;
+mod outputs;
 mod place;
 mod programs;
 mod publish;
@@ -61,6 +66,7 @@ pub use configured::{AdapterError, from_config, outgoing_from_config, snippets_t
 pub use error::{CommandFailure, FailureReason, HookupError};
 pub use front::{FilePreview, Hookup, Options, Preview, TablePreview};
 pub use generation::{Outcome, RosterChange, Wish, bring_up_to_date};
+pub use guard::clear_forgotten_guards;
 pub use lock::Lock;
 pub use report::{ByHand, Report, TableOutcome, TableReport, Waiting};
 pub use roster::Roster;

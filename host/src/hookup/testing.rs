@@ -284,6 +284,17 @@ impl Lab {
                 let rows = super::sqlite::read(&path).expect("readable at every moment");
                 return rows.iter().map(|row| row.key.to_owned()).collect();
             }
+            TableFormat::Directory { mark } => {
+                let names = fs::read_dir(&path).into_iter().flatten().map(|entry| entry.expect("entry").file_name());
+                let names = names.map(|name| name.into_string().expect("text"));
+                let mut keys: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+                for key in &keys {
+                    let text = fs::read_to_string(path.join(key)).expect("read");
+                    assert!(text.starts_with(&mark) && text.ends_with('\n'), "{key} is not whole: {text}");
+                }
+                keys.sort();
+                return keys;
+            }
             _ => path,
         };
         let Ok(text) = fs::read_to_string(&path) else { return Vec::new() };
@@ -317,6 +328,16 @@ fn write_script(path: &Path, text: &str) {
 
 pub(crate) fn compiled() -> TableFormat {
     TableFormat::CompiledRename { suffix: ".cmp".into() }
+}
+
+/// All files of the directories are ours.
+pub(crate) fn directory() -> TableFormat {
+    TableFormat::Directory { mark: String::new() }
+}
+
+/// Somebody else's files may be there too.
+pub(crate) fn marked_directory() -> TableFormat {
+    TableFormat::Directory { mark: "# made by a test".into() }
 }
 
 pub(crate) fn in_place() -> TableFormat {
