@@ -328,7 +328,7 @@ fn the_text_has_the_steps_in_order_and_the_way_back_in_reverse() {
    two
 2. Write the file /etc/ours:
    # It is so.
-   \tx\t 
+   \tx\t\x20
 3. Run as root:
    # It is so.
    make -C /etc/mail
