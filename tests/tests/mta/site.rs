@@ -118,13 +118,17 @@ impl<'b> Site<'b> {
             Lmtp::Socket => (LMTP_SOCKET, "127.0.0.1"),
             Lmtp::SecondHost => (SecondHost::SECOND, SecondHost::FIRST),
         };
-        let text = format!(
+        let mut text = format!(
             "[postrider]\nsite_owner: root@mta.example.com\n\n\
              [mta]\nincoming: {}\noutgoing: {}\nconfiguration: /etc/postrider/mta.cfg\nverp_delivery_interval: 1\n\
              lmtp_host: {lmtp_host}\nlmtp_port: {LMTP_PORT}\nsmtp_host: {smtp_host}\nsmtp_port: 25\n",
             self.mta.incoming(),
             self.mta.outgoing(),
         );
+        if self.lmtp == Lmtp::Socket {
+            // The MTA delivers as a user of its own, whom the default (0660) would keep out.
+            let _ = writeln!(text, "lmtp_listen: unix:{LMTP_SOCKET}:0666");
+        }
         machine.write(CONFIG, &text).expect("configuration");
     }
 
