@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 const MTA: &str = "incoming: postfix.LMTP\noutgoing: good.Program\nconfiguration: $DIR/postfix.cfg\n";
 const POST: &str = "From: Anne <anne@example.org>\nTo: ants@lists.example.com\nSubject: Hello\n\
                     Message-ID: <one@example.org>\nDate: Sun, 22 Nov 2026 10:00:00 +0000\n\nHello, ants.\n.a line with a dot";

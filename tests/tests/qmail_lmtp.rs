@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const HEAD: &str = "Return-Path: <alice@remote.example>\r\nDelivered-To: mailman-ants@lists.example.com\r\n";
 const MESSAGE: &[u8] = b"Received: x\nSubject: hello\n\nbody\n";
 
@@ -96,6 +96,9 @@ impl Server {
     }
 }
 
+/// Notes down what a server hears.
+type Tell<'a> = dyn Fn(&dyn Fn(&mut Heard)) + 'a;
+
 /// One connection, from banner to end.
 fn converse(manners: &Manners, stream: Box<dyn Stream>, state: &(Mutex<Heard>, Condvar)) {
     let tell = |change: &dyn Fn(&mut Heard)| {
@@ -107,7 +110,7 @@ fn converse(manners: &Manners, stream: Box<dyn Stream>, state: &(Mutex<Heard>, C
     tell(&|heard| heard.over += 1);
 }
 
-fn talk(manners: &Manners, mut stream: BufReader<Box<dyn Stream>>, tell: &dyn Fn(&dyn Fn(&mut Heard))) -> Option<()> {
+fn talk(manners: &Manners, mut stream: BufReader<Box<dyn Stream>>, tell: &Tell<'_>) -> Option<()> {
     say(&mut stream, manners, manners.banner)?;
     loop {
         let mut line = String::new();
@@ -320,7 +323,9 @@ fn a_message_arrives_octet_by_octet_as_it_was() {
 
 #[test]
 fn recipients_and_senders_come_from_the_environment() {
-    let cases: [(&[&str], &[(&str, &str)], &str, &str); 6] = [
+    // Arguments, environment, the two commands.
+    type Case = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static str, &'static str);
+    let cases: [Case; 6] = [
         (
             &[],
             &[("EXT", "Ants-Bounces+u=d.example")],
