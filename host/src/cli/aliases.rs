@@ -36,7 +36,7 @@ impl Aliases {
     async fn elsewhere(&self, session: &Session) -> anyhow::Result<Exit> {
         let hookup = session.hookup()?;
         let store = session.store().await?;
-        let roster = Roster::new(store.domains().await?, store.lists(None).await?);
+        let roster = Roster::of(store.clone());
         if let Some(directory) = &self.output {
             let directory = directory.clone();
             let report = tokio::task::spawn_blocking(move || hookup.write_to(&directory, &roster)).await??;
@@ -56,6 +56,9 @@ fn show(preview: &Preview) {
     }
     if preview.unfinished {
         output::line("An earlier run was interrupted; all tables would be published again.");
+    }
+    for waiting in &preview.waiting {
+        output::line(&format!("An earlier run waits for you. {waiting}."));
     }
     for table in preview.tables.iter().filter(|table| !table.diff.is_empty()) {
         output::line(table.diff.trim_end());

@@ -17,34 +17,37 @@ use super::parse::boolean;
 use super::types::{AdapterConfiguration, Config};
 use crate::nearest::nearest;
 
-/// Which other adapter reads the same file.
-#[derive(Clone, Copy, Debug)]
-pub enum Beside<'a> {
-    /// None, or one of another plugin, which has a section of its own.
-    Nothing,
-    /// One of the same plugin, with these settings: they stand in the same section.
-    SamePlugin(&'a [SettingSpec]),
-    /// The incoming one, of another plugin: keys before any section are its keys, and there may be no
-    /// section for this adapter.
-    Incoming,
+/// Whether `[mta]` names the plugin whose settings are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Yes, as the incoming one: keys before any section are its too.
+    Configured,
+    /// No, or only as the outgoing one: a section of its name counts, and nothing else.
+    Other,
 }
 
-/// The settings of an adapter of this plugin: every declared key with its value or default.
+/// The settings of an adapter of this plugin: every key that it declares (`specs`) with its value or
+/// default. Adapters of one plugin share a section; `all` are the keys of any of them.
 ///
 /// # Errors
-/// The file cannot be read, has a key that no adapter declares, or a wrong value: everything that is
-/// wrong, at once.
+/// The file cannot be read, has a key that no adapter of the plugin declares, or a wrong value:
+/// everything that is wrong, at once.
 pub fn adapter_settings(
     config: &Config,
     plugin: &str,
     specs: &[SettingSpec],
-    beside: Beside<'_>,
+    all: &[SettingSpec],
+    whose: Whose,
 ) -> Result<Settings, ConfigErrors> {
     let AdapterConfiguration::File(path) = &config.mta.configuration else {
-        return Ok(specs.iter().map(|spec| (spec.name.clone(), spec.default.clone())).collect());
+        return Ok(defaults(specs));
     };
     let bytes = read(path)?;
-    from_bytes(&path.display().to_string(), &bytes, plugin, specs, beside)
+    from_bytes(&path.display().to_string(), &bytes, plugin, specs, all, whose)
+}
+
+fn defaults(specs: &[SettingSpec]) -> Settings {
+    specs.iter().map(|spec| (spec.name.clone(), spec.default.clone())).collect()
 }
 
 /// Reads the file of `[mta] configuration`.
@@ -58,20 +61,22 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, ConfigErrors> {
     })
 }
 
-fn from_bytes(
+fn from_bytes<'s>(
     name: &str,
     bytes: &[u8],
     plugin: &str,
-    specs: &[SettingSpec],
-    beside: Beside<'_>,
+    specs: &'s [SettingSpec],
+    all: &'s [SettingSpec],
+    whose: Whose,
 ) -> Result<Settings, ConfigErrors> {
-    let theirs = if let Beside::SamePlugin(theirs) = beside { theirs } else { &[] };
-    let alone = !matches!(beside, Beside::Incoming);
     let (file, mut errors) = ini::parse(name, bytes, BareKeys::Allowed);
+    if whose == Whose::Other && !file.sections.iter().any(|section| section.name == plugin) {
+        return Ok(defaults(specs));
+    }
     let mut values: BTreeMap<String, String> =
         specs.iter().map(|spec| (spec.name.clone(), spec.default.clone())).collect();
     let mut seen: BTreeMap<&str, &Entry> = BTreeMap::new();
-    let counts = |section: &str| (section.is_empty() && alone) || section == plugin;
+    let counts = |section: &str| section == plugin || (section.is_empty() && whose == Whose::Configured);
     for entry in file.sections.iter().filter(|section| counts(&section.name)).flat_map(|section| &section.entries) {
         let here = |message: String| ConfigError::at(&entry.place, message).with_key(plugin, &entry.key);
         if let Some(first) = seen.insert(&entry.key, entry) {
@@ -82,10 +87,10 @@ fn from_bytes(
             )));
             continue;
         }
-        let Some(spec) = specs.iter().find(|spec| spec.name == entry.key) else {
-            if !theirs.iter().any(|spec| spec.name == entry.key) {
-                errors.push(here(unknown_key(&entry.key, plugin, specs)));
-            }
+        let declared = |specs: &'s [SettingSpec]| specs.iter().find(|spec| spec.name == entry.key);
+        let (own, other) = (declared(specs), declared(all));
+        let Some(spec) = own.or(other) else {
+            errors.push(here(unknown_key(&entry.key, plugin, if all.is_empty() { specs } else { all })));
             continue;
         };
         if let Some(line) = entry.continued.filter(|_| spec.kind != SettingKind::Text && entry.value.contains('\n')) {
@@ -95,11 +100,12 @@ fn from_bytes(
             continue;
         }
         match check(&spec.kind, &entry.value) {
-            Ok(value) => drop(values.insert(spec.name.clone(), value)),
+            Ok(value) if own.is_some() => drop(values.insert(spec.name.clone(), value)),
+            Ok(_) => {} // another adapter's
             Err(message) => errors.push(here(message)),
         }
     }
-    if alone && !file.sections.is_empty() && !file.sections.iter().any(|section| counts(&section.name)) {
+    if !file.sections.is_empty() && !file.sections.iter().any(|section| counts(&section.name)) {
         let names: Vec<String> = file.sections.iter().map(|section| format!("[{}]", section.name)).collect();
         errors.push(ConfigError::at(
             &file.sections[0].place,
@@ -170,7 +176,8 @@ mod tests {
     }
 
     fn settings(text: &str) -> Result<Settings, String> {
-        from_bytes("p.cfg", text.as_bytes(), "postfix", &specs(), Beside::Nothing).map_err(|errors| errors.to_string())
+        from_bytes("p.cfg", text.as_bytes(), "postfix", &specs(), &specs(), Whose::Configured)
+            .map_err(|errors| errors.to_string())
     }
 
     #[test]
@@ -184,27 +191,11 @@ mod tests {
     }
 
     #[test]
-    fn two_adapters_read_one_file_each_its_own_keys() {
-        let specs = [spec("program", SettingKind::Program, "/usr/sbin/sendmail")];
-        let read = |text: &str, beside| from_bytes("p.cfg", text.as_bytes(), "sendmail", &specs, beside);
-        let theirs = [spec("feature", SettingKind::Text, "")];
-        let both = "[sendmail]\nprogram: /opt/sendmail\nfeature: x\n";
-        let settings = read(both, Beside::SamePlugin(&theirs)).expect("both");
-        assert_eq!((settings.value("program"), settings.value("feature")), ("/opt/sendmail", ""));
-        assert!(read(&format!("{both}other: x\n"), Beside::SamePlugin(&theirs)).is_err());
-        for text in ["reload: yes\n", "[postfix]\nreload: yes\n"] {
-            assert_eq!(read(text, Beside::Incoming).expect(text).value("program"), "/usr/sbin/sendmail");
-            assert!(read(text, Beside::Nothing).is_err(), "{text}");
-        }
-        assert!(read("[sendmail]\nreload: yes\n", Beside::Incoming).is_err());
-    }
-
-    #[test]
     fn an_empty_file_and_none_give_the_defaults() {
         assert_eq!(settings("").expect("empty").value("transport_file_type"), "hash");
         let config = Config::built_in().config;
         assert_eq!(
-            adapter_settings(&config, "postfix", &specs(), Beside::Nothing).expect("defaults").value("limit"),
+            adapter_settings(&config, "postfix", &specs(), &[], Whose::Configured).expect("defaults").value("limit"),
             "5"
         );
     }
@@ -251,7 +242,8 @@ mod tests {
     fn a_missing_file_is_an_error_that_says_what_is_allowed() {
         let text = "[mta]\nconfiguration: /nonexistent/postfix.cfg\n";
         let config = Config::from_text("t.cfg", text).expect("parses").config;
-        let error = adapter_settings(&config, "postfix", &specs(), Beside::Nothing).expect_err("missing").to_string();
+        let error =
+            adapter_settings(&config, "postfix", &specs(), &[], Whose::Configured).expect_err("missing").to_string();
         assert!(error.contains("[mta] configuration: `/nonexistent/postfix.cfg` cannot be read"), "{error}");
         assert!(error.contains("plugin:NAME"), "{error}");
     }

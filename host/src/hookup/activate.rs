@@ -89,11 +89,7 @@ impl Publication<'_> {
                 continue;
             }
             let Some(settled) = owed.settled else {
-                return Some(Waiting {
-                    command: command::shown(command, None),
-                    reason: command.reason.clone(),
-                    how_to_go_on: "`postrider aliases --activated`".to_owned(),
-                });
+                return Some(Waiting::for_command(command));
             };
             until = until.max(Some(settled));
         }

@@ -1,7 +1,8 @@
 //! Compares a plan with what is published.
 
-use super::collect::{PlannedFile, PlannedTable};
+use super::collect::{Plan, PlannedFile, PlannedTable};
 use super::diff::RowDiff;
+use super::directory::Directory;
 use super::error::HookupError;
 use super::place::{Place, is_compiled_from, refuse_database, with_suffix};
 use super::render::{self, Comparison};
@@ -20,7 +21,8 @@ pub(crate) struct Assessed<'p> {
     pub(crate) place: Place,
     /// The compiled file, if the format has one.
     pub(crate) compiled: Option<PathBuf>,
-    /// The published rows; read only if something differs.
+    /// The published rows; of a text read only if something differs, of a plan of changes only those that
+    /// it names.
     pub(crate) old: Rows,
     pub(crate) diff: RowDiff,
     /// Whether the files differ from what is wanted, be it in a comment, or the compiled file is not
@@ -36,19 +38,43 @@ impl Assessed<'_> {
     pub(crate) fn is_sqlite(&self) -> bool {
         self.planned.table.format == TableFormat::Sqlite
     }
+
+    /// The directory whose files are the rows, if the format is that.
+    pub(crate) fn directory(&self) -> Option<Directory<'_>> {
+        self.planned.mark().map(|mark| Directory { path: &self.place.path, mark })
+    }
+}
+
+/// Whether all tables are there of which the plan has changes only.
+pub(crate) fn changes_have_a_base(table_dir: &Path, plan: &Plan) -> bool {
+    plan.tables.iter().filter(|planned| planned.has_changes()).all(|planned| {
+        let path = table_dir.join(&planned.table.path);
+        if planned.mark().is_some() { path.is_dir() } else { sqlite::is_table(&path) }
+    })
 }
 
 /// Compares one table.
 pub(crate) fn table<'p>(table_dir: &Path, planned: &'p PlannedTable) -> Result<Assessed<'p>, HookupError> {
     let place = Place::new(table_dir, &planned.table.path);
     let compiled = planned.suffix().map(|suffix| with_suffix(&place.path, suffix));
-    let (old, differs) = if planned.table.format == TableFormat::Sqlite {
-        (sqlite::read(&place.path)?, !place.path.exists())
-    } else {
+    let is_text = planned.mark().is_none() && planned.table.format != TableFormat::Sqlite;
+    let (old, differs) = if let Some(mark) = planned.mark() {
+        let directory = Directory { path: &place.path, mark };
+        let old = if planned.has_changes() {
+            directory.read_some(&planned.rows, &planned.absent)?
+        } else {
+            directory.read(&planned.rows)?
+        };
+        (old, !place.path.is_dir())
+    } else if is_text {
         text(planned, &place.path)?
+    } else if planned.has_changes() {
+        (sqlite::read_some(&place.path, &[&planned.rows, &planned.absent])?, false)
+    } else {
+        (sqlite::read(&place.path)?, !place.path.exists())
     };
     let compiled_is_another = compiled.as_ref().is_some_and(|path| !is_compiled_from(path, &place.path));
-    let look = differs || planned.table.format == TableFormat::Sqlite;
+    let look = differs || !is_text;
     let diff = if look { RowDiff::between(&old, &planned.rows) } else { RowDiff::default() };
     let differs = differs || compiled_is_another || !diff.is_empty();
     Ok(Assessed { planned, place, compiled, old, diff, differs })

@@ -4,9 +4,13 @@
 //! the table, file, key or command, and no part of the plan is carried out. The first error
 //! sticks, so an adapter that ignores it gains nothing.
 
+use super::directory;
+use super::outputs::Outputs;
 use super::programs::Programs;
 use super::rows::{Rows, TooLarge};
-use postrider_plugin_api::sdk::{Command, Error, Guard, Phase, PlanSink, Privilege, Result, Row, Table, TableFormat};
+use postrider_plugin_api::sdk::{
+    Command, CommandInput, Error, Extent, Guard, Phase, PlanSink, Privilege, Result, Row, Table, TableFormat,
+};
 use std::collections::HashSet;
 
 /// Most tables of a plan.
@@ -21,6 +25,10 @@ const MAX_FILES_BYTES: usize = 1 << 30;
 const MAX_NAME: usize = 200;
 /// Most octets of a key.
 const MAX_KEY: usize = 4096;
+/// Most octets of a file name.
+const MAX_FILE_NAME: usize = 255;
+/// Most guarded directories.
+const MAX_GUARDS: usize = 100;
 /// Most octets of a value.
 const MAX_VALUE: usize = 32 * 1024;
 
@@ -32,6 +40,27 @@ pub(crate) struct Plan {
     /// Paths of files that shall not exist.
     pub(crate) removals: Vec<String>,
     pub(crate) commands: Vec<Command>,
+    pub(crate) guards: Vec<Guard>,
+}
+
+impl Plan {
+    /// Puts what is outside the table directory below it, under its whole path.
+    pub(crate) fn move_inside(&mut self) {
+        let inside = |path: &mut String| {
+            if path.starts_with('/') {
+                path.remove(0);
+            }
+        };
+        self.tables.iter_mut().for_each(|planned| inside(&mut planned.table.path));
+        self.files.iter_mut().for_each(|file| inside(&mut file.path));
+        self.removals.iter_mut().for_each(inside);
+        self.commands.iter_mut().flat_map(|command| &mut command.tables).for_each(inside);
+    }
+
+    /// Whether a table has only the rows that a change touched.
+    pub(crate) fn has_changes(&self) -> bool {
+        self.tables.iter().any(|planned| planned.table.extent == Extent::Changes)
+    }
 }
 
 /// A table and its rows, indexed.
@@ -39,6 +68,8 @@ pub(crate) struct Plan {
 pub(crate) struct PlannedTable {
     pub(crate) table: Table,
     pub(crate) rows: Rows,
+    /// Keys (without values) that must not be there; only for [`Extent::Changes`].
+    pub(crate) absent: Rows,
 }
 
 /// A file that is no table.
@@ -58,6 +89,18 @@ impl PlannedTable {
         }
     }
 
+    /// The first line of our files, if this is a directory.
+    pub(crate) fn mark(&self) -> Option<&str> {
+        match &self.table.format {
+            TableFormat::Directory { mark } => Some(mark),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn has_changes(&self) -> bool {
+        self.table.extent == Extent::Changes
+    }
+
     /// The commands of this phase that belong to this table.
     pub(crate) fn commands<'p>(&'p self, plan: &'p Plan, phase: Phase) -> impl Iterator<Item = &'p Command> {
         plan.commands.iter().filter(move |command| command.phase == phase && command.tables.contains(&self.table.path))
@@ -73,12 +116,20 @@ pub(crate) struct Collector {
     files_bytes: usize,
     failure: Option<Error>,
     programs: Programs,
+    outputs: Outputs,
+    /// It is the plan of a single change.
+    single: bool,
 }
 
 impl Collector {
-    /// Takes commands of these programs only.
-    pub(crate) fn allowing(programs: Programs) -> Self {
-        Collector { programs, ..Collector::default() }
+    /// Takes commands of these programs only, and absolute paths in these directories.
+    pub(crate) fn allowing(programs: Programs, outputs: Outputs) -> Self {
+        Collector { programs, outputs, ..Collector::default() }
+    }
+
+    /// Takes tables of which only the rows come that a change touched.
+    pub(crate) fn for_a_single_change(self, single: bool) -> Self {
+        Collector { single, ..self }
     }
 
     /// The whole plan.
@@ -94,6 +145,7 @@ impl Collector {
             check_tables_of(command, &self.plan)?;
         }
         for planned in &self.plan.tables {
+            self.check_directory(planned)?;
             if planned.suffix().is_some() && planned.commands(&self.plan, Phase::Compile).count() != 1 {
                 return Err(wrong(format!(
                     "table {} has a compiled form, so exactly one compile command must name it",
@@ -116,8 +168,21 @@ impl Collector {
         result
     }
 
+    /// Nothing else of the plan may be in a directory whose files are its rows.
+    fn check_directory(&self, planned: &PlannedTable) -> Result<()> {
+        if planned.mark() != Some("") {
+            return Ok(());
+        }
+        let directory = &planned.table.path;
+        let inside = |path: &&String| path.strip_prefix(directory.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        match self.paths.iter().find(inside) {
+            Some(path) => Err(wrong(format!("the plan has {path} in {directory}, all files of which are rows"))),
+            None => Ok(()),
+        }
+    }
+
     fn claim(&mut self, path: &str) -> Result<()> {
-        check_path(path)?;
+        check_path(path, &self.outputs)?;
         if self.paths.insert(path.to_owned()) { Ok(()) } else { Err(wrong(format!("the plan names {path} twice"))) }
     }
 
@@ -129,6 +194,11 @@ impl Collector {
                 "table {} has the key {:?} twice, with the values {:?} and {:?}",
                 planned.table.path, second.key, first.value, second.value
             )));
+        }
+        planned.absent.index();
+        planned.absent.drop_later_duplicates();
+        if let Some(key) = planned.rows.common_key(&planned.absent) {
+            return Err(wrong(format!("table {}: the key {key:?} shall be there and be absent", planned.table.path)));
         }
         Ok(())
     }
@@ -145,21 +215,11 @@ impl PlanSink for Collector {
             if let Some(bad) = table.comment.chars().find(|c| c.is_control() && *c != '\n') {
                 return Err(wrong(format!("the comment of table {} contains the character {bad:?}", table.path)));
             }
-            if !matches!(
-                table.format,
-                TableFormat::Text
-                    | TableFormat::CompiledRename { .. }
-                    | TableFormat::CompiledInPlace { .. }
-                    | TableFormat::Sqlite
-            ) {
-                return Err(wrong(format!(
-                    "table {} has a format that this version of Postrider does not know",
-                    table.path
-                )));
-            }
-            // Compiled tables and SQLite are looked up without regard to case.
-            let folds = !matches!(table.format, TableFormat::Text);
-            let planned = PlannedTable { table: table.clone(), rows: Rows::new(folds) };
+            check_format(table)?;
+            check_extent(table, this.single)?;
+            // Compiled tables and SQLite are looked up without regard to case; files are not.
+            let folds = !matches!(table.format, TableFormat::Text | TableFormat::Directory { .. });
+            let planned = PlannedTable { table: table.clone(), rows: Rows::new(folds), absent: Rows::new(folds) };
             if let Some(suffix) = planned.suffix() {
                 if suffix.len() < 2 || suffix.len() > 32 || !suffix.starts_with('.') || suffix.contains('/') {
                     return Err(wrong(format!("table {} has the suffix {suffix:?}; .db is a good one", table.path)));
@@ -178,20 +238,57 @@ impl PlanSink for Collector {
             };
             for row in rows {
                 check_row(&planned.table, *row)?;
-                planned.rows.push(*row).map_err(|TooLarge| {
-                    wrong(format!("table {} becomes larger than 1 GiB at the key {:?}", planned.table.path, row.key))
-                })?;
+                let contents;
+                let row = if planned.mark().is_some() {
+                    contents = directory::with_line_end(row.value);
+                    Row { value: &contents, ..*row }
+                } else {
+                    *row
+                };
+                planned.rows.push(row).map_err(|TooLarge| too_large(&planned.table, row.key))?;
             }
             Ok(())
         })
     }
 
-    fn absent(&mut self, _keys: &[&str]) -> Result<()> {
-        self.step(|_| Err(wrong("changes of tables are not known yet")))
+    fn absent(&mut self, keys: &[&str]) -> Result<()> {
+        self.step(|this| {
+            let Some(planned) = this.plan.tables.last_mut() else {
+                return Err(wrong("absent keys came before any table was begun"));
+            };
+            if !planned.has_changes() {
+                return Err(wrong(format!(
+                    "table {} has all its rows, so a key need not be said to be absent",
+                    planned.table.path
+                )));
+            }
+            for key in keys {
+                check_key(&planned.table, key)?;
+                let row = Row { key, value: "", column: 0 };
+                planned.absent.push(row).map_err(|TooLarge| too_large(&planned.table, key))?;
+            }
+            Ok(())
+        })
     }
 
-    fn guard(&mut self, _guard: &Guard) -> Result<()> {
-        self.step(|_| Err(wrong("guards are not known yet")))
+    fn guard(&mut self, guard: &Guard) -> Result<()> {
+        self.step(|this| {
+            check_path(&guard.path, &this.outputs)?;
+            if guard.mode == 0 || guard.mode & !0o7000 != 0 {
+                return Err(wrong(format!(
+                    "the guard of {} has the mode {:04o}; allowed are the bits of 7000, at least one",
+                    guard.path, guard.mode
+                )));
+            }
+            if this.plan.guards.iter().any(|other| other.path == guard.path) {
+                return Err(wrong(format!("the plan guards {} twice", guard.path)));
+            }
+            if this.plan.guards.len() >= MAX_GUARDS {
+                return Err(wrong(format!("the plan has more than {MAX_GUARDS} guards")));
+            }
+            this.plan.guards.push(guard.clone());
+            Ok(())
+        })
     }
 
     fn file(&mut self, path: &str, mode: u32, contents: &[u8]) -> Result<()> {
@@ -241,16 +338,49 @@ fn wrong(message: impl Into<String>) -> Error {
     Error::failed(message).with_hint("this is a mistake of the plugin; tell its author")
 }
 
-/// A path stays inside the table directory and touches nothing of the host's own.
-fn check_path(path: &str) -> Result<()> {
+fn too_large(table: &Table, key: &str) -> Error {
+    wrong(format!("table {} becomes larger than 1 GiB at the key {key:?}", table.path))
+}
+
+fn check_format(table: &Table) -> Result<()> {
+    let bad = |reason: &str| Err(wrong(format!("table {} {reason}", table.path)));
+    match &table.format {
+        TableFormat::Directory { mark } if mark.chars().any(char::is_control) || mark.len() > MAX_NAME => {
+            bad("has a mark that is not one line of at most 200 octets")
+        }
+        TableFormat::Text
+        | TableFormat::CompiledRename { .. }
+        | TableFormat::CompiledInPlace { .. }
+        | TableFormat::Directory { .. }
+        | TableFormat::Sqlite => Ok(()),
+        _ => bad("has a format that this version of Postrider does not know"),
+    }
+}
+
+fn check_extent(table: &Table, single: bool) -> Result<()> {
+    let bad = |reason: &str| Err(wrong(format!("table {} {reason}", table.path)));
+    match table.extent {
+        Extent::Whole => Ok(()),
+        Extent::Changes if !single => bad("has only changed rows, but everything was asked for"),
+        Extent::Changes if !matches!(table.format, TableFormat::Sqlite | TableFormat::Directory { .. }) => {
+            bad("has only changed rows; that is possible for SQLite databases and directories alone")
+        }
+        Extent::Changes => Ok(()),
+        _ => bad("has an extent that this version of Postrider does not know"),
+    }
+}
+
+/// A path stays inside the table directory, or an output directory, and touches nothing of the host's own.
+fn check_path(path: &str, outputs: &Outputs) -> Result<()> {
     let bad = |reason: &str| Err(wrong(format!("the path {path:?} cannot be used: {reason}")));
-    if path.is_empty() || path.starts_with('/') {
-        return bad("it must be relative to the table directory");
+    let relative = path.strip_prefix('/').unwrap_or(path);
+    if path.is_empty() {
+        return bad("it is empty");
     }
     if path.chars().any(char::is_control) {
         return bad("it contains a control character");
     }
-    for part in path.split('/') {
+    for part in relative.split('/') {
         if part.is_empty() || part == "." || part == ".." {
             return bad("it contains an empty part, `.` or `..`");
         }
@@ -258,8 +388,15 @@ fn check_path(path: &str) -> Result<()> {
             return bad("a part of it is longer than 200 octets");
         }
     }
+    let below = if path.starts_with('/') { outputs.below(path) } else { Some(path) };
+    let Some(below) = below else {
+        return bad(&format!(
+            "it must be relative to the table directory, or be in a directory that a setting of the adapter names ({})",
+            outputs.shown()
+        ));
+    };
     // The table directory is the data directory, as in Mailman, and holds our own databases too.
-    let first = path.split('/').next().unwrap_or_default();
+    let first = below.split('/').next().unwrap_or_default();
     if first.starts_with(".postrider")
         || first.starts_with("postrider.")
         || first == "spool"
@@ -270,25 +407,44 @@ fn check_path(path: &str) -> Result<()> {
     Ok(())
 }
 
+fn check_key(table: &Table, key: &str) -> Result<()> {
+    let bad = |reason: &str| {
+        let key = &key[..key.floor_char_boundary(64)];
+        Err(wrong(format!("table {}: the key {key:?} {reason}", table.path)))
+    };
+    if key.is_empty() {
+        return bad("is empty");
+    }
+    if key.len() > MAX_KEY {
+        return bad("is longer than 4096 octets");
+    }
+    if key.chars().any(char::is_control) {
+        return bad("contains a control character (a newline, NUL or tab, for instance)");
+    }
+    if let TableFormat::Directory { .. } = table.format {
+        if key.contains('/') || key == "." || key == ".." || key.starts_with(".postrider") {
+            return bad("cannot be the name of a file");
+        }
+        if key.len() > MAX_FILE_NAME {
+            return bad("is longer than 255 octets, as no name of a file can be");
+        }
+    }
+    Ok(())
+}
+
 fn check_row(table: &Table, row: Row<'_>) -> Result<()> {
+    check_key(table, row.key)?;
     let bad = |what: &str, text: &str, reason: &str| {
         Err(wrong(format!("table {}, key {:?}: the {what} {text:?} {reason}", table.path, row.key)))
     };
-    if row.key.is_empty() {
-        return bad("key", row.key, "is empty");
-    }
-    if row.key.len() > MAX_KEY {
-        return bad("key", &row.key[..row.key.floor_char_boundary(64)], "is longer than 4096 octets");
-    }
     if row.value.len() > MAX_VALUE {
         return bad("value", &row.value[..row.value.floor_char_boundary(64)], "is longer than 32 KiB");
     }
-    for (what, text) in [("key", row.key), ("value", row.value)] {
-        if text.chars().any(char::is_control) {
-            return bad(what, text, "contains a control character (a newline, NUL or tab, for instance)");
-        }
+    let is_directory = matches!(table.format, TableFormat::Directory { .. });
+    if row.value.chars().any(|c| c.is_control() && !(is_directory && c == '\n')) {
+        return bad("value", row.value, "contains a control character (a newline, NUL or tab, for instance)");
     }
-    if table.format == TableFormat::Sqlite {
+    if is_directory || table.format == TableFormat::Sqlite {
         return Ok(());
     }
     // What follows would be read as another row, a comment or a continuation.
@@ -329,11 +485,17 @@ fn check_command(command: &Command) -> Result<()> {
         if command.privilege == Privilege::Root {
             return bad("a check or compile command runs with the rights of the owner of the data");
         }
-        if !command.argv[1..].iter().any(|argument| argument.contains("{file}")) {
-            return bad("no argument contains {file}");
+        let names_file = command.argv[1..].iter().any(|argument| argument.contains("{file}"));
+        if !names_file && command.stdin != CommandInput::Table {
+            return bad("no argument contains {file}, and it does not read the table from its standard input");
         }
     }
-    Ok(())
+    match command.stdin {
+        CommandInput::Nothing => Ok(()),
+        CommandInput::Table if command.phase == Phase::Activate => bad("an activation cannot read a table"),
+        CommandInput::Table => Ok(()),
+        _ => bad("this version of Postrider does not know what it reads"),
+    }
 }
 
 fn check_tables_of(command: &Command, plan: &Plan) -> Result<()> {
@@ -347,6 +509,9 @@ fn check_tables_of(command: &Command, plan: &Plan) -> Result<()> {
         }
         if command.phase == Phase::Check && planned.table.format == TableFormat::Sqlite {
             return Err(wrong(format!("the command {shown:?} checks the SQLite table {name}, which is never staged")));
+        }
+        if command.phase == Phase::Check && planned.mark().is_some() {
+            return Err(wrong(format!("the command {shown:?} checks the directory {name}, which is no single file")));
         }
     }
     Ok(())
@@ -470,7 +635,7 @@ mod tests {
     #[test]
     fn programs_that_the_adapter_did_not_declare_are_refused() {
         let plan = |program| {
-            let mut sink = Collector::allowing(Programs::only(["/usr/sbin/postmap".to_owned()]));
+            let mut sink = Collector::allowing(Programs::only(["/usr/sbin/postmap".to_owned()]), Outputs::default());
             let _ignored_by_a_bad_adapter = sink.command(&command(Phase::Activate, &[program], &[]));
             sink.finish().map(|_| ())
         };

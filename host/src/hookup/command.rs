@@ -2,12 +2,16 @@
 
 use super::error::{CommandFailure, FailureReason, HookupError};
 use super::run::{self, End, Limits};
-use postrider_plugin_api::sdk::Command;
+use postrider_plugin_api::sdk::{Command, CommandInput};
 use std::path::Path;
 
 /// The command as it is typed, for `file` if it is for one.
 pub(crate) fn shown(command: &Command, file: Option<&Path>) -> String {
-    arguments(command, file).iter().map(|argument| quoted(argument)).collect::<Vec<_>>().join(" ")
+    let mut words: Vec<String> = arguments(command, file).iter().map(|argument| quoted(argument)).collect();
+    if let (CommandInput::Table, Some(file)) = (command.stdin, file) {
+        words.push(format!("< {}", quoted(&file.to_string_lossy())));
+    }
+    words.join(" ")
 }
 
 /// Runs the command, for `file` if it is for one; anything but exit status 0 is a failure.
@@ -15,7 +19,11 @@ pub(crate) fn shown(command: &Command, file: Option<&Path>) -> String {
 /// `published` is the name under which the administrator knows the file.
 pub(crate) fn run(command: &Command, file: Option<&Path>, published: &str) -> Result<(), CommandFailure> {
     let argv = arguments(command, file);
-    match run::run(&argv, "", limits()) {
+    let output = match file.filter(|_| command.stdin == CommandInput::Table) {
+        Some(file) => run::run_on_file(&argv, file, limits()),
+        None => run::run(&argv, "", limits()),
+    };
+    match output {
         Ok(output) if output.end == End::Exit(0) => Ok(()),
         Ok(output) => Err(CommandFailure::ended(shown(command, file), command.phase, published, &output)),
         Err(error) => Err(CommandFailure {
@@ -89,5 +97,8 @@ mod tests {
             reason: String::new(),
         };
         assert_eq!(shown(&command, Some(Path::new("/srv/a b"))), r"/usr/sbin/postmap 'hash:/srv/a b' 'it'\''s'");
+        let argv = ["/usr/sbin/makemap", "hash", "{file}"].map(str::to_owned).to_vec();
+        let command = Command { argv, stdin: CommandInput::Table, ..command };
+        assert_eq!(shown(&command, Some(Path::new("/srv/a b"))), "/usr/sbin/makemap hash '/srv/a b' < '/srv/a b'");
     }
 }

@@ -17,6 +17,11 @@ pub(crate) struct RowDiff {
 }
 
 impl RowDiff {
+    /// Rows of the new table that the old one has not, or not so.
+    pub(crate) fn puts(&self) -> impl Iterator<Item = u32> {
+        self.added.iter().chain(&self.changed).copied()
+    }
+
     /// Compares two indexed tables.
     pub(crate) fn between(old: &Rows, new: &Rows) -> Self {
         let mut diff = RowDiff::default();
@@ -84,6 +89,23 @@ pub(crate) fn unified(name: &str, old: &str, new: &str) -> String {
         .context_radius(3)
         .header(&format!("{name} (published)"), &format!("{name} (wanted)"))
         .to_string()
+}
+
+/// Most names that [`of_names`] shows of each kind.
+const MAX_NAMES: usize = 100;
+
+/// Which files of a directory come (`+`), change (`~`) and go (`-`), for people.
+pub(crate) fn of_names(name: &str, old: &Rows, new: &Rows, diff: &RowDiff) -> String {
+    let mut text = format!("--- {name}/ (published)\n+++ {name}/ (wanted)\n");
+    for (sign, rows, numbers) in [('+', new, &diff.added), ('~', new, &diff.changed), ('-', old, &diff.removed)] {
+        for number in numbers.iter().take(MAX_NAMES) {
+            text.extend([sign.to_string().as_str(), rows.row(*number).key, "\n"]);
+        }
+        if numbers.len() > MAX_NAMES {
+            text.push_str(&format!("{sign}({} more)\n", numbers.len() - MAX_NAMES));
+        }
+    }
+    text
 }
 
 #[cfg(test)]

@@ -42,6 +42,38 @@ pub enum HookupError {
     /// A plan would replace something that is not a table.
     #[error("{} is an SQLite database and no table of this plan; move it away or choose another directory", .0.display())]
     NotATable(PathBuf),
+    /// A row would replace a file that is not ours.
+    #[error(
+        "{} is not Postrider's ({why}); move it away if nobody needs it, or rename what has its name here, then run \
+         `postrider aliases`", path.display()
+    )]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+        /// How we know.
+        why: &'static str,
+    },
+    /// A directory outside the table directory is not there.
+    #[error(
+        "the directory {} does not exist; make it, so that the user that Postrider runs as can write there, or correct \
+         the adapter's settings, then run `postrider aliases`", .0.display()
+    )]
+    NoDirectory(PathBuf),
+    /// A directory cannot get its guard, or lose it.
+    #[error(
+        "cannot {doing} the guard of the directory {} ({owner}): {source}; Postrider must run as its owner, or the \
+         adapter's settings name another directory; then run `postrider aliases`", path.display()
+    )]
+    Guard {
+        /// `set`, `clear`.
+        doing: &'static str,
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is.
+        owner: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A command of the plan could not be started or did not succeed.
     #[error("{0}")]
     Command(CommandFailure),

@@ -10,19 +10,22 @@ use super::diff;
 use super::error::HookupError;
 use super::lock::Lock;
 use super::marker::{Marker, Unfinished};
+use super::outputs::Outputs;
 use super::programs::Programs;
 use super::publish::Publication;
+use super::published::Published;
 use super::render;
-use super::report::{ByHand, Report};
+use super::report::{ByHand, Report, Waiting};
 use super::roster::{OwnedChange, Roster};
 use super::schedule::{Extra, schedule};
 use super::steps::{Observer, Steps};
 use super::tools::HostTools;
 use crate::plugins::Watch;
 use postrider_plugin_api::sdk::{
-    Change, Context, Error, ErrorKind, Facts, Finding, IncomingAdapter, Need, Phase, Result as AdapterResult, Site,
-    Snippet, TableFormat,
+    Change, Context, Error, ErrorKind, Facts, Finding, IncomingAdapter, Need, Phase, Result as AdapterResult,
+    SettingSpec, Settings, Site, Snippet, TableFormat,
 };
+use sha1::{Digest, Sha1};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -39,14 +42,37 @@ const ANSWER: Duration = Duration::from_mins(5);
 /// An incoming adapter and the place of its tables.
 pub struct Hookup {
     adapter: Arc<dyn IncomingAdapter>,
+    /// The adapter's.
+    name: String,
     watch: Watch,
     /// What may be run in its name.
     programs: Programs,
+    /// Where it may write besides the table directory.
+    outputs: Outputs,
+    /// Plugin, adapter and settings: whatever changes a row besides the lists, the installation and the facts.
+    made_by: String,
     site: Site,
     lock_dir: PathBuf,
     superuser: bool,
     /// What the adapter found out about the MTA; asked once.
     facts: Mutex<Option<Facts>>,
+    /// The step at which runs stop as if killed, for those who cannot pass an observer; 0: none.
+    #[cfg(test)]
+    pub(crate) stop_at: std::sync::atomic::AtomicU32,
+}
+
+/// A plan, and what an earlier run left.
+#[derive(Debug)]
+pub(crate) struct Next {
+    plan: Plan,
+    before: Option<Unfinished>,
+}
+
+impl Next {
+    /// Whether a table is planned as a whole, so that it costs the more the more lists there are.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.plan.tables.iter().any(|planned| !planned.has_changes())
+    }
 }
 
 /// How a plan is carried out.
@@ -69,6 +95,8 @@ pub struct Preview {
     pub commands: Vec<String>,
     /// An earlier run was interrupted; all tables would be published again.
     pub unfinished: bool,
+    /// An earlier run waits for these.
+    pub waiting: Vec<Waiting>,
 }
 
 /// How a table would change.
@@ -100,7 +128,10 @@ pub struct FilePreview {
 impl Preview {
     /// Whether nothing would be done.
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty() && !self.unfinished && self.tables.iter().all(|table| !table.differs)
+        self.files.is_empty()
+            && !self.unfinished
+            && self.waiting.is_empty()
+            && self.tables.iter().all(|table| !table.differs)
     }
 }
 
@@ -116,7 +147,27 @@ impl Hookup {
     ) -> Self {
         let superuser = rustix::process::geteuid().is_root();
         let watch = Watch::over(&format!("the incoming adapter {name}"), ANSWER);
-        Hookup { adapter: adapter.into(), watch, programs, site, lock_dir, superuser, facts: Mutex::new(None) }
+        Hookup {
+            adapter: adapter.into(),
+            watch,
+            programs,
+            outputs: Outputs::default(),
+            made_by: String::new(),
+            name: name.to_owned(),
+            site,
+            lock_dir,
+            superuser,
+            facts: Mutex::new(None),
+            #[cfg(test)]
+            stop_at: std::sync::atomic::AtomicU32::new(0),
+        }
+    }
+
+    /// With what the administrator set for the adapter, and what tells its plugin from others.
+    pub(crate) fn with_settings(mut self, specs: &[SettingSpec], settings: &Settings, plugin: &str) -> Self {
+        self.outputs = Outputs::declared(specs, settings);
+        self.made_by = format!("{plugin} {settings:?}");
+        self
     }
 
     /// For tests of adapters that do not answer.
@@ -156,17 +207,65 @@ impl Hookup {
     /// The same, for a caller that holds the lock already.
     pub fn apply_locked(
         &self,
-        _lock: &Lock,
+        lock: &Lock,
         roster: &Roster,
         change: Change<'_>,
         options: Options<'_>,
     ) -> Result<Report, HookupError> {
+        self.carry_out(lock, &self.plan_next(lock, roster, change)?, options)
+    }
+
+    /// Plans what must be done for this change.
+    pub(crate) fn plan_next(&self, _lock: &Lock, roster: &Roster, change: Change<'_>) -> Result<Next, HookupError> {
         let table_dir = Path::new(&self.site.table_dir);
         let before = Marker::in_directory(table_dir).read()?;
         // After an interruption the adapter must not save work by trusting what is there.
         let change = if before.is_none() { change } else { Change::Everything };
-        let plan = self.plan(&self.site, roster, change)?;
-        publish(table_dir, &plan, before, self.superuser, options)
+        let mut plan = self.plan(&self.site, roster, change)?;
+        if plan.has_changes() && !assess::changes_have_a_base(table_dir, &plan) {
+            tracing::info!("a table is missing or damaged; all of them are compared");
+            plan = self.plan(&self.site, roster, Change::Everything)?;
+        }
+        Ok(Next { plan, before })
+    }
+
+    /// Carries out what was planned under the same lock.
+    pub(crate) fn carry_out(&self, _lock: &Lock, next: &Next, options: Options<'_>) -> Result<Report, HookupError> {
+        #[cfg(test)]
+        let stop = |step: super::steps::Step<'_>| match self.stop_at.load(std::sync::atomic::Ordering::Relaxed) {
+            at if at == step.number => std::ops::ControlFlow::Break(()),
+            _ => std::ops::ControlFlow::Continue(()),
+        };
+        #[cfg(test)]
+        let options = Options { observer: options.observer.or(Some(&stop)), ..options };
+        let table_dir = Path::new(&self.site.table_dir);
+        publish(table_dir, &next.plan, next.before.clone(), self.superuser, options)
+    }
+
+    /// Whether the tables are just those that this adapter, with these settings, made of this generation.
+    pub(crate) fn has_published(&self, generation: i64) -> Result<bool, HookupError> {
+        Ok(self.published().is(generation, &self.fingerprint()?))
+    }
+
+    /// Notes that they are.
+    pub(crate) fn note_published(&self, generation: i64) -> Result<(), HookupError> {
+        let (published, fingerprint) = (self.published(), self.fingerprint()?);
+        // An adapter without tables may never have made the directory.
+        if published.is(generation, &fingerprint) || !Path::new(&self.site.table_dir).is_dir() {
+            return Ok(());
+        }
+        published.write(generation, &fingerprint)
+    }
+
+    fn published(&self) -> Published {
+        Published::in_directory(Path::new(&self.site.table_dir))
+    }
+
+    /// Of all that has an influence on rows, besides domains and lists.
+    fn fingerprint(&self) -> Result<String, HookupError> {
+        let host = env!("CARGO_PKG_VERSION");
+        let all = format!("{:?}", (host, &self.name, &self.made_by, &self.site, self.facts()?));
+        Ok(data_encoding::HEXLOWER.encode(&Sha1::digest(all)))
     }
 
     /// What [`Hookup::apply`] would change. Writes nothing.
@@ -174,8 +273,13 @@ impl Hookup {
         let table_dir = Path::new(&self.site.table_dir);
         let plan = self.plan(&self.site, roster, change)?;
         let tables = assess_all(table_dir, &plan)?;
-        let unfinished = Marker::in_directory(table_dir).read()?.is_some();
-        let mut preview = Preview { unfinished, ..Preview::default() };
+        let note = Marker::in_directory(table_dir).read()?;
+        let unfinished = matches!(note, Some(Unfinished::Publishing(_)));
+        let waiting = match &note {
+            Some(Unfinished::Waiting(names)) => awaited(&plan, names),
+            _ => Vec::new(),
+        };
+        let mut preview = Preview { unfinished, waiting, ..Preview::default() };
         for table in &tables {
             preview.tables.push(preview_of(table)?);
         }
@@ -204,6 +308,8 @@ impl Hookup {
         let mut plan = self.plan(&site, roster, Change::Everything)?;
         plan.commands.retain(|command| command.phase != Phase::Activate);
         plan.removals.clear();
+        plan.guards.clear();
+        plan.move_inside();
         let by_hand = leave_out_missing_programs(&directory, &mut plan);
         let before = Marker::in_directory(&directory).read()?;
         let mut report = publish(&directory, &plan, before, self.superuser, Options::default())?;
@@ -215,7 +321,8 @@ impl Hookup {
     pub fn snippets(&self, roster: &Roster) -> Result<Vec<Snippet>, HookupError> {
         let (facts, site, roster) = (self.facts()?, self.site.clone(), roster.clone());
         self.ask("snippets", "give its snippets", move |adapter| {
-            adapter.snippets(Context { site: &site, facts: &facts, roster: &roster })
+            let snippets = adapter.snippets(Context { site: &site, facts: &facts, roster: &roster })?;
+            roster.whole_answers().map(|()| snippets)
         })
     }
 
@@ -224,16 +331,19 @@ impl Hookup {
         let (facts, site, roster) = (self.facts()?, self.site.clone(), roster.clone());
         let tools = HostTools::allowing(self.programs.clone());
         self.ask("check", "check the mail server", move |adapter| {
-            adapter.check(Context { site: &site, facts: &facts, roster: &roster }, &tools)
+            let findings = adapter.check(Context { site: &site, facts: &facts, roster: &roster }, &tools)?;
+            roster.whole_answers().map(|()| findings)
         })
     }
 
     fn plan(&self, site: &Site, roster: &Roster, change: Change<'_>) -> Result<Plan, HookupError> {
         let (facts, site, roster) = (self.facts()?, site.clone(), roster.clone());
         let change = OwnedChange::from(change);
-        let mut sink = Collector::allowing(self.programs.clone());
+        let single = !matches!(change, OwnedChange::Everything);
+        let mut sink = Collector::allowing(self.programs.clone(), self.outputs.clone()).for_a_single_change(single);
         self.ask("plan", "plan", move |adapter| {
             adapter.plan(Context { site: &site, facts: &facts, roster: &roster }, change.view(), &mut sink)?;
+            roster.whole_answers()?;
             sink.finish()
         })
     }
@@ -288,7 +398,7 @@ fn extra_work(
     before: Option<&Unfinished>,
     activated: bool,
 ) -> Result<Extra, HookupError> {
-    let everything = before == Some(&Unfinished::Publishing);
+    let everything = matches!(before, Some(Unfinished::Publishing(_)));
     let mut extra = Extra { everything, ..Extra::default() };
     for (number, file) in plan.files.iter().enumerate() {
         if assess::file_differs(table_dir, file)? || everything {
@@ -313,6 +423,8 @@ fn preview_of(table: &Assessed<'_>) -> Result<TablePreview, HookupError> {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     let diff = if !table.differs {
         String::new()
+    } else if table.directory().is_some() {
+        diff::of_names(table.name(), &table.old, &table.planned.rows, &table.diff)
     } else if table.is_sqlite() {
         let lines = |rows: &super::rows::Rows| -> io::Result<String> {
             let mut out = Vec::new();
@@ -339,6 +451,14 @@ fn preview_of(table: &Assessed<'_>) -> Result<TablePreview, HookupError> {
         differs: table.differs,
         diff,
     })
+}
+
+/// What the administrator has to do before the later tables are published.
+fn awaited(plan: &Plan, tables: &[String]) -> Vec<Waiting> {
+    let concerns = |one: &&postrider_plugin_api::sdk::Command| {
+        one.phase == Phase::Activate && one.tables.iter().any(|name| tables.contains(name))
+    };
+    plan.commands.iter().filter(concerns).map(|one| Waiting::for_command(one)).collect()
 }
 
 /// Turns tables whose compiler is not installed here into plain text, and says how to compile them.

@@ -8,7 +8,7 @@ use super::error::HookupError;
 use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// Mode of every table: the MTA's daemons read it as other users.
@@ -26,6 +26,12 @@ pub(crate) enum Tag {
     Middle,
 }
 
+impl Tag {
+    pub(crate) fn word(self) -> &'static str {
+        TAGS.iter().find(|(one, _)| *one == self).map_or("new", |(_, word)| word)
+    }
+}
+
 const TAGS: [(Tag, &str); 4] = [(Tag::New, "new"), (Tag::Both, "both"), (Tag::Old, "old"), (Tag::Middle, "middle")];
 
 /// A file that is to be published.
@@ -34,6 +40,8 @@ pub(crate) struct Place {
     pub(crate) path: PathBuf,
     directory: PathBuf,
     name: String,
+    /// Outside the table directory, in one that the administrator named.
+    outside: bool,
 }
 
 impl Place {
@@ -42,18 +50,31 @@ impl Place {
         let path = table_dir.join(relative);
         let directory = path.parent().unwrap_or(table_dir).to_owned();
         let name = relative.rsplit('/').next().unwrap_or(relative).to_owned();
-        Place { path, directory, name }
+        Place { path, directory, name, outside: relative.starts_with('/') }
     }
 
     /// The temporary file for this purpose.
     pub(crate) fn temporary(&self, tag: Tag) -> PathBuf {
-        let word = TAGS.iter().find(|(one, _)| *one == tag).map_or("new", |(_, word)| word);
-        self.directory.join(format!(".{}.{}.{word}", self.name, std::process::id()))
+        self.directory.join(format!(".{}.{}.{}", self.name, std::process::id(), tag.word()))
     }
 
-    /// Makes the directory, as the plan may want one that is not there yet.
+    /// Makes the directory, as the plan may want one that is not there yet. One of the administrator's
+    /// must be there: we do not know whose it shall be.
     pub(crate) fn make_directory(&self) -> Result<(), HookupError> {
-        make_directory(&self.directory)
+        if self.outside { must_exist(&self.directory) } else { make_directory(&self.directory) }
+    }
+
+    /// Makes the directory that this place itself is; `ours`: even outside the table directory.
+    pub(crate) fn become_directory(&self, ours: bool) -> Result<(), HookupError> {
+        if self.path.is_dir() {
+            return Ok(());
+        }
+        if self.outside && !ours {
+            return must_exist(&self.path);
+        }
+        self.make_directory()?;
+        make_directory(&self.path)?;
+        self.sync_directory()
     }
 
     /// Makes a rename in the directory durable.
@@ -112,18 +133,31 @@ pub(crate) fn make_directory(directory: &Path) -> Result<(), HookupError> {
         .map_err(HookupError::file("make", directory))
 }
 
+fn must_exist(directory: &Path) -> Result<(), HookupError> {
+    if directory.is_dir() { Ok(()) } else { Err(HookupError::NoDirectory(directory.to_owned())) }
+}
+
 /// Writes a new file durably.
 pub(crate) fn write_new(
     path: &Path,
     mode: u32,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> Result<(), HookupError> {
+    write_unsynced(path, mode, write)?.sync_all().map_err(HookupError::file("write", path))
+}
+
+/// Writes a new file; the caller makes it durable.
+pub(crate) fn write_unsynced(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<File, HookupError> {
     let work = || {
         let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
         file.set_permissions(Permissions::from_mode(mode))?; // whatever the umask says
-        let mut out = BufWriter::with_capacity(256 << 10, file);
+        let mut out = BufWriter::with_capacity(32 << 10, file);
         write(&mut out)?;
-        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+        out.into_inner().map_err(io::IntoInnerError::into_error)
     };
     work().map_err(HookupError::file("write", path))
 }
@@ -138,14 +172,19 @@ pub(crate) fn settle(path: &Path) -> Result<(), HookupError> {
     work().map_err(HookupError::file("sync", path))
 }
 
-/// The same for what a compiler made of `text`, whose time it gets: so that [`is_compiled_from`] can
-/// tell later whether it is still what we published.
+/// The same for what a compiler made of `text`, whose owner and time it gets, the latter so that
+/// [`is_compiled_from`] can tell later whether it is still what we published.
 pub(crate) fn settle_compiled(path: &Path, text: &Path) -> Result<(), HookupError> {
     let work = || {
-        let time = fs::metadata(text)?.modified()?;
-        File::open(path)?.set_times(FileTimes::new().set_modified(time))
+        let (text, file) = (fs::metadata(text)?, File::open(path)?);
+        let compiled = file.metadata()?;
+        // Compilers that root starts give their files to users of their own choice (makemap: TrustedUser).
+        if (compiled.uid(), compiled.gid()) != (text.uid(), text.gid()) && rustix::process::geteuid().is_root() {
+            fchown(&file, Some(text.uid()), Some(text.gid()))?;
+        }
+        file.set_times(FileTimes::new().set_modified(text.modified()?))
     };
-    work().map_err(HookupError::file("set the time of", path))?;
+    work().map_err(HookupError::file("set owner and time of", path))?;
     settle(path)
 }
 
@@ -188,12 +227,15 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// What every SQLite database begins with.
+pub(crate) const DATABASE_HEAD: &[u8; 16] = b"SQLite format 3\0";
+
 /// Refuses to replace an SQLite database by a file that is none.
 pub(crate) fn refuse_database(path: &Path) -> Result<(), HookupError> {
     let mut head = [0; 16];
     let is_database = File::open(path)
         .and_then(|mut file| io::Read::read_exact(&mut file, &mut head))
-        .is_ok_and(|()| head == *b"SQLite format 3\0");
+        .is_ok_and(|()| head == *DATABASE_HEAD);
     if is_database { Err(HookupError::NotATable(path.to_owned())) } else { Ok(()) }
 }
 

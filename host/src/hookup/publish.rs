@@ -17,6 +17,7 @@
 //! - **compiled, in place**: the text by rename, then the compiler on the final name; the trial on the
 //!   staged copy has shown that it can succeed.
 //! - **SQLite**: one transaction in place.
+//! - **directory**: file by file by rename; new contents are staged in the directory itself.
 
 use super::activate::Owed;
 use super::assess::Assessed;
@@ -24,6 +25,7 @@ use super::collect::Plan;
 use super::command;
 use super::diff;
 use super::error::HookupError;
+use super::guard::{self, Guarded};
 use super::marker::{Marker, Unfinished};
 use super::place::{self, Place, TABLE_MODE, Tag, with_suffix};
 use super::render;
@@ -50,7 +52,9 @@ pub(crate) struct Publication<'a> {
     pub(super) undo: Vec<Undo>,
     /// Activations that did not run.
     pub(super) owed: Vec<Owed>,
-    published: Vec<Item>,
+    /// Directories that have bits because of us.
+    guarded: Vec<Guarded>,
+    pub(super) published: Vec<Item>,
     pub(super) report: Report,
 }
 
@@ -65,9 +69,22 @@ impl<'a> Publication<'a> {
         steps: Steps<'a>,
     ) -> Self {
         let marker = Marker::in_directory(table_dir);
-        let report = Report { recovered: before == Some(Unfinished::Publishing), ..Report::default() };
-        let (undo, owed, published) = (Vec::new(), Vec::new(), Vec::new());
-        Publication { table_dir, plan, tables, passes, marker, before, superuser, steps, undo, owed, published, report }
+        let report = Report { recovered: matches!(before, Some(Unfinished::Publishing(_))), ..Report::default() };
+        Publication {
+            table_dir,
+            plan,
+            tables,
+            passes,
+            marker,
+            guarded: guard::guards_of(before.as_ref()).to_vec(),
+            before,
+            superuser,
+            steps,
+            undo: Vec::new(),
+            owed: Vec::new(),
+            published: Vec::new(),
+            report,
+        }
     }
 
     /// Does it all.
@@ -75,6 +92,7 @@ impl<'a> Publication<'a> {
         if self.passes.is_empty() {
             // A run that was killed while it staged leaves no note, only temporary files.
             self.tidy();
+            guard::clear(&self.guarded)?;
             if self.before.is_some() {
                 self.marker.remove()?;
             }
@@ -83,6 +101,9 @@ impl<'a> Publication<'a> {
         if let Err(error) = self.stage() {
             if !matches!(error, HookupError::Stopped) {
                 self.tidy();
+                if let Err(second) = self.unguard() {
+                    tracing::error!("{second}");
+                }
                 return Err(HookupError::NotPublished(Box::new(error)));
             }
             return Err(error);
@@ -95,6 +116,8 @@ impl<'a> Publication<'a> {
         // All is published; what fails from here on must not undo it.
         self.tidy();
         self.steps.done("removed temporary files", self.table_dir)?;
+        guard::clear(&self.guarded)?;
+        self.steps.done("cleared the guards", self.table_dir)?;
         if self.report.waiting.is_some() {
             self.marker.write(&Unfinished::Waiting(self.awaiting_administrator()))?;
         } else {
@@ -106,9 +129,18 @@ impl<'a> Publication<'a> {
 
     fn stage(&mut self) -> Result<(), HookupError> {
         place::make_directory(self.table_dir)?;
+        let changes_something = |item: &Item| !matches!(item, Item::Table(_, Version::AsIs));
+        let guards = if self.passes.iter().flatten().any(changes_something) { &self.plan.guards[..] } else { &[] };
+        let guarded = guard::prepare(self.table_dir, guards, &self.guarded)?;
         self.remove_temporaries()?;
-        for item in self.passes.iter().flatten() {
+        for (at, item) in self.passes.iter().flatten().enumerate() {
             match *item {
+                Item::Table(number, _) if self.tables[number].directory().is_some() => {
+                    let concerns = |item: &Item| matches!(item, Item::Table(n, _) if *n == number);
+                    if !self.passes.iter().flatten().take(at).any(concerns) {
+                        self.stage_directory(&self.tables[number])?;
+                    }
+                }
                 Item::Table(number, version) => self.stage_table(&self.tables[number], version)?,
                 Item::File(number) => {
                     let file = &self.plan.files[number];
@@ -121,8 +153,36 @@ impl<'a> Publication<'a> {
                 Item::Removal(_) => {}
             }
         }
-        self.marker.write(&Unfinished::Publishing)?;
-        self.steps.done("opened the note", self.marker.path())
+        self.guarded = guarded;
+        self.marker.write(&Unfinished::Publishing(self.guarded.clone()))?;
+        self.steps.done("opened the note", self.marker.path())?;
+        guard::set(&self.guarded)?;
+        self.steps.done("set the guards", self.table_dir)
+    }
+
+    /// Clears the guards after a failure; the note, if there is one, must not name them any longer.
+    pub(super) fn unguard(&mut self) -> Result<(), HookupError> {
+        if self.guarded.is_empty() {
+            return Ok(());
+        }
+        guard::clear(&self.guarded)?;
+        self.guarded.clear();
+        if matches!(self.marker.read()?, Some(Unfinished::Publishing(_))) {
+            self.marker.write(&Unfinished::Publishing(Vec::new()))?;
+        }
+        Ok(())
+    }
+
+    /// Writes new contents of files for a directory's rows; there is one set of them for both passes.
+    fn stage_directory(&self, table: &Assessed<'_>) -> Result<(), HookupError> {
+        let Some(directory) = table.directory() else { return Ok(()) };
+        table.place.become_directory(directory.mark.is_empty())?;
+        let mut staged = Vec::new();
+        for number in table.diff.puts() {
+            staged.push(directory.stage(number, table.planned.rows.row(number))?);
+            self.steps.done("staged", directory.path)?;
+        }
+        directory.sync(&staged)
     }
 
     fn stage_table(&self, table: &Assessed<'_>, version: Version) -> Result<(), HookupError> {
@@ -202,6 +262,9 @@ impl<'a> Publication<'a> {
             Item::Table(number, version) if self.tables[number].is_sqlite() => {
                 self.publish_sqlite(number, version, kept)
             }
+            Item::Table(number, version) if self.tables[number].directory().is_some() => {
+                self.publish_directory(number, version, kept)
+            }
             Item::Table(number, version) => self.publish_table(number, version, kept),
             Item::File(number) => self.publish_file(&self.plan.files[number].path, kept, true),
             Item::Removal(number) => self.publish_file(&self.plan.removals[number], kept, false),
@@ -253,7 +316,11 @@ impl<'a> Publication<'a> {
         let path = &table.place.path;
         let existed = path.exists();
         self.undo.push(Undo::Sqlite { number, kept, existed });
-        if existed {
+        if table.planned.has_changes() {
+            let removed = if version == Version::Both { &[] } else { &table.diff.removed[..] };
+            let puts = table.diff.puts().map(|number| table.planned.rows.row(number));
+            sqlite::change(path, puts, removed.iter().map(|number| table.old.row(*number).key))?;
+        } else if existed {
             let unwanted = if version == Version::Both { Unwanted::Keep } else { Unwanted::Delete };
             sqlite::update(path, &table.planned.rows, unwanted)?;
         } else {
@@ -261,6 +328,33 @@ impl<'a> Publication<'a> {
             table.place.sync_directory()?;
         }
         self.steps.done("published", path)
+    }
+
+    /// Renames the staged files into place and, unless old rows are to stay, removes those without a row. What
+    /// was there is kept under temporary names.
+    fn publish_directory(&mut self, number: usize, version: Version, kept: Tag) -> Result<(), HookupError> {
+        let table = &self.tables[number];
+        let Some(directory) = table.directory() else { return Ok(()) };
+        self.undo.push(Undo::Directory { number });
+        if kept != Tag::Middle {
+            for row in table.diff.puts() {
+                let path = directory.path.join(table.planned.rows.row(row).key);
+                let previous = directory.temporary(Tag::Middle, row);
+                let existed = place::keep(&path, &previous)?;
+                self.undo.push(Undo::Entry { number, path: path.clone(), kept: existed.then_some(previous) });
+                place::rename(&directory.temporary(Tag::New, row), &path)?;
+                self.steps.done("published", &path)?;
+            }
+        }
+        let removed = if version == Version::Both { &[] } else { &table.diff.removed[..] };
+        for row in removed {
+            let path = directory.path.join(table.old.row(*row).key);
+            let previous = directory.temporary(Tag::Old, *row);
+            self.undo.push(Undo::Entry { number, path: path.clone(), kept: Some(previous.clone()) });
+            place::rename(&path, &previous)?;
+            self.steps.done("removed", &path)?;
+        }
+        place::sync_directory(directory.path)
     }
 
     /// Writes or removes a file that is no table.
@@ -285,7 +379,23 @@ impl<'a> Publication<'a> {
     }
 
     fn remove_temporaries(&self) -> Result<(), HookupError> {
-        let tables = self.tables.iter().map(|table| table.place.clone());
+        for table in self.tables {
+            let Some(directory) = table.directory() else { continue };
+            if table.planned.has_changes() {
+                // To look through the directory would cost the more the more lists there are.
+                for number in table.diff.puts() {
+                    place::remove_if_there(&directory.temporary(Tag::New, number))?;
+                    place::remove_if_there(&directory.temporary(Tag::Middle, number))?;
+                }
+                for number in &table.diff.removed {
+                    place::remove_if_there(&directory.temporary(Tag::Old, *number))?;
+                }
+            } else {
+                directory.remove_temporaries()?;
+            }
+        }
+        let files = |table: &&Assessed<'_>| table.directory().is_none();
+        let tables = self.tables.iter().filter(files).map(|table| table.place.clone());
         let files = self.plan.files.iter().map(|file| file.path.as_str());
         let files =
             files.chain(self.plan.removals.iter().map(String::as_str)).map(|path| Place::new(self.table_dir, path));

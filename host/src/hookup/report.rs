@@ -1,6 +1,7 @@
 //! What a publication did, for the administrator.
 
-use postrider_plugin_api::sdk::Need;
+use super::command;
+use postrider_plugin_api::sdk::{Command, Need};
 use std::fmt;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub struct Report {
 pub struct TableReport {
     /// Relative to the table directory.
     pub path: String,
-    /// How many rows it has now.
+    /// How many rows the plan has of it: all, or those that the change touches.
     pub rows: usize,
     /// What was done.
     pub outcome: TableOutcome,
@@ -76,6 +77,16 @@ pub struct Waiting {
     pub reason: String,
     /// How the plan is then carried on.
     pub how_to_go_on: String,
+}
+
+impl Waiting {
+    pub(crate) fn for_command(command: &Command) -> Self {
+        Waiting {
+            command: command::shown(command, None),
+            reason: command.reason.clone(),
+            how_to_go_on: "`postrider aliases --activated`".to_owned(),
+        }
+    }
 }
 
 impl Report {

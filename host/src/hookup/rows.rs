@@ -103,6 +103,17 @@ impl Rows {
         self.by_key().windows(2).map(|pair| (self.row(pair[0]), self.row(pair[1]))).find(|(a, b)| self.same_key(a, b))
     }
 
+    /// A key that another indexed table has too, if there is one.
+    pub(crate) fn common_key(&self, other: &Rows) -> Option<&str> {
+        other.iter().find_map(|row| self.find(row.key))
+    }
+
+    /// The key as it is written here, if it is in this indexed table.
+    pub(crate) fn find(&self, key: &str) -> Option<&str> {
+        let found = self.by_key().binary_search_by(|number| self.compare(self.row(*number).key, key)).ok()?;
+        Some(self.row(self.by_key()[found]).key)
+    }
+
     /// Keeps only the first row of each key; for files that somebody edited by hand.
     pub(crate) fn drop_later_duplicates(&mut self) {
         if self.duplicate().is_none() {

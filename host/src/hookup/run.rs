@@ -4,8 +4,10 @@
 //! seconds later, SIGKILL. Output beyond the limit is read and thrown away, so that a talkative
 //! program neither blocks nor fills the memory.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,6 +61,19 @@ pub(crate) struct Output {
 /// # Errors
 /// It cannot be started; the caller has checked that `argv` has an absolute program.
 pub(crate) fn run(argv: &[impl AsRef<str>], stdin: &str, limits: Limits) -> io::Result<Output> {
+    let from = if stdin.is_empty() { Stdio::null() } else { Stdio::piped() };
+    run_from(argv, from, stdin, limits)
+}
+
+/// The same for a program that reads a file from its standard input.
+///
+/// # Errors
+/// The file cannot be opened, or those of [`run`].
+pub(crate) fn run_on_file(argv: &[impl AsRef<str>], stdin: &Path, limits: Limits) -> io::Result<Output> {
+    run_from(argv, Stdio::from(File::open(stdin)?), "", limits)
+}
+
+fn run_from(argv: &[impl AsRef<str>], from: Stdio, stdin: &str, limits: Limits) -> io::Result<Output> {
     let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut child = Command::new(program.as_ref())
         .args(arguments.iter().map(AsRef::as_ref))
@@ -67,7 +82,7 @@ pub(crate) fn run(argv: &[impl AsRef<str>], stdin: &str, limits: Limits) -> io::
         .env("LC_ALL", "C")
         .current_dir("/")
         .process_group(0)
-        .stdin(if stdin.is_empty() { Stdio::null() } else { Stdio::piped() })
+        .stdin(from)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;

@@ -108,7 +108,7 @@ mod tests {
             role,
             comment: String::new(),
         };
-        PlannedTable { table, rows: Rows::new(false) }
+        PlannedTable { table, rows: Rows::new(false), absent: Rows::new(false) }
     }
 
     /// Acceptance, Routing, Domains (0, 1, 2), each with so many added and removed rows.

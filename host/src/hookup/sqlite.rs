@@ -9,7 +9,7 @@ use super::diff::RowDiff;
 use super::error::HookupError;
 use super::rows::Rows;
 use postrider_plugin_api::sdk::Row;
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params};
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,6 +34,49 @@ pub(crate) fn read(path: &Path) -> Result<Rows, HookupError> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| failure(path, &error))?;
     refuse_foreign(&connection, path)?;
     rows_of(&connection).map_err(|error| failure(path, &error))
+}
+
+/// Whether there is a database with a table of ours that can be read.
+pub(crate) fn is_table(path: &Path) -> bool {
+    path.exists()
+        && open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+            .and_then(|connection| connection.table_exists(None, "map"))
+            .unwrap_or(false)
+}
+
+/// Those rows of a database whose keys are in one of these.
+pub(crate) fn read_some(path: &Path, keys: &[&Rows]) -> Result<Rows, HookupError> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| failure(path, &error))?;
+    refuse_foreign(&connection, path)?;
+    let work = || -> rusqlite::Result<Rows> {
+        let mut rows = Rows::new(true);
+        let mut select = connection.prepare("SELECT key, value FROM map WHERE key = ?1")?;
+        for key in keys.iter().flat_map(|keys| keys.iter()) {
+            let mut found = select.query([key.key])?;
+            while let Some(row) = found.next()? {
+                push(&mut rows, row)?;
+            }
+        }
+        rows.index();
+        Ok(rows)
+    };
+    work().map_err(|error| failure(path, &error))
+}
+
+/// Changes some rows of an existing database, in one transaction, and touches no others.
+pub(crate) fn change<'r>(
+    path: &Path,
+    puts: impl Iterator<Item = Row<'r>>,
+    deletions: impl Iterator<Item = &'r str>,
+) -> Result<(), HookupError> {
+    let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| failure(path, &error))?;
+    refuse_foreign(&connection, path)?;
+    let work = |connection: &mut Connection| -> rusqlite::Result<()> {
+        let transaction = begin(connection)?;
+        change_rows(&transaction, puts, deletions)?;
+        transaction.commit()
+    };
+    work(&mut connection).map_err(|error| failure(path, &error))
 }
 
 /// Makes a new database (at a temporary name).
@@ -68,28 +111,42 @@ fn refuse_foreign(connection: &Connection, path: &Path) -> Result<(), HookupErro
 }
 
 fn write(connection: &mut Connection, wanted: &Rows, unwanted: Unwanted) -> rusqlite::Result<()> {
-    connection.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let transaction = begin(connection)?;
     transaction.execute(SCHEMA, [])?;
     let present = rows_of(&transaction)?;
     let diff = RowDiff::between(&present, wanted);
-    if unwanted == Unwanted::Delete {
-        let mut delete = transaction.prepare("DELETE FROM map WHERE key = ?1")?;
-        for number in &diff.removed {
-            delete.execute([present.row(*number).key])?;
-        }
-    }
-    {
-        let mut put = transaction.prepare(
-            "INSERT INTO map (key, value) VALUES (?1, ?2)
-             ON CONFLICT (key) DO UPDATE SET key = excluded.key, value = excluded.value",
-        )?;
-        for row in diff.added.iter().chain(&diff.changed).map(|number| wanted.row(*number)) {
-            put.execute(params![row.key, row.value])?;
-        }
-    }
+    let removed = if unwanted == Unwanted::Delete { &diff.removed[..] } else { &[] };
+    change_rows(
+        &transaction,
+        diff.added.iter().chain(&diff.changed).map(|number| wanted.row(*number)),
+        removed.iter().map(|number| present.row(*number).key),
+    )?;
     transaction.commit()
+}
+
+fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    connection.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.transaction_with_behavior(TransactionBehavior::Immediate)
+}
+
+fn change_rows<'r>(
+    transaction: &Transaction<'_>,
+    puts: impl Iterator<Item = Row<'r>>,
+    deletions: impl Iterator<Item = &'r str>,
+) -> rusqlite::Result<()> {
+    let mut delete = transaction.prepare("DELETE FROM map WHERE key = ?1")?;
+    for key in deletions {
+        delete.execute([key])?;
+    }
+    let mut put = transaction.prepare(
+        "INSERT INTO map (key, value) VALUES (?1, ?2)
+         ON CONFLICT (key) DO UPDATE SET key = excluded.key, value = excluded.value",
+    )?;
+    for row in puts {
+        put.execute(params![row.key, row.value])?;
+    }
+    Ok(())
 }
 
 fn rows_of(connection: &Connection) -> rusqlite::Result<Rows> {
@@ -98,14 +155,19 @@ fn rows_of(connection: &Connection) -> rusqlite::Result<Rows> {
         let mut select = connection.prepare("SELECT key, value FROM map ORDER BY key")?;
         let mut found = select.query([])?;
         while let Some(row) = found.next()? {
-            // What does not fit cannot be one of ours; it is seen as not there.
-            if let (Ok(key), Ok(value)) = (row.get_ref(0)?.as_str(), row.get_ref(1)?.as_str()) {
-                let _ = rows.push(Row { key, value, column: 0 });
-            }
+            push(&mut rows, row)?;
         }
     }
     rows.index();
     Ok(rows)
+}
+
+fn push(rows: &mut Rows, row: &rusqlite::Row<'_>) -> rusqlite::Result<()> {
+    // What does not fit cannot be one of ours; it is seen as not there.
+    if let (Ok(key), Ok(value)) = (row.get_ref(0)?.as_str(), row.get_ref(1)?.as_str()) {
+        let _ = rows.push(Row { key, value, column: 0 });
+    }
+    Ok(())
 }
 
 fn failure(path: &Path, error: &rusqlite::Error) -> HookupError {

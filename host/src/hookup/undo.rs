@@ -5,13 +5,36 @@ use super::error::HookupError;
 use super::place::{self, Place, Tag, with_suffix};
 use super::publish::{Publication, is_in_place};
 use super::sqlite::{self, Unwanted};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How to take one step back.
 pub(super) enum Undo {
-    Table { number: usize, kept: Tag, had_text: bool, had_compiled: bool },
-    Sqlite { number: usize, kept: Tag, existed: bool },
-    File { place: Place, kept: Tag, existed: bool },
+    Table {
+        number: usize,
+        kept: Tag,
+        had_text: bool,
+        had_compiled: bool,
+    },
+    Sqlite {
+        number: usize,
+        kept: Tag,
+        existed: bool,
+    },
+    /// A file of a directory; what it was is kept under this name, if it was there.
+    Entry {
+        number: usize,
+        path: PathBuf,
+        kept: Option<PathBuf>,
+    },
+    /// Stands before the first file of a directory: all of them are back.
+    Directory {
+        number: usize,
+    },
+    File {
+        place: Place,
+        kept: Tag,
+        existed: bool,
+    },
     Activation(usize),
 }
 
@@ -46,6 +69,7 @@ impl Publication<'_> {
                 Ok(()) => {}
             }
         }
+        second = self.unguard().err().or(second);
         let closed = match (&second, &self.before) {
             (Some(_), _) => Ok(()), // the note stays: the next run trusts nothing
             (None, Some(before)) => self.marker.write(before),
@@ -67,7 +91,10 @@ impl Publication<'_> {
     fn is_still_to_be_undone(&self, command: usize) -> bool {
         let names = &self.plan.commands[command].tables;
         self.undo.iter().any(|undo| match undo {
-            Undo::Table { number, .. } | Undo::Sqlite { number, .. } => {
+            Undo::Table { number, .. }
+            | Undo::Sqlite { number, .. }
+            | Undo::Entry { number, .. }
+            | Undo::Directory { number } => {
                 names.is_empty() || names.iter().any(|name| name == self.tables[*number].name())
             }
             Undo::File { .. } => names.is_empty(),
@@ -83,9 +110,23 @@ impl Publication<'_> {
                 self.steps.done("brought back", &place.path)?;
                 place.sync_directory()
             }
+            Undo::Entry { path, kept, .. } => {
+                match kept {
+                    // A removal that failed has left the file where it is.
+                    Some(kept) if kept.exists() => place::rename(kept, path)?,
+                    Some(_) => {}
+                    None => place::remove_if_there(path)?,
+                }
+                self.steps.done("brought back", path)
+            }
+            Undo::Directory { number } => place::sync_directory(&self.tables[*number].place.path),
             Undo::Sqlite { number, kept, existed } => {
                 let table = &self.tables[*number];
-                if *existed {
+                if table.planned.has_changes() {
+                    let added = if *kept == Tag::Middle { &[] } else { &table.diff.added[..] };
+                    let added = added.iter().map(|number| table.planned.rows.row(*number).key);
+                    sqlite::change(&table.place.path, table.old.iter(), added)?;
+                } else if *existed {
                     let unwanted = if *kept == Tag::Middle { Unwanted::Keep } else { Unwanted::Delete };
                     sqlite::update(&table.place.path, &table.old, unwanted)?;
                 } else {
