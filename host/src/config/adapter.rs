@@ -20,9 +20,9 @@ use crate::nearest::nearest;
 /// Whether `[mta]` names the plugin whose settings are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
-    /// Yes: the file is meant for it.
+    /// Yes, as the incoming one: keys before any section are its too.
     Configured,
-    /// No, somebody only asks about it: a section of its name counts, and nothing else.
+    /// No, or only as the outgoing one: a section of its name counts, and nothing else.
     Other,
 }
 

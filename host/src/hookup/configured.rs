@@ -4,6 +4,7 @@ use super::programs::Programs;
 use super::{Hookup, site_from};
 use crate::config::{AdapterName, Config, ConfigErrors, OutgoingName, Whose, adapter_settings};
 use crate::deliver::Outgoing;
+use crate::deliver::set_id::{self, ProgramProblem};
 use crate::plugins::{AdapterLog, PluginError, PluginRegistry};
 use postrider_plugin_api::sdk::{SettingSpec, Settings};
 use std::sync::Arc;
@@ -22,6 +23,16 @@ pub enum AdapterError {
     /// The plugin of an adapter that was named on the command line.
     #[error(transparent)]
     Named(PluginError),
+    /// A program that it needs.
+    #[error("[mta] outgoing: {adapter}{setting}: {problem}")]
+    Program {
+        /// The adapter.
+        adapter: String,
+        /// The setting with the program, in brackets; empty if there is none.
+        setting: String,
+        /// What is wrong.
+        problem: ProgramProblem,
+    },
     /// Its settings.
     #[error("{0}")]
     Settings(ConfigErrors),
@@ -48,10 +59,18 @@ fn incoming(
     let adapter = plugins.incoming(name, Box::new(log_for(name)), &settings).map_err(plugin)?;
     let programs = Programs::declared(&specs, &settings);
     let hookup = Hookup::new(adapter, &name.to_string(), programs, site_from(config), config.paths.lock_dir.clone());
-    Ok(hookup.with_settings(&specs, &settings))
+    let identity = plugins.plugin_identity(name).map_err(plugin)?;
+    Ok(hookup.with_settings(&specs, &settings, &identity))
 }
 
-/// `[mta] outgoing`.
+/// The settings of `[mta] incoming`.
+pub fn incoming_settings(config: &Config, plugins: &PluginRegistry) -> Result<Settings, AdapterError> {
+    let name = &config.mta.incoming;
+    let plugin = |source| AdapterError::Plugin { key: "incoming", source };
+    settings(config, plugins, name, &plugins.incoming_settings(name).map_err(plugin)?, plugin)
+}
+
+/// `[mta] outgoing`, after a look at the programs that it needs.
 pub fn outgoing_from_config(config: &Config, plugins: &PluginRegistry) -> Result<Outgoing, AdapterError> {
     let OutgoingName::Adapter(name) = &config.mta.outgoing else {
         return Ok(Outgoing::Smtp);
@@ -60,7 +79,21 @@ pub fn outgoing_from_config(config: &Config, plugins: &PluginRegistry) -> Result
     let specs = plugins.outgoing_settings(name).map_err(plugin)?;
     let settings = settings(config, plugins, name, &specs, plugin)?;
     let adapter = plugins.outgoing(name, Box::new(log_for(name)), &settings).map_err(plugin)?;
-    Ok(Outgoing::adapter(Arc::from(adapter), &name.to_string()))
+    let outgoing = Outgoing::adapter(Arc::from(adapter), &name.to_string());
+    if let Outgoing::Adapter(handover) = &outgoing {
+        set_id::check(handover.programs()).map_err(|problem| AdapterError::Program {
+            adapter: name.to_string(),
+            setting: setting_of(handover.programs(), &specs, &settings),
+            problem,
+        })?;
+    }
+    Ok(outgoing)
+}
+
+/// The setting that names the first of these programs, in words for the end of a sentence.
+fn setting_of(programs: &[String], specs: &[SettingSpec], settings: &Settings) -> String {
+    let is_it = |spec: &&SettingSpec| Some(settings.value(&spec.name)) == programs.first().map(String::as_str);
+    specs.iter().find(is_it).map_or_else(String::new, |spec| format!(" (its setting `{}`)", spec.name))
 }
 
 fn log_for(name: &AdapterName) -> AdapterLog {
@@ -77,11 +110,8 @@ fn settings(
     let plugin = plugins.plugin_name(name).map_err(&failed)?;
     // One section serves all adapters of a plugin.
     let all = plugins.all_settings(name).map_err(&failed)?;
-    let configured = |other: &AdapterName| plugins.plugin_name(other).is_ok_and(|other| other == plugin);
-    let outgoing = match &config.mta.outgoing {
-        OutgoingName::Adapter(name) => configured(name),
-        OutgoingName::Deliver => false,
-    };
-    let whose = if outgoing || configured(&config.mta.incoming) { Whose::Configured } else { Whose::Other };
+    // Keys before any section are those of the incoming adapter's plugin.
+    let is_incoming = plugins.plugin_name(&config.mta.incoming).is_ok_and(|incoming| incoming == plugin);
+    let whose = if is_incoming { Whose::Configured } else { Whose::Other };
     adapter_settings(config, &plugin, specs, &all, whose).map_err(AdapterError::Settings)
 }

@@ -147,6 +147,16 @@ impl PluginRegistry {
         })
     }
 
+    /// What tells this plugin from any other and from any other version of it.
+    pub fn plugin_identity(&self, name: &AdapterName) -> Result<String, PluginError> {
+        let loaded = match name {
+            AdapterName::Null => return Ok(String::new()),
+            AdapterName::Named { plugin, .. } => self.load_named(plugin, &self.find(plugin)?)?,
+            AdapterName::File { file, .. } => self.load(file)?,
+        };
+        Ok(format!("{} {} {:?}", loaded.plugin.name(), loaded.plugin.version(), loaded.stamp))
+    }
+
     /// Loaded plugins whose file was replaced or removed since; the process goes on with the old ones
     /// until it starts again.
     pub fn changed_on_disk(&self) -> Vec<PathBuf> {

@@ -1,6 +1,12 @@
 //! The adapter: what the host calls, each answered by a module of its own.
 
-use crate::{check, commands, facts, settings, snapshot::Snapshot, snippets, tables};
+use crate::{
+    changes, check, commands,
+    domain_class::Classes,
+    facts, settings, snippets,
+    table_type::TableType,
+    tables::{self, Source},
+};
 use postrider_plugin_api::sdk::{
     Change, Context, Facts, Finding, HostLog, IncomingAdapter, PlanSink, Result, SettingSpec, Settings, Site, Snippet,
     Tools,
@@ -20,16 +26,24 @@ impl IncomingAdapter for Lmtp {
         Ok(Lmtp { config: settings::Config::parse(settings)? })
     }
 
-    fn probe(&self, _site: &Site, tools: &dyn Tools) -> Result<Facts> {
-        facts::probe(&self.config, tools)
+    fn probe(&self, site: &Site, tools: &dyn Tools) -> Result<Facts> {
+        facts::probe(&self.config, site, tools)
     }
 
-    /// Plans everything whatever changed: the host sees by itself which table is as it was.
-    fn plan(&self, context: Context<'_>, _change: Change<'_>, sink: &mut dyn PlanSink) -> Result<()> {
+    /// Plans everything whatever changed, since the host sees by itself which table is as it was; only in
+    /// databases that are changed in place, just the rows that a single change touches.
+    fn plan(&self, context: Context<'_>, change: Change<'_>, sink: &mut dyn PlanSink) -> Result<()> {
         let table_type = self.config.table_type(context.facts)?;
-        let snapshot = Snapshot::take(context.roster)?;
-        tables::write(table_type, context.site, &snapshot, sink)?;
-        for command in commands::all(&self.config, table_type, context) {
+        let instances = facts::instances(&self.config, context.facts);
+        let classes = &Classes::seen(&self.config, &instances);
+        let source = Source { table_type, site: context.site, roster: context.roster, classes };
+        let queue_directory = facts::queue_directory(&instances);
+        let is_done = table_type == TableType::Sqlite && changes::write(source, queue_directory, change, sink)?;
+        if !is_done {
+            tables::write(source, queue_directory, sink)?;
+            tables::remove_other_types(table_type, context.site, &instances, sink)?;
+        }
+        for command in commands::all(&self.config, table_type, context.site, &instances) {
             sink.command(&command)?;
         }
         Ok(())

@@ -1,36 +1,57 @@
 //! Does Postfix really know the lists? Asks `postconf` and `postmap` now, not the kept facts.
 
 use crate::{
-    facts,
+    destination,
+    domain_class::{Class, Classes},
+    facts::{self, Instance},
     main_cf::List,
-    settings::Config,
-    snapshot::{self, Snapshot},
+    networks,
+    settings::{argv, Config},
+    snapshot::{self, Domain, Snapshot},
     snippets,
     table_type::TableType,
     tables,
 };
-use postrider_plugin_api::sdk::{Context, Finding, Result, Severity, Tools};
+use postrider_plugin_api::sdk::{Context, Finding, LmtpAddress, Result, Severity, Tools};
 
 /// So many lists are looked up in the tables: enough to see a table that is missing or stale.
 const SAMPLES: usize = 3;
 
 pub(crate) fn all(config: &Config, context: Context<'_>, tools: &dyn Tools) -> Result<Vec<Finding>> {
-    let facts = facts::probe(config, tools)?;
+    let facts = facts::probe(config, context.site, tools)?;
     if facts.is_empty() {
         let seen = "it does not exist, so Postfix cannot be asked".into();
         let advice = "set postconf_command, or check on the machine where Postfix runs".into();
         return Ok(vec![finding(Severity::Warning, config.postconf.clone(), seen, String::new(), advice)]);
     }
-    if let Some(problem) = facts.get(facts::PROBLEM) {
-        let advice = "configure Postfix, or set config_directory to the directory of its main.cf".into();
-        return Ok(vec![finding(Severity::Error, "postconf".into(), problem.clone(), String::new(), advice)]);
-    }
     let table_type = config.table_type(&facts)?;
-    let checker = Checker { config, table_type, context: Context { facts: &facts, ..context }, tools };
+    let instances = facts::instances(config, &facts);
+    let domains = snapshot::domains(context.roster)?;
     let mut findings = Vec::new();
-    checker.parameters(&mut findings)?;
-    checker.conflicts(&mut findings)?;
-    checker.lookups(&mut findings)?;
+    for instance in &instances {
+        let mut found = Vec::new();
+        if let Some(problem) = instance.facts.get(facts::PROBLEM) {
+            let advice = "configure Postfix, or set config_directory to the directory of its main.cf".into();
+            found.push(finding(Severity::Error, "postconf".into(), problem.clone(), String::new(), advice));
+        } else {
+            let classes = Classes::of(config, instance);
+            let context = Context { facts: &instance.facts, ..context };
+            let queue_directory = facts::queue_directory(&instances);
+            let checker =
+                Checker { config, table_type, context, tools, instance, classes, domains: &domains, queue_directory };
+            checker.parameters(&mut found);
+            checker.conflicts(&mut found)?;
+            checker.reach(&mut found);
+            // All instances read the same tables.
+            if instance.directory == instances[0].directory {
+                checker.lookups(&mut found)?;
+            }
+        }
+        if instances.len() > 1 {
+            found.iter_mut().for_each(|one| one.subject = format!("{}: {}", instance.directory, one.subject));
+        }
+        findings.extend(found);
+    }
     Ok(findings)
 }
 
@@ -39,15 +60,33 @@ struct Checker<'a> {
     table_type: TableType,
     context: Context<'a>,
     tools: &'a dyn Tools,
+    instance: &'a Instance<'a>,
+    classes: Classes,
+    domains: &'a [Domain],
+    queue_directory: &'a str,
 }
 
 impl Checker<'_> {
-    fn parameters(&self, findings: &mut Vec<Finding>) -> Result<()> {
-        let has_aliases = snapshot::domains(self.context.roster)?.iter().any(snapshot::Domain::has_alias);
-        self.names_table(findings, "transport_maps", &[tables::TRANSPORT, tables::LMTP]);
-        self.names_table(findings, "relay_domains", &[tables::DOMAINS]);
-        self.names_table(findings, "relay_recipient_maps", &[tables::RECIPIENTS, tables::LMTP]);
-        if has_aliases {
+    fn parameters(&self, findings: &mut Vec<Finding>) {
+        let of_class = |class| self.domains.iter().any(|domain| self.classes.class(&domain.routed) == class);
+        let (local, mailbox) = (of_class(Class::Local), of_class(Class::Mailbox));
+        if self.domains.is_empty() || of_class(Class::Relay) {
+            self.names_table(findings, "transport_maps", &[tables::TRANSPORT, tables::LMTP]);
+            self.names_table(findings, "relay_domains", &[tables::DOMAINS]);
+            self.names_table(findings, "relay_recipient_maps", &[tables::RECIPIENTS, tables::LMTP]);
+        }
+        if local || mailbox {
+            self.names_table(findings, "transport_maps", &[tables::LMTP]);
+        }
+        for (wanted, parameter) in [(local, "local_recipient_maps"), (mailbox, "virtual_mailbox_maps")] {
+            if wanted && facts::expanded(self.context.facts, parameter).is_empty() {
+                let seen = "it is empty: every address is accepted, and bounced later if nobody has it".into();
+                findings.push(finding(Severity::Info, parameter.into(), seen, String::new(), String::new()));
+            } else if wanted {
+                self.names_table(findings, parameter, &[tables::RECIPIENTS, tables::LMTP]);
+            }
+        }
+        if self.domains.iter().any(Domain::has_alias) {
             self.names_table(findings, "virtual_alias_maps", &[tables::rewriting(self.table_type), tables::VMAP]);
             let advice = "without it the detail of bounce addresses is lost in domains with an alias domain";
             self.has_value(
@@ -72,7 +111,6 @@ impl Checker<'_> {
             "no",
             "it turns every refusal into a temporary one",
         );
-        Ok(())
     }
 
     fn names_table(&self, findings: &mut Vec<Finding>, parameter: &str, wanted: &[&str]) {
@@ -84,7 +122,10 @@ impl Checker<'_> {
         if references.into_iter().any(|reference| list.items().iter().any(|item| item.ends_with(&reference))) {
             findings.push(finding(Severity::Ok, parameter.into(), list.to_string(), String::new(), String::new()));
         } else {
-            let advice = format!("put into {}: {parameter} = {expected}", facts::main_cf(self.config, facts));
+            let advice = format!(
+                "do what postrider hookup says, or put into {}: {parameter} = {expected}",
+                facts::main_cf(self.instance)
+            );
             findings.push(finding(
                 Severity::Error,
                 parameter.into(),
@@ -113,18 +154,66 @@ impl Checker<'_> {
     }
 
     fn conflicts(&self, findings: &mut Vec<Finding>) -> Result<()> {
-        let domains = snapshot::domains(self.context.roster)?;
-        for parameter in snippets::OWN_DOMAINS {
-            for domain in snippets::conflicts(self.context.facts, parameter, &domains) {
-                let advice = format!(
-                    "take {domain} out of {parameter} if only lists live there, else give it an alias domain (postrider \
-                     domain add {domain} --alias-domain lists.{domain})"
-                );
-                let seen = format!("it has {domain}, which is a domain of lists");
-                findings.push(finding(Severity::Error, parameter.into(), seen, String::new(), advice));
+        for domain in snippets::virtual_alias_conflicts(self.context.facts, self.domains) {
+            let advice = format!(
+                "give it an alias domain (postrider domain add {domain} --alias-domain lists.{domain}), or take it out of \
+                 virtual_alias_domains if only lists live there"
+            );
+            let seen = format!("it has {domain}, which is a domain of lists");
+            findings.push(finding(Severity::Error, "virtual_alias_domains".into(), seen, String::new(), advice));
+        }
+        for parameter in ["mydestination", "virtual_mailbox_domains"] {
+            self.hidden_domains(findings, parameter)?;
+        }
+        Ok(())
+    }
+
+    /// Domains of lists that are Postfix's own by a table, so that nobody saw it.
+    fn hidden_domains(&self, findings: &mut Vec<Finding>, parameter: &str) -> Result<()> {
+        if !self.tools.exists(&self.config.postmap) {
+            return Ok(());
+        }
+        let list = List::parse(facts::expanded(self.context.facts, parameter));
+        for table in list.items().iter().filter(|item| item.contains(":/") && !item.starts_with('!')) {
+            for domain in self.domains.iter().filter(|domain| !self.classes.is_own(&domain.routed)) {
+                if self.tools.run(&self.postmap(&["-q", &domain.routed, table]), "")?.status == 0 {
+                    let seen = format!("{table} has {}, which is a domain of lists", domain.routed);
+                    let advice = format!(
+                        "set shared_domains: {} in the section [postfix], run `postrider aliases`, and do what \
+                         `postrider hookup` says",
+                        domain.routed
+                    );
+                    findings.push(finding(Severity::Error, parameter.into(), seen, String::new(), advice));
+                }
             }
         }
         Ok(())
+    }
+
+    /// Can Postfix reach the list server, and may that send mail?
+    fn reach(&self, findings: &mut Vec<Finding>) {
+        let (site, facts) = (self.context.site, self.context.facts);
+        if let LmtpAddress::Unix(path) = &site.lmtp {
+            let is_inside = destination::below(self.queue_directory, path).is_some();
+            let advice = format!("do what postrider hookup says, or use a socket below {}", self.queue_directory);
+            if !is_inside && facts::is_lmtp_in_chroot(facts) {
+                let seen = format!("y: Postfix's LMTP client does not see {path}");
+                findings.push(finding(Severity::Error, "lmtp/unix/chroot".into(), seen, "n".into(), advice));
+            }
+        }
+        if let Some(Ok(address)) = destination::other_host(&site.lmtp) {
+            let relays = networks::covers(&List::parse(facts::expanded(facts, "mynetworks")), address);
+            if !relays && !destination::is_loopback(&site.smtp_host) {
+                let seen = format!("it does not have {address}, the list server");
+                let advice = "otherwise mail that lists send to other domains is refused".into();
+                let wanted = networks::item(address);
+                findings.push(finding(Severity::Warning, "mynetworks".into(), seen, wanted, advice));
+            }
+        }
+    }
+
+    fn postmap<'a>(&'a self, arguments: &[&'a str]) -> Vec<&'a str> {
+        argv(self.instance.directory, &self.config.postmap, arguments)
     }
 
     fn lookups(&self, findings: &mut Vec<Finding>) -> Result<()> {
@@ -133,13 +222,17 @@ impl Checker<'_> {
             findings.push(finding(Severity::Warning, self.config.postmap.clone(), seen, String::new(), String::new()));
             return Ok(());
         }
-        let snapshot = Snapshot::take(self.context.roster)?;
+        let snapshot = Snapshot::take(self.context.site, self.context.roster)?;
         for (list, domain) in snapshot.lists().take(SAMPLES) {
             let address = format!("{}@{}", list.local, domain.routed);
             self.lookup(findings, tables::RECIPIENTS, &address, true)?;
-            let key = if self.table_type == TableType::Regexp { &address } else { &domain.routed };
-            self.lookup(findings, tables::TRANSPORT, key, true)?;
-            self.lookup(findings, tables::DOMAINS, &domain.routed, true)?;
+            if self.classes.is_own(&domain.routed) {
+                self.lookup(findings, tables::LMTP, &address, true)?;
+            } else {
+                let key = if self.table_type == TableType::Regexp { &address } else { &domain.routed };
+                self.lookup(findings, tables::TRANSPORT, key, true)?;
+                self.lookup(findings, tables::DOMAINS, &domain.routed, true)?;
+            }
             if domain.has_alias() {
                 let real = format!("{}@{}", list.local, domain.name);
                 self.lookup(findings, tables::rewriting(self.table_type), &real, true)?;
@@ -154,7 +247,7 @@ impl Checker<'_> {
 
     fn lookup(&self, findings: &mut Vec<Finding>, table: &str, key: &str, expected: bool) -> Result<()> {
         let reference = self.table_type.reference(&self.context.site.table_dir, table);
-        let output = self.tools.run(&self.config.argv(&self.config.postmap, &["-q", key, &reference]), "")?;
+        let output = self.tools.run(&self.postmap(&["-q", key, &reference]), "")?;
         // Not found and failed have the same status; only a failure is explained.
         let complaint = output.stderr.trim();
         let found = output.status == 0;

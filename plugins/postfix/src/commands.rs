@@ -18,47 +18,88 @@
 //!
 //! A Postfix that does not run, or does not refer to our tables yet, need not be told of them.
 
-use crate::{facts, main_cf, settings::Config, table_type::TableType, tables};
-use postrider_plugin_api::sdk::{Command, CommandInput, Context, Need, Phase, Privilege};
+use crate::{
+    facts::{self, Instance},
+    main_cf,
+    settings::{argv, Config},
+    table_type::TableType,
+    tables,
+};
+use postrider_plugin_api::sdk::{Command, CommandInput, Facts, Need, Phase, Privilege, Site};
 
-pub(crate) fn all(config: &Config, table_type: TableType, context: Context<'_>) -> Vec<Command> {
+pub(crate) fn all(config: &Config, table_type: TableType, site: &Site, instances: &[Instance<'_>]) -> Vec<Command> {
     let mut commands = Vec::new();
     if table_type.is_compiled() {
         commands.push(compile(config, table_type));
     }
-    if facts::is_stopped(context.facts) || !refers_to_us(context) {
-        return commands;
-    }
-    let is_routing = |table: &str| table == tables::TRANSPORT || (table == tables::LMTP && routes_by_lmtp(context));
-    // Routes first, and seen before any of the rest is published: an address that is accepted
-    // but cannot be routed yet would be deferred or, worse, bounced.
-    let routes = || reload(config, table_type, is_routing, "so that Postfix's router reads the new table");
-    match table_type {
-        TableType::Hash => {
-            commands.push(routes());
-            commands.push(new_domain(config, table_type));
-        }
-        TableType::Lmdb | TableType::Sqlite => {
-            commands.push(Command { need: Need::Advised, ..new_domain(config, table_type) })
-        }
-        TableType::Regexp | TableType::Texthash => {
-            commands.push(routes());
-            commands.push(reload(
-                config,
-                table_type,
-                |table| !is_routing(table),
-                "so that Postfix reads the new tables",
-            ));
-        }
-    }
+    let told = instances.iter().filter(|one| !facts::is_stopped(&one.facts) && refers_to_us(&one.facts, site));
+    let told: Vec<_> = told.collect();
+    // Before anything else is published, every instance must have seen the routes.
+    commands.extend(told.iter().filter_map(|one| Reloads { config, table_type, site, instance: one }.for_routes()));
+    commands.extend(told.iter().map(|one| Reloads { config, table_type, site, instance: one }.for_the_rest()));
     commands
+}
+
+struct Reloads<'a> {
+    config: &'a Config,
+    table_type: TableType,
+    site: &'a Site,
+    instance: &'a Instance<'a>,
+}
+
+impl Reloads<'_> {
+    /// Routes first, and seen before any of the rest is published: an address that is accepted
+    /// but cannot be routed yet would be deferred or, worse, bounced.
+    fn for_routes(&self) -> Option<Command> {
+        let reason = "so that Postfix's router reads the new table";
+        match self.table_type {
+            TableType::Hash | TableType::Regexp | TableType::Texthash => {
+                Some(self.reload(|table| self.is_routing(table), reason))
+            }
+            TableType::Lmdb | TableType::Sqlite => None,
+        }
+    }
+
+    fn for_the_rest(&self) -> Command {
+        let new_domain = "so that all of Postfix accepts the new domain from now on";
+        match self.table_type {
+            TableType::Hash => self.reload(|table| table == tables::DOMAINS, new_domain),
+            TableType::Lmdb | TableType::Sqlite => {
+                Command { need: Need::Advised, ..self.reload(|table| table == tables::DOMAINS, new_domain) }
+            }
+            TableType::Regexp | TableType::Texthash => {
+                self.reload(|table| !self.is_routing(table), "so that Postfix reads the new tables")
+            }
+        }
+    }
+
+    fn is_routing(&self, table: &str) -> bool {
+        table == tables::TRANSPORT || (table == tables::LMTP && routes_by_lmtp(&self.instance.facts, self.site))
+    }
+
+    fn reload(&self, wanted: impl Fn(&str) -> bool, reason: &str) -> Command {
+        Command {
+            phase: Phase::Activate,
+            argv: owned(&argv(self.instance.directory, &self.config.postfix, &["reload"])),
+            stdin: CommandInput::Nothing,
+            tables: tables::all(self.table_type)
+                .iter()
+                .filter(|(name, _)| wanted(name))
+                .map(|(name, _)| self.table_type.file(name))
+                .collect(),
+            need: Need::Required,
+            privilege: Privilege::Root,
+            settle: None,
+            reason: reason.into(),
+        }
+    }
 }
 
 fn compile(config: &Config, table_type: TableType) -> Command {
     let source = format!("{}:{{file}}", table_type.name());
     Command {
         phase: Phase::Compile,
-        argv: owned(&config.argv(&config.postmap, &[&source])),
+        argv: owned(&argv(&config.instances[0], &config.postmap, &[&source])),
         stdin: CommandInput::Nothing,
         tables: tables::all(table_type).iter().map(|(name, _)| table_type.file(name)).collect(),
         need: Need::Required,
@@ -68,50 +109,17 @@ fn compile(config: &Config, table_type: TableType) -> Command {
     }
 }
 
-fn new_domain(config: &Config, table_type: TableType) -> Command {
-    let reason = "so that all of Postfix accepts the new domain from now on";
-    reload(config, table_type, |table| table == tables::DOMAINS, reason)
-}
-
-fn reload(config: &Config, table_type: TableType, wanted: impl Fn(&str) -> bool, reason: &str) -> Command {
-    Command {
-        phase: Phase::Activate,
-        argv: owned(&config.argv(&config.postfix, &["reload"])),
-        stdin: CommandInput::Nothing,
-        tables: tables::all(table_type)
-            .iter()
-            .filter(|(name, _)| wanted(name))
-            .map(|(name, _)| table_type.file(name))
-            .collect(),
-        need: Need::Required,
-        privilege: Privilege::Root,
-        settle: None,
-        reason: reason.into(),
-    }
-}
-
 /// Does `main.cf` name any table of ours? Yes, if nobody knows.
-fn refers_to_us(context: Context<'_>) -> bool {
-    let facts = context.facts;
-    let lists =
-        |parameter: &str| [facts::raw(facts, parameter), facts::expanded(facts, parameter)].map(main_cf::List::parse);
-    let names = |list: &main_cf::List, table: &str| list.names_table(&context.site.table_dir, table);
+fn refers_to_us(facts: &Facts, site: &Site) -> bool {
     let ours = [tables::TRANSPORT, tables::LMTP, tables::VMAP, tables::ALIAS, tables::DOMAINS, tables::RECIPIENTS];
-    !facts.contains_key(TABLE_PARAMETERS[0])
-        || TABLE_PARAMETERS
-            .iter()
-            .flat_map(|parameter| lists(parameter))
-            .any(|list| ours.iter().any(|table| names(&list, table)))
+    let is_ours = |item: &String| ours.iter().any(|table| main_cf::is_table(item, &site.table_dir, table));
+    !facts::is_known(facts) || facts::table_items(facts).iter().any(is_ours)
 }
 
-/// Where `main.cf` may name our tables.
-const TABLE_PARAMETERS: [&str; 5] =
-    ["transport_maps", "relay_domains", "relay_recipient_maps", "local_recipient_maps", "virtual_alias_maps"];
-
-/// Does this site route by address, as Mailman's manual says, with the table of ours?
-fn routes_by_lmtp(context: Context<'_>) -> bool {
-    let transport_maps = context.facts.get("transport_maps").map_or("", String::as_str);
-    main_cf::List::parse(transport_maps).names_table(&context.site.table_dir, tables::LMTP)
+/// Does this site route by address with the table of ours, as Mailman's manual says and as the lists in
+/// domains with mailboxes need it?
+fn routes_by_lmtp(facts: &Facts, site: &Site) -> bool {
+    main_cf::List::parse(facts::raw(facts, "transport_maps")).names_table(&site.table_dir, tables::LMTP)
 }
 
 fn owned(argv: &[&str]) -> Vec<String> {
@@ -121,13 +129,12 @@ fn owned(argv: &[&str]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{site, TestRoster};
-    use postrider_plugin_api::sdk::{Facts, Settings};
+    use crate::testing::site;
+    use postrider_plugin_api::sdk::Settings;
 
     fn commands(table_type: TableType, facts: &Facts) -> Vec<Command> {
         let config = Config::parse(&Settings::default()).unwrap();
-        let roster = TestRoster::new(&[], &[]);
-        all(&config, table_type, Context { site: &site(), facts, roster: &roster })
+        all(&config, table_type, &site(), &facts::instances(&config, facts))
     }
 
     fn activated(commands: &[Command]) -> Vec<Vec<String>> {
@@ -204,5 +211,26 @@ mod tests {
             assert_eq!(all, expected);
             assert!(commands.iter().all(|command| command.settle.is_none()));
         }
+    }
+    #[test]
+    fn every_instance_is_told_of_routes_before_any_is_told_of_the_rest() {
+        let config = Config::parse(&[("config_directory", "/a /b /c")].into_iter().collect::<Settings>()).unwrap();
+        let mut facts =
+            Facts::from([("transport_maps".into(), "hash:/var/lib/postrider/data/postfix_transport".into())]);
+        facts.insert("/b transport_maps".into(), "hash:/var/lib/postrider/data/postfix_lmtp".into());
+        facts.insert("/c transport_maps".into(), "hash:/etc/postfix/transport".into());
+        let commands = all(&config, TableType::Hash, &site(), &facts::instances(&config, &facts));
+        let lines: Vec<String> =
+            commands.iter().map(|one| format!("{} {:?}", one.argv.join(" "), one.tables)).collect();
+        assert!(lines[0].starts_with("/usr/sbin/postmap -c /a hash:{file}"), "{}", lines[0]);
+        assert_eq!(
+            lines[1..],
+            [
+                "/usr/sbin/postfix -c /a reload [\"postfix_transport\"]",
+                "/usr/sbin/postfix -c /b reload [\"postfix_transport\", \"postfix_lmtp\"]",
+                "/usr/sbin/postfix -c /a reload [\"postfix_domains\"]",
+                "/usr/sbin/postfix -c /b reload [\"postfix_domains\"]",
+            ]
+        );
     }
 }

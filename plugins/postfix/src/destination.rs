@@ -8,13 +8,16 @@ use std::net::IpAddr;
 /// Postfix's LMTP client asks only the DNS, never `/etc/hosts`, so `localhost` is written as an
 /// address. Brackets keep it from looking for MX records.
 ///
+/// A socket below `queue_directory` (empty: not known) is named relative to it: so it is found whether
+/// or not Postfix's LMTP client runs in a chroot, which is there.
+///
 /// # Errors
 /// When the address cannot be written in a table: blanks, or a socket path that is not absolute.
-pub(crate) fn transport(lmtp: &LmtpAddress) -> Result<String> {
+pub(crate) fn transport(lmtp: &LmtpAddress, queue_directory: &str) -> Result<String> {
     match lmtp {
         LmtpAddress::Tcp { host, port } => Ok(format!("lmtp:[{}]:{port}", literal(host)?)),
         LmtpAddress::Unix(path) if path.starts_with('/') && !path.contains(unwritable) => {
-            Ok(format!("lmtp:unix:{path}"))
+            Ok(format!("lmtp:unix:{}", below(queue_directory, path).unwrap_or(path)))
         }
         LmtpAddress::Unix(path) => {
             Err(Error::setting(format!("the LMTP socket `{path}` cannot be written in a Postfix transport table"))
@@ -22,6 +25,30 @@ pub(crate) fn transport(lmtp: &LmtpAddress) -> Result<String> {
         }
         _ => Err(Error::setting("Postfix reaches an LMTP server by TCP or by a Unix socket only")),
     }
+}
+
+/// The path relative to the queue directory, if it is in there.
+pub(crate) fn below<'p>(queue_directory: &str, path: &'p str) -> Option<&'p str> {
+    let directory = queue_directory.trim_end_matches('/');
+    path.strip_prefix(directory)?.strip_prefix('/').filter(|rest| !directory.is_empty() && !rest.is_empty())
+}
+
+/// The address of a list server on another host, if the host was given as an address; `Err` with
+/// its name if not; `None` when it is this host.
+pub(crate) fn other_host(lmtp: &LmtpAddress) -> Option<std::result::Result<IpAddr, String>> {
+    let host = match lmtp {
+        LmtpAddress::Tcp { host, .. } => literal(host).ok()?,
+        _ => return None,
+    };
+    match host.parse::<IpAddr>() {
+        Ok(address) => Some(Ok(address)).filter(|_| !address.is_loopback()),
+        Err(_) => Some(Err(host)),
+    }
+}
+
+/// Is it an address or the name of this host itself?
+pub(crate) fn is_loopback(host: &str) -> bool {
+    literal(host).map_or(false, |host| host.parse::<IpAddr>().map_or(false, |address| address.is_loopback()))
 }
 
 fn literal(host: &str) -> Result<String> {
@@ -49,7 +76,7 @@ mod tests {
     use super::*;
 
     fn tcp(host: &str) -> Result<String> {
-        transport(&LmtpAddress::Tcp { host: host.into(), port: 8024 })
+        transport(&LmtpAddress::Tcp { host: host.into(), port: 8024 }, "")
     }
 
     #[test]
@@ -69,9 +96,9 @@ mod tests {
 
     #[test]
     fn a_unix_socket_is_named_by_its_absolute_path() {
-        assert_eq!(transport(&LmtpAddress::Unix("/run/p/lmtp".into())).unwrap(), "lmtp:unix:/run/p/lmtp");
-        assert!(transport(&LmtpAddress::Unix("run/lmtp".into())).is_err());
-        assert!(transport(&LmtpAddress::Unix("/run/a b".into())).is_err());
+        assert_eq!(transport(&LmtpAddress::Unix("/run/p/lmtp".into()), "").unwrap(), "lmtp:unix:/run/p/lmtp");
+        assert!(transport(&LmtpAddress::Unix("run/lmtp".into()), "").is_err());
+        assert!(transport(&LmtpAddress::Unix("/run/a b".into()), "").is_err());
     }
 
     #[test]

@@ -52,8 +52,11 @@ impl List {
         }
     }
 
-    pub(crate) fn remove_table(&mut self, table_dir: &str, table: &str) {
-        self.items.retain(|item| !is_table(item, table_dir, table));
+    /// Takes out what meets a condition; was there any?
+    pub(crate) fn take_out(&mut self, unwanted: impl Fn(&str) -> bool) -> bool {
+        let before = self.items.len();
+        self.items.retain(|item| !unwanted(item));
+        self.items.len() < before
     }
 
     /// Without regard to case, as Postfix compares domains.
@@ -84,7 +87,7 @@ impl std::fmt::Display for List {
 }
 
 /// `hash:DIR/TABLE`, `proxy:lmdb:DIR/TABLE`, `sqlite:DIR/TABLE.cf`.
-fn is_table(item: &str, table_dir: &str, table: &str) -> bool {
+pub(crate) fn is_table(item: &str, table_dir: &str, table: &str) -> bool {
     let path = format!("{}/{table}", table_dir.trim_end_matches('/'));
     let named = item.find(":/").map_or("", |colon| &item[colon + 1..]);
     named == path || named.strip_suffix(".cf") == Some(&path)

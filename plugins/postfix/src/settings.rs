@@ -1,6 +1,6 @@
 //! The section `[postfix]`: read once, into [`Config`].
 
-use crate::{facts, table_type::TableType};
+use crate::{facts, main_cf::List, pattern, table_type::TableType};
 use postrider_plugin_api::sdk::{Error, Facts, Result, SettingKind, SettingSpec, Settings};
 
 /// What the administrator has set.
@@ -10,8 +10,10 @@ pub(crate) struct Config {
     pub(crate) postmap: String,
     pub(crate) postfix: String,
     pub(crate) postconf: String,
-    /// Empty: Postfix's own default.
-    pub(crate) config_directory: String,
+    /// The directory of each instance that handles lists, at least one; empty: Postfix's own default.
+    pub(crate) instances: Vec<String>,
+    /// Domains in which people have mailboxes too, though `main.cf` does not show it.
+    pub(crate) shared_domains: List,
 }
 
 pub(crate) fn specs() -> Vec<SettingSpec> {
@@ -51,10 +53,18 @@ pub(crate) fn specs() -> Vec<SettingSpec> {
         ),
         spec(
             "config_directory",
-            SettingKind::Path,
+            SettingKind::Text,
             "",
             "The directory with main.cf of the Postfix instance that handles the lists (option -c of Postfix's \
-             programs). Empty: the default instance.",
+             programs); several with blanks between them if several instances do. Empty: the default instance.",
+        ),
+        spec(
+            "shared_domains",
+            SettingKind::Text,
+            "",
+            "Domains of lists in which people have mailboxes too, with blanks between them. Only needed where \
+             mydestination or virtual_mailbox_domains of Postfix names a table (type:file) that has the domain; what \
+             stands in main.cf itself, or in a file that it names, is seen without it.",
         ),
     ]
 }
@@ -73,17 +83,34 @@ impl Config {
                     .with_hint(format!("use one of {}", known.join(", ")))
             })?),
         };
-        let config = Config {
+        let mut instances: Vec<String> = Vec::new();
+        for directory in settings.value("config_directory").split_whitespace() {
+            let directory = if directory.len() > 1 { directory.trim_end_matches('/') } else { directory };
+            if !directory.starts_with('/') {
+                return Err(Error::setting(format!("config_directory: {directory}: not an absolute path"))
+                    .with_hint("name the directories of Postfix's instances, with blanks between them"));
+            }
+            if instances.iter().any(|known| known == directory) {
+                return Err(Error::setting(format!("config_directory: {directory} stands there twice")));
+            }
+            instances.push(directory.into());
+        }
+        if instances.is_empty() {
+            instances.push(String::new());
+        }
+        let shared_domains = List::parse(settings.value("shared_domains"));
+        for domain in shared_domains.items() {
+            pattern::check_domain(domain)
+                .map_err(|_| Error::setting(format!("shared_domains: {domain}: not the name of a domain")))?;
+        }
+        Ok(Config {
             table_type,
             postmap: or("postmap_command", "/usr/sbin/postmap"),
             postfix: or("postfix_command", "/usr/sbin/postfix"),
             postconf: or("postconf_command", "/usr/sbin/postconf"),
-            config_directory: settings.value("config_directory").to_string(),
-        };
-        if !config.config_directory.is_empty() && !config.config_directory.starts_with('/') {
-            return Err(Error::setting(format!("config_directory: {}: not an absolute path", config.config_directory)));
-        }
-        Ok(config)
+            instances,
+            shared_domains,
+        })
     }
 
     /// The type that was set, or else what suits this Postfix.
@@ -112,16 +139,16 @@ impl Config {
         let choices = [default.unwrap_or(TableType::Hash), TableType::Hash, TableType::Lmdb];
         Ok(choices.iter().copied().find(|kind| offers(*kind)).unwrap_or(TableType::Texthash))
     }
+}
 
-    /// One of Postfix's programs with the option that says which instance.
-    pub(crate) fn argv<'a>(&'a self, program: &'a str, args: &[&'a str]) -> Vec<&'a str> {
-        let mut argv = vec![program];
-        if !self.config_directory.is_empty() {
-            argv.extend(["-c", &self.config_directory]);
-        }
-        argv.extend(args);
-        argv
+/// One of Postfix's programs with the option that says which instance.
+pub(crate) fn argv<'a>(instance: &'a str, program: &'a str, args: &[&'a str]) -> Vec<&'a str> {
+    let mut argv = vec![program];
+    if !instance.is_empty() {
+        argv.extend(["-c", instance]);
     }
+    argv.extend(args);
+    argv
 }
 
 #[cfg(test)]
@@ -159,15 +186,21 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_type_and_a_relative_directory_are_refused() {
-        let error = config(&[("transport_file_type", "dbm")]).unwrap_err().to_string();
+    fn what_makes_no_sense_is_refused_by_name() {
+        let refused = |name: &str, value: &str| config(&[(name, value)]).unwrap_err().to_string();
+        let error = refused("transport_file_type", "dbm");
         assert!(error.contains("dbm") && error.contains("hash, lmdb"), "{error}");
-        assert!(config(&[("config_directory", "etc")]).is_err());
+        assert!(refused("config_directory", "/etc/postfix etc").contains("etc: not an absolute path"));
+        assert!(refused("config_directory", "/etc/postfix /etc/postfix/").contains("twice"));
+        assert!(refused("shared_domains", "e.org hash:/x").contains("hash:/x"));
     }
 
     #[test]
-    fn the_instance_is_named_on_every_command_line() {
-        let config = config(&[("config_directory", "/etc/postfix-lists")]).unwrap();
-        assert_eq!(config.argv("/p", &["reload"]), ["/p", "-c", "/etc/postfix-lists", "reload"]);
+    fn instances_are_named_on_every_command_line() {
+        assert_eq!(config(&[]).unwrap().instances, [""]);
+        assert_eq!(argv("", "/p", &["reload"]), ["/p", "reload"]);
+        let instances = config(&[("config_directory", " /etc/postfix  /etc/postfix-lists/ ")]).unwrap().instances;
+        assert_eq!(instances, ["/etc/postfix", "/etc/postfix-lists"]);
+        assert_eq!(argv(&instances[1], "/p", &["reload"]), ["/p", "-c", "/etc/postfix-lists", "reload"]);
     }
 }

@@ -1,8 +1,8 @@
 //! All domains and lists, checked once and in the order of the tables.
 
 use crate::pattern;
-use postrider_plugin_api::sdk::{Result, Roster};
-use std::collections::{HashMap, HashSet};
+use postrider_plugin_api::sdk::{self, DomainView, ListView, Result, Roster, Site};
+use std::collections::HashMap;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Domain {
@@ -12,15 +12,24 @@ pub(crate) struct Domain {
 }
 
 impl Domain {
+    fn of(view: &DomainView<'_>) -> Result<Self> {
+        pattern::check_domain(view.name)?;
+        pattern::check_domain(view.routed())?;
+        Ok(Domain { name: view.name.into(), routed: view.routed().into() })
+    }
+
     pub(crate) fn has_alias(&self) -> bool {
         self.name != self.routed
     }
 }
 
+/// A list with the addresses that are its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct List {
     pub(crate) local: String,
     pub(crate) list_id: String,
+    /// Numbers of its sub-addresses; one that is a list itself is missing.
+    pub(crate) subaddresses: Vec<usize>,
     domain: usize,
 }
 
@@ -33,23 +42,22 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    pub(crate) fn take(roster: &dyn Roster) -> Result<Self> {
+    pub(crate) fn take(site: &Site, roster: &dyn Roster) -> Result<Self> {
         let domains = domains(roster)?;
         let index: HashMap<&str, usize> =
             domains.iter().enumerate().map(|(index, domain)| (domain.name.as_str(), index)).collect();
-        let mut lists = Vec::with_capacity(usize::try_from(roster.list_count()).unwrap_or(0));
-        roster.for_each_list(&mut |list| {
-            pattern::check_local(list.local)?;
-            // A roster whose lists have domains that it does not show would be a fault of the host.
-            if let Some(domain) = index.get(list.domain.name) {
-                lists.push(List { local: list.local.into(), list_id: list.list_id.into(), domain: *domain });
+        let numbers: HashMap<&str, usize> =
+            site.subaddresses.iter().enumerate().map(|(number, one)| (one.name.as_str(), number)).collect();
+        let mut lists: Vec<List> = Vec::with_capacity(usize::try_from(roster.list_count()).unwrap_or(0));
+        sdk::for_each_address(site, roster, &mut |address| {
+            match (address.subaddress, lists.last_mut()) {
+                (Some(subaddress), Some(list)) => list.subaddresses.push(numbers[subaddress.name.as_str()]),
+                // A roster whose lists have domains that it does not show would be a fault of the host.
+                _ => lists.extend(index.get(address.list.domain.name).map(|domain| List::of(&address.list, *domain))),
             }
-            Ok(())
+            pattern::check_local(address.local)
         })?;
-        lists.sort_by(|a: &List, b: &List| {
-            let routed = |list: &List| domains[list.domain].routed.as_str();
-            (routed(a), &a.local, &domains[a.domain].name).cmp(&(routed(b), &b.local, &domains[b.domain].name))
-        });
+        lists.sort_by(|a, b| (&domains[a.domain].routed, &a.local).cmp(&(&domains[b.domain].routed, &b.local)));
         Ok(Snapshot { domains, lists })
     }
 
@@ -61,18 +69,11 @@ impl Snapshot {
     pub(crate) fn lists(&self) -> impl Iterator<Item = (&List, &Domain)> {
         self.lists.iter().map(move |list| (list, &self.domains[list.domain]))
     }
+}
 
-    /// Posting addresses (local part, routed domain) that look like a sub-address of another
-    /// list: the list wins, and its key must not be written twice.
-    pub(crate) fn lists_like_subaddresses<'s>(&'s self, suffixes: &[&str]) -> HashSet<(&'s str, &'s str)> {
-        self.lists()
-            .filter(|(list, _)| {
-                suffixes
-                    .iter()
-                    .any(|suffix| list.local.strip_suffix(suffix).and_then(|rest| rest.strip_suffix('-')).is_some())
-            })
-            .map(|(list, domain)| (list.local.as_str(), domain.routed.as_str()))
-            .collect()
+impl List {
+    fn of(view: &ListView<'_>, domain: usize) -> Self {
+        List { local: view.local.into(), list_id: view.list_id.into(), subaddresses: Vec::new(), domain }
     }
 }
 
@@ -80,9 +81,17 @@ impl Snapshot {
 pub(crate) fn domains(roster: &dyn Roster) -> Result<Vec<Domain>> {
     let mut domains = Vec::new();
     roster.for_each_domain(&mut |domain| {
-        pattern::check_domain(domain.name)?;
-        pattern::check_domain(domain.routed())?;
-        domains.push(Domain { name: domain.name.into(), routed: domain.routed().into() });
+        domains.push(Domain::of(domain)?);
+        Ok(())
+    })?;
+    Ok(domains)
+}
+
+/// The domains that are routed as this one, by name.
+pub(crate) fn domains_routed_to(routed: &str, roster: &dyn Roster) -> Result<Vec<Domain>> {
+    let mut domains = Vec::new();
+    roster.for_each_domain_routed_to(routed, &mut |domain| {
+        domains.push(Domain::of(domain)?);
         Ok(())
     })?;
     Ok(domains)

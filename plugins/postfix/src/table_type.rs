@@ -71,6 +71,19 @@ impl TableType {
         }
     }
 
+    /// All files of the table, relative to the table directory.
+    pub(crate) fn files(self, table: &str) -> Vec<String> {
+        let mut files = vec![self.file(table)];
+        match self.format() {
+            TableFormat::CompiledRename { suffix } | TableFormat::CompiledInPlace { suffix } => {
+                files.push(format!("{table}{suffix}"));
+            }
+            TableFormat::Sqlite => files.push(self.configured_file(table)),
+            _ => {}
+        }
+        files
+    }
+
     /// How `main.cf` names the table: `hash:/var/lib/postrider/data/postfix_lmtp`.
     pub(crate) fn reference(self, table_dir: &str, table: &str) -> String {
         format!("{}:{}/{}", self.name(), table_dir.trim_end_matches('/'), self.configured_file(table))

@@ -1,15 +1,18 @@
 //! Writes the tables. What each is for stands in the crate's documentation.
 //!
-//! Keys of one table always differ: a list that is really called `foo-request` has the only line
-//! for that address, and of two domains with the same alias domain the first has it.
+//! A domain that is Postfix's own is in no table of domains: its lists are routed and accepted address
+//! by address, beside the people who live there.
 
 use crate::{
-    destination, pattern,
+    destination,
+    domain_class::Classes,
+    facts::{self, Instance},
+    pattern,
     pattern::KeyWriter,
     snapshot::{Domain, List, Snapshot},
     table_type::TableType,
 };
-use postrider_plugin_api::sdk::{Extent, PlanSink, Result, Row, Site, Table, TableRole};
+use postrider_plugin_api::sdk::{Extent, PlanSink, Result, Roster, Row, Site, Table, TableRole};
 use std::collections::HashSet;
 
 pub(crate) const TRANSPORT: &str = "postfix_transport";
@@ -43,15 +46,78 @@ pub(crate) fn all(table_type: TableType) -> Vec<(&'static str, TableRole)> {
     all
 }
 
-pub(crate) fn write(table_type: TableType, site: &Site, snapshot: &Snapshot, sink: &mut dyn PlanSink) -> Result<()> {
-    let keys = KeyWriter::new(table_type, &site.delimiter);
-    let mut destination = String::new();
-    keys.value(&mut destination, &destination::transport(&site.lmtp)?);
-    let suffixes: Vec<&str> = site.subaddresses.iter().map(|subaddress| subaddress.name.as_str()).collect();
-    let tables =
-        Tables { table_type, site, snapshot, keys, destination, taken: snapshot.lists_like_subaddresses(&suffixes) };
-    for (name, role) in all(table_type) {
-        tables.begin(name, role, sink)?;
+/// Plans to remove what an earlier choice of `transport_file_type` left behind, as far as no instance
+/// refers to it any more: Postfix answers 451 to everybody when a table is missing.
+pub(crate) fn remove_other_types(
+    table_type: TableType,
+    site: &Site,
+    instances: &[Instance<'_>],
+    sink: &mut dyn PlanSink,
+) -> Result<()> {
+    if !instances.iter().all(|instance| facts::is_known(&instance.facts)) {
+        return Ok(());
+    }
+    let names = |kind: TableType| all(kind).into_iter().map(|(name, _)| name);
+    let mut kept: HashSet<String> = names(table_type).flat_map(|name| table_type.files(name)).collect();
+    for kind in TableType::ALL {
+        for name in names(kind) {
+            let reference = kind.reference(&site.table_dir, name);
+            if instances.iter().any(|instance| facts::refers_to(&instance.facts, &reference)) {
+                kept.extend(kind.files(name));
+            }
+        }
+    }
+    let others = TableType::ALL.iter().flat_map(|kind| names(*kind).flat_map(move |name| kind.files(name)));
+    let mut gone: Vec<String> = others.filter(|file| !kept.contains(file)).collect();
+    gone.sort();
+    gone.dedup();
+    gone.iter().try_for_each(|file| sink.remove(file))
+}
+
+/// What the tables are made from.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) table_type: TableType,
+    pub(crate) site: &'a Site,
+    pub(crate) roster: &'a dyn Roster,
+    pub(crate) classes: &'a Classes,
+}
+
+impl Source<'_> {
+    /// The value of routing tables.
+    pub(crate) fn destination(&self, queue_directory: &str, keys: &KeyWriter) -> Result<String> {
+        let mut destination = String::new();
+        keys.value(&mut destination, &destination::transport(&self.site.lmtp, queue_directory)?);
+        Ok(destination)
+    }
+
+    /// Begins a table, and plans the file that `main.cf` names for it if that is another one.
+    pub(crate) fn begin(&self, name: &str, role: TableRole, extent: Extent, sink: &mut dyn PlanSink) -> Result<()> {
+        let path = self.table_type.file(name);
+        if self.table_type == TableType::Sqlite {
+            let database = format!("{}/{path}", self.site.table_dir.trim_end_matches('/'));
+            let text = format!("dbpath = {database}\nquery = SELECT value FROM map WHERE key = '%s'\n");
+            sink.file(&self.table_type.configured_file(name), 0o644, text.as_bytes())?;
+        }
+        let comment = match name {
+            TRANSPORT => "Mail for these domains goes to the list server (transport_maps).",
+            LMTP => "Mail for these addresses goes to the list server (transport_maps).",
+            DOMAINS => "The domains of the lists (relay_domains).",
+            RECIPIENTS => "The addresses of the lists; all others are refused (relay_recipient_maps).",
+            _ => "From list addresses to those in the alias domain (virtual_alias_maps).",
+        };
+        sink.table(&Table { path, extent, format: self.table_type.format(), role, comment: comment.into() })
+    }
+}
+
+/// Writes all rows of all tables.
+pub(crate) fn write(source: Source<'_>, queue_directory: &str, sink: &mut dyn PlanSink) -> Result<()> {
+    let snapshot = Snapshot::take(source.site, source.roster)?;
+    let keys = KeyWriter::new(source.table_type, &source.site.delimiter);
+    let destination = source.destination(queue_directory, &keys)?;
+    let tables = Tables { source, site: source.site, snapshot: &snapshot, keys, destination };
+    for (name, role) in all(source.table_type) {
+        source.begin(name, role, Extent::Whole, sink)?;
         let mut rows = Rows::new(sink);
         match name {
             TRANSPORT => tables.transport(&mut rows),
@@ -67,52 +133,33 @@ pub(crate) fn write(table_type: TableType, site: &Site, snapshot: &Snapshot, sin
 }
 
 struct Tables<'a> {
-    table_type: TableType,
+    source: Source<'a>,
     site: &'a Site,
     snapshot: &'a Snapshot,
     keys: KeyWriter,
     destination: String,
-    taken: HashSet<(&'a str, &'a str)>,
 }
 
 impl Tables<'_> {
-    fn begin(&self, name: &str, role: TableRole, sink: &mut dyn PlanSink) -> Result<()> {
-        let path = self.table_type.file(name);
-        if self.table_type == TableType::Sqlite {
-            let database = format!("{}/{path}", self.site.table_dir.trim_end_matches('/'));
-            let text = format!("dbpath = {database}\nquery = SELECT value FROM map WHERE key = '%s'\n");
-            sink.file(&self.table_type.configured_file(name), 0o644, text.as_bytes())?;
-        }
-        let comment = match name {
-            TRANSPORT => "Mail for these domains goes to the list server (transport_maps).",
-            LMTP => "Mail for these addresses goes to the list server (transport_maps, as in Mailman).",
-            DOMAINS => "The domains of the lists (relay_domains).",
-            RECIPIENTS => "The addresses of the lists; all others are refused (relay_recipient_maps).",
-            _ => "From list addresses to those in the alias domain (virtual_alias_maps).",
-        };
-        sink.table(&Table {
-            path,
-            extent: Extent::Whole,
-            format: self.table_type.format(),
-            role,
-            comment: comment.into(),
+    fn transport(&self, rows: &mut Rows<'_>) -> Result<()> {
+        self.relayed_domains().try_for_each(|domain| {
+            rows.add(0, |key| self.keys.whole_domain(key, &domain.routed), |value| value.push_str(&self.destination))
         })
     }
 
-    fn transport(&self, rows: &mut Rows<'_>) -> Result<()> {
-        let mut seen = HashSet::new();
-        for domain in self.snapshot.domains().iter().filter(|domain| seen.insert(domain.routed.as_str())) {
-            rows.add(0, |key| self.keys.whole_domain(key, &domain.routed), |value| value.push_str(&self.destination))?;
-        }
-        Ok(())
+    fn domains(&self, rows: &mut Rows<'_>) -> Result<()> {
+        self.relayed_domains().try_for_each(|domain| {
+            rows.add(0, |key| self.keys.domain(key, &domain.routed), |value| value.push_str(&domain.name))
+        })
     }
 
-    fn domains(&self, rows: &mut Rows<'_>) -> Result<()> {
+    /// Each once; of those that are routed alike the first.
+    fn relayed_domains(&self) -> impl Iterator<Item = &Domain> {
         let mut seen = HashSet::new();
-        for domain in self.snapshot.domains().iter().filter(|domain| seen.insert(domain.routed.as_str())) {
-            rows.add(0, |key| self.keys.domain(key, &domain.routed), |value| value.push_str(&domain.name))?;
-        }
-        Ok(())
+        self.snapshot
+            .domains()
+            .iter()
+            .filter(move |domain| seen.insert(domain.routed.as_str()) && !self.source.classes.is_own(&domain.routed))
     }
 
     fn lmtp(&self, rows: &mut Rows<'_>) -> Result<()> {
@@ -160,23 +207,12 @@ impl Tables<'_> {
     /// Visits list, domain, sub-address (empty for the list itself), whether detail may follow, and
     /// the column of the values.
     fn for_each_address(&self, mut visit: impl FnMut(&List, &Domain, &str, bool, usize) -> Result<()>) -> Result<()> {
-        let mut last = ("", "");
         for (list, domain) in self.snapshot.lists() {
-            let address = (list.local.as_str(), domain.routed.as_str());
-            // Two domains may share an alias domain.
-            if std::mem::replace(&mut last, address) == address {
-                continue;
-            }
             let column = self.column(list, domain);
             visit(list, domain, "", false, column)?;
-            for subaddress in &self.site.subaddresses {
-                let taken = !self.taken.is_empty() && {
-                    let local = format!("{}-{}", list.local, subaddress.name);
-                    self.taken.contains(&(local.as_str(), domain.routed.as_str()))
-                };
-                if !taken {
-                    visit(list, domain, &subaddress.name, subaddress.detail, column)?;
-                }
+            for number in &list.subaddresses {
+                let subaddress = &self.site.subaddresses[*number];
+                visit(list, domain, &subaddress.name, subaddress.detail, column)?;
             }
         }
         Ok(())

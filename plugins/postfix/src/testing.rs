@@ -1,8 +1,8 @@
 //! Stand-ins for the host in unit tests.
 
 use postrider_plugin_api::sdk::{
-    Command, DomainView, Error, Guard, ListView, LmtpAddress, PlanSink, ProgramOutput, Result, Roster, Row, Site,
-    Subaddress, Table, Tools,
+    Command, DomainView, Error, Extent, Guard, ListView, LmtpAddress, PlanSink, ProgramOutput, Result, Roster, Row,
+    Site, Subaddress, Table, Tools,
 };
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -21,6 +21,7 @@ pub(crate) fn site() -> Site {
 }
 
 /// Domains (name, alias) and lists (local part, domain), sorted as the host sorts them.
+#[derive(Clone)]
 pub(crate) struct TestRoster {
     domains: Vec<(String, String)>,
     lists: Vec<(String, String)>,
@@ -80,6 +81,9 @@ pub(crate) struct TestSink {
     pub(crate) tables: Vec<(Table, Vec<TestRow>)>,
     pub(crate) files: BTreeMap<String, String>,
     pub(crate) commands: Vec<Command>,
+    pub(crate) removed: Vec<String>,
+    /// Table and key.
+    pub(crate) absent: Vec<(String, String)>,
 }
 
 impl TestSink {
@@ -108,7 +112,10 @@ impl PlanSink for TestSink {
     }
 
     fn absent(&mut self, keys: &[&str]) -> Result<()> {
-        unreachable!("{:?} in a plan of everything", keys)
+        let (table, _) = self.tables.last().expect("a table was begun");
+        assert_eq!(table.extent, Extent::Changes);
+        self.absent.extend(keys.iter().map(|key| (table.path.clone(), key.to_string())));
+        Ok(())
     }
 
     fn guard(&mut self, guard: &Guard) -> Result<()> {
@@ -120,7 +127,8 @@ impl PlanSink for TestSink {
         Ok(())
     }
 
-    fn remove(&mut self, _path: &str) -> Result<()> {
+    fn remove(&mut self, path: &str) -> Result<()> {
+        self.removed.push(path.into());
         Ok(())
     }
 

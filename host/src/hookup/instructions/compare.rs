@@ -86,14 +86,14 @@ fn missing_lines(file: &str, there: &[u8], wanted: &str) -> Difference {
     }
     let mut text = format!("--- {file} (installed)\n+++ {file} (wanted at the end)\n");
     let missing: Vec<&str> = wanted.lines().filter(|line| !there.contains(&line.as_bytes())).collect();
-    if missing.is_empty() {
-        let _ = writeln!(text, "  all lines are there, but not one after the other as in this step:");
-        wanted.lines().for_each(|line| {
-            let _ = writeln!(text, " {line}");
-        });
-    }
-    missing.iter().for_each(|line| {
+    for line in &missing {
         let _ = writeln!(text, "+{line}");
-    });
+    }
+    if missing.is_empty() {
+        text.push_str("  all lines are there, but not one after the other as in this step:\n");
+        for line in wanted.lines() {
+            let _ = writeln!(text, " {line}");
+        }
+    }
     Difference::Some(text)
 }

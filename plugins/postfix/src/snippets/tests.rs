@@ -2,167 +2,272 @@
 
 use super::*;
 use crate::testing::{site, TestRoster};
-use postrider_plugin_api::sdk::Settings;
+use std::path::Path;
 
 const DEFAULT_RELAY_DOMAINS: &str = "${{$compatibility_level} <level {2} ? {$mydestination} : {}}";
 
-/// Each parameter as (name, written, expanded).
+/// Each parameter as (name, written, expanded); those that are not defaults are set.
 fn facts(parameters: &[(&str, &str, &str)]) -> Facts {
     let mut facts = Facts::from([("default_database_type".into(), "hash".into())]);
-    for (name, raw, expanded) in parameters {
+    let defaults = [
+        ("transport_maps", "", ""),
+        ("relay_domains", DEFAULT_RELAY_DOMAINS, ""),
+        ("relay_recipient_maps", "", ""),
+        ("local_recipient_maps", "proxy:unix:passwd.byname $alias_maps", "proxy:unix:passwd.byname hash:/etc/aliases"),
+        ("mydestination", "$myhostname, localhost", "mta.example.com, localhost"),
+        ("mynetworks", "127.0.0.0/8", "127.0.0.0/8"),
+        ("recipient_delimiter", "", ""),
+        ("unknown_relay_recipient_reject_code", "550", "550"),
+        ("virtual_alias_domains", "$virtual_alias_maps", ""),
+        ("virtual_alias_maps", "$virtual_maps", ""),
+        ("virtual_mailbox_maps", "", ""),
+    ];
+    for (name, raw, expanded) in defaults.iter().chain(parameters) {
         facts.insert((*name).into(), (*raw).into());
         facts.insert(format!("{name} (expanded)"), (*expanded).into());
     }
+    facts.extend(parameters.iter().map(|(name, raw, _)| (format!("{name} (set)"), raw.to_string())));
     facts
 }
 
-fn snippets(facts: &Facts, domains: &[(&str, &str)]) -> Vec<Snippet> {
-    let config = Config::parse(&Settings::default()).unwrap();
-    all(&config, Context { site: &site(), facts, roster: &TestRoster::new(domains, &[]) }).unwrap()
+/// A fresh Debian.
+fn debian() -> Facts {
+    let networks = "127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128";
+    facts(&[
+        (
+            "mydestination",
+            "$myhostname, debian, localhost.localdomain, localhost",
+            "mta.example.com, debian, localhost",
+        ),
+        ("mynetworks", networks, networks),
+        ("recipient_delimiter", "+", "+"),
+    ])
 }
 
-/// All lines for `main.cf`.
-fn lines(snippets: &[Snippet]) -> String {
-    snippets.iter().filter(|snippet| snippet.kind == SnippetKind::Lines).map(|snippet| snippet.text.as_str()).collect()
+/// A site with values of its own.
+fn busy() -> Facts {
+    facts(&[
+        ("transport_maps", "hash:/etc/postfix/transport", "hash:/etc/postfix/transport"),
+        ("relay_domains", "$mydestination, b.example", "mta.example.com, own.example, b.example"),
+        ("relay_recipient_maps", "", ""),
+        ("recipient_delimiter", "-", "-"),
+        ("unknown_relay_recipient_reject_code", "450", "450"),
+        ("mydestination", "mta.example.com, own.example", "mta.example.com, own.example"),
+        ("virtual_alias_maps", "hash:/etc/postfix/virtual", "hash:/etc/postfix/virtual"),
+        ("virtual_alias_domains", "$virtual_alias_maps", "hash:/etc/postfix/virtual"),
+        ("virtual_mailbox_domains", "post.example", "post.example"),
+        ("virtual_mailbox_maps", "mysql:/etc/postfix/it's.cf", "mysql:/etc/postfix/it's.cf"),
+    ])
+}
+
+const BUSY_DOMAINS: &[(&str, &str)] =
+    &[("lists.example.com", ""), ("own.example", ""), ("post.example", ""), ("real.example", "virt.example")];
+
+fn snippets_at(site: &Site, settings: &[(&str, &str)], facts: &Facts, domains: &[(&str, &str)]) -> Vec<Snippet> {
+    let config = Config::parse(&settings.iter().copied().collect()).unwrap();
+    all(&config, Context { site, facts, roster: &TestRoster::new(domains, &[]) }).unwrap()
+}
+
+fn snippets(facts: &Facts, domains: &[(&str, &str)]) -> Vec<Snippet> {
+    snippets_at(&site(), &[], facts, domains)
+}
+
+/// All commands.
+fn texts(snippets: &[Snippet]) -> String {
+    snippets.iter().map(|snippet| snippet.text.as_str()).collect()
+}
+
+/// All commands that take them back, in their order.
+fn undos(snippets: &[Snippet]) -> String {
+    snippets.iter().rev().map(|snippet| snippet.undo.as_str()).collect()
 }
 
 fn explanations(snippets: &[Snippet]) -> String {
     snippets.iter().map(|snippet| snippet.explanation.as_str()).collect::<Vec<_>>().join("\n")
 }
 
-#[test]
-fn a_fresh_postfix_gets_just_these_lines() {
-    let facts = facts(&[
-        ("transport_maps", "", ""),
-        ("relay_domains", DEFAULT_RELAY_DOMAINS, ""),
-        ("relay_recipient_maps", "", ""),
-        ("mydestination", "$myhostname, localhost", "mta.example.com, localhost"),
-    ]);
-    let snippets = snippets(&facts, &[("lists.example.com", "")]);
-    assert_eq!(
-        lines(&snippets),
-        "transport_maps = hash:/var/lib/postrider/data/postfix_transport\n\
-         relay_domains = hash:/var/lib/postrider/data/postfix_domains\n\
-         relay_recipient_maps = hash:/var/lib/postrider/data/postfix_recipients\n\
-         unknown_relay_recipient_reject_code = 550\n\
-         recipient_delimiter = +\n\
-         owner_request_special = no\n"
-    );
-    assert!(!explanations(&snippets).contains("WARNING"));
-    assert_eq!(snippets[0].text, "cp -np /etc/postfix/main.cf /etc/postfix/main.cf.before-postrider\n");
-    let last = snippets.last().unwrap();
-    assert_eq!(last.text, "/usr/sbin/postfix check\n/usr/sbin/postfix reload\n");
-    assert!(last.explanation.contains("undo"));
+/// Compares with a file in `tests/golden/hookup`, or writes it anew when `WRITE_GOLDEN` is set.
+fn assert_golden(name: &str, snippets: &[Snippet]) {
+    let mut text = String::new();
+    for snippet in snippets {
+        text.push_str(&format!("# {}\n{}", snippet.explanation, snippet.text));
+        if !snippet.undo.is_empty() {
+            text.push_str(&format!("# undo:\n{}", snippet.undo));
+        }
+        text.push('\n');
+    }
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/hookup").join(name);
+    if std::env::var_os("WRITE_GOLDEN").is_some() {
+        std::fs::write(&file, &text).unwrap();
+    }
+    let golden = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(text, golden, "{}: set WRITE_GOLDEN=1 if this is what you want", file.display());
 }
 
 #[test]
-fn what_the_site_has_is_kept() {
-    let facts = facts(&[
-        ("transport_maps", "hash:/etc/postfix/transport", "hash:/etc/postfix/transport"),
-        ("relay_domains", "$mydestination, b.example", "mta.example.com, b.example"),
-        ("relay_recipient_maps", "hash:/etc/postfix/relay_recipients", "hash:/etc/postfix/relay_recipients"),
-        ("recipient_delimiter", "-", "-"),
-        ("owner_request_special", "no", "no"),
-        ("mydestination", "mta.example.com", "mta.example.com"),
-    ]);
-    assert_eq!(
-        lines(&snippets(&facts, &[("lists.example.com", "")])),
-        "transport_maps = hash:/etc/postfix/transport, hash:/var/lib/postrider/data/postfix_transport\n\
-         relay_domains = $mydestination, b.example, hash:/var/lib/postrider/data/postfix_domains\n\
-         relay_recipient_maps = hash:/etc/postfix/relay_recipients, hash:/var/lib/postrider/data/postfix_recipients\n\
-         unknown_relay_recipient_reject_code = 550\n\
-         recipient_delimiter = -+\n"
-    );
+fn a_fresh_debian_gets_just_these_steps() {
+    let snippets = snippets(&debian(), &[("lists.example.com", "")]);
+    assert!(!explanations(&snippets).contains("WARNING"));
+    assert_golden("fresh-debian", &snippets);
+}
+
+#[test]
+fn what_a_site_has_is_kept_and_comes_back() {
+    let snippets = snippets(&busy(), BUSY_DOMAINS);
+    assert!(!explanations(&snippets).contains("WARNING"), "{}", explanations(&snippets));
+    assert_golden("site-with-values", &snippets);
 }
 
 #[test]
 fn relay_domains_that_accepted_everything_still_do() {
-    let facts = facts(&[
-        ("relay_domains", "backup.example, lists.example.com", "backup.example, lists.example.com"),
-        ("relay_recipient_maps", "", ""),
-    ]);
+    let facts = facts(&[("relay_domains", "backup.example, lists.example.com", "backup.example, lists.example.com")]);
     let snippets = snippets(&facts, &[("lists.example.com", "")]);
     assert!(
-        lines(&snippets).contains("postfix_recipients, inline:{ { @backup.example = accepted } }\n"),
+        texts(&snippets).contains("postfix_recipients, inline:{ { @backup.example = accepted } }'"),
         "{}",
-        lines(&snippets)
+        texts(&snippets)
     );
     assert!(explanations(&snippets).contains("backup.example: it accepts every address"));
 }
 
 #[test]
-fn relay_domains_in_tables_that_accepted_everything_are_warned_about() {
+fn relay_domains_in_tables_that_accepted_everything_stop_the_hookup_before_anything_is_changed() {
     let facts = facts(&[("relay_domains", "hash:/etc/postfix/relay", "hash:/etc/postfix/relay")]);
-    let text = explanations(&snippets(&facts, &[("lists.example.com", "")]));
-    assert!(text.contains("WARNING: relay_domains names tables (hash:/etc/postfix/relay)"), "{text}");
+    let snippets = snippets(&facts, &[("lists.example.com", "")]);
+    let stop = snippets.iter().position(|snippet| snippet.text.ends_with("exit 1\n")).unwrap();
+    let first_change = snippets.iter().position(|snippet| snippet.text.contains("postconf")).unwrap();
+    assert!(stop < first_change);
+    assert!(snippets[stop].explanation.starts_with("WARNING: relay_domains names tables (hash:/etc/postfix/relay)"));
 }
 
 #[test]
-fn asking_again_after_the_hookup_changes_nothing() {
+fn asking_again_after_the_hookup_changes_nothing_and_still_knows_the_way_back() {
     let table = |name: &str| format!("hash:/var/lib/postrider/data/{name}");
     let (transport, domains, recipients) =
         (table("postfix_transport"), table("postfix_domains"), table("postfix_recipients"));
+    let transport = format!("hash:/etc/postfix/transport, {transport}");
+    let recipients = format!("{recipients}, inline:{{ {{ @backup.example = accepted }} }}");
     let facts = facts(&[
         ("transport_maps", &transport, &transport),
         ("relay_domains", &domains, &domains),
         ("relay_recipient_maps", &recipients, &recipients),
         ("recipient_delimiter", "+", "+"),
-        ("owner_request_special", "no", "no"),
     ]);
     let snippets = snippets(&facts, &[("lists.example.com", "")]);
-    for value in [transport, domains, recipients] {
-        assert_eq!(lines(&snippets).matches(&value).count(), 1, "{}", lines(&snippets));
+    for value in [&transport, &domains, &recipients] {
+        assert_eq!(texts(&snippets).matches(&format!("= {value}'")).count(), 1, "{}", texts(&snippets));
     }
+    assert_eq!(
+        undos(&snippets),
+        "/usr/sbin/postconf -e 'transport_maps = hash:/etc/postfix/transport'\n\
+         /usr/sbin/postconf -X relay_domains relay_recipient_maps\n\
+         if /usr/sbin/postfix status; then /usr/sbin/postfix reload; fi\n"
+    );
     assert!(!explanations(&snippets).contains("WARNING"), "{}", explanations(&snippets));
 }
 
 #[test]
-fn a_list_domain_in_mydestination_is_warned_about_first_and_taken_out() {
-    let facts = facts(&[(
-        "mydestination",
-        "$myhostname, Lists.example.com localhost",
-        "mta.example.com, Lists.example.com localhost",
-    )]);
+fn addresses_of_lists_are_added_beside_those_of_people() {
+    let facts = facts(&[("mydestination", "$myhostname, E.org", "mta.example.com, E.org")]);
+    let snippets = snippets(&facts, &[("e.org", "")]);
+    let text = texts(&snippets);
+    let dir = "hash:/var/lib/postrider/data";
+    assert!(text.contains(&format!("'transport_maps = {dir}/postfix_transport, {dir}/postfix_lmtp'")), "{text}");
+    let local = format!("'local_recipient_maps = proxy:unix:passwd.byname, $alias_maps, {dir}/postfix_recipients'\n");
+    assert!(text.contains(&local), "{text}");
+    assert!(!text.contains("'mydestination"), "{text}");
+    assert!(undos(&snippets).contains("postconf -X local_recipient_maps\n"), "{}", undos(&snippets));
+}
+
+#[test]
+fn where_every_address_was_accepted_no_table_is_added() {
+    let facts = facts(&[("mydestination", "e.org", "e.org"), ("local_recipient_maps", "", "")]);
+    let snippets = snippets(&facts, &[("e.org", "")]);
+    assert!(!texts(&snippets).contains("'local_recipient_maps ="), "{}", texts(&snippets));
+    assert!(explanations(&snippets).contains("local_recipient_maps is empty"));
+}
+
+#[test]
+fn a_list_domain_among_the_virtual_alias_domains_is_warned_about() {
+    let facts = facts(&[("virtual_alias_domains", "$ours", "a.example, lists.example.com")]);
     let snippets = snippets(&facts, &[("lists.example.com", "")]);
-    assert_eq!(snippets[1].text, "mydestination = $myhostname, localhost\n");
-    assert!(snippets[1].explanation.starts_with("WARNING") && snippets[1].explanation.contains("STOP HERE"));
+    assert!(explanations(&snippets).contains("WARNING: virtual_alias_domains has lists.example.com"));
+    assert!(!texts(&snippets).contains("'virtual_alias_domains ="));
 }
 
 #[test]
-fn where_it_cannot_be_told_which_word_it_is_the_administrator_has_to_look() {
-    let facts = facts(&[("virtual_mailbox_domains", "$ours", "a.example, lists.example.com")]);
-    let snippets = snippets(&facts, &[("lists.example.com", "")]);
-    assert_eq!(snippets[1].text, "# take out of virtual_mailbox_domains: lists.example.com\n");
+fn a_list_server_on_another_host_may_send_unless_it_may_already() {
+    let mut site = site();
+    site.lmtp = LmtpAddress::Tcp { host: "198.51.100.1".into(), port: 8024 };
+    site.smtp_host = "198.51.100.2".into();
+    let steps = |site: &Site, facts: &Facts| snippets_at(site, &[], facts, &[("e.org", "")]);
+
+    let added = steps(&site, &debian());
+    let networks = "127.0.0.0/8, [::ffff:127.0.0.0]/104, [::1]/128";
+    assert!(texts(&added).contains(&format!("'mynetworks = {networks}, 198.51.100.1/32'\n")), "{}", texts(&added));
+    assert!(
+        undos(&added).contains("'mynetworks = 127.0.0.0/8, [::ffff:127.0.0.0]/104, [::1]/128'\n"),
+        "{}",
+        undos(&added)
+    );
+
+    let again = facts(&[("mynetworks", "127.0.0.0/8, 198.51.100.1/32", "127.0.0.0/8, 198.51.100.1/32")]);
+    assert!(undos(&steps(&site, &again)).contains("'mynetworks = 127.0.0.0/8'\n"), "{}", undos(&steps(&site, &again)));
+    let covered = facts(&[("mynetworks", "198.51.100.0/24", "198.51.100.0/24")]);
+    assert!(!texts(&steps(&site, &covered)).contains("mynetworks"));
+    let unknown = steps(&site, &Facts::new());
+    assert!(texts(&unknown).contains("\"mynetworks = $(/usr/sbin/postconf -h mynetworks) 198.51.100.1/32\""));
+
+    site.lmtp = LmtpAddress::Tcp { host: "lists.internal".into(), port: 8024 };
+    assert!(texts(&steps(&site, &debian())).contains("echo 'Add the address of lists.internal to mynetworks"));
+    site.smtp_host = "localhost".into();
+    assert!(!texts(&steps(&site, &debian())).contains("mynetworks"), "its mail goes another way");
 }
 
 #[test]
-fn a_domain_with_an_alias_is_rewritten_and_only_the_alias_is_routed() {
-    let facts = facts(&[
-        ("virtual_alias_maps", "hash:/etc/postfix/virtual", "hash:/etc/postfix/virtual"),
-        ("virtual_alias_domains", "$virtual_alias_maps", "hash:/etc/postfix/virtual"),
-        ("mydestination", "mta.example.com, shared.example", "mta.example.com, shared.example"),
-    ]);
-    let snippets = snippets(&facts, &[("real.example", "virt.example"), ("shared.example", "lists.shared.example")]);
-    let lines = lines(&snippets);
-    let expected = "virtual_alias_maps = hash:/etc/postfix/virtual, hash:/var/lib/postrider/data/postfix_vmap\n\
-                    virtual_alias_domains = $virtual_alias_maps, real.example\n";
-    assert!(lines.contains(expected), "{lines}");
-    // It has mailboxes of its own; it is not an alias domain, and there is no conflict.
-    assert!(!explanations(&snippets).contains("WARNING"));
+fn a_socket_is_made_reachable_for_a_client_in_a_chroot() {
+    let mut site = site();
+    let mut facts = debian();
+    facts.insert("queue_directory".into(), "/var/spool/postfix".into());
+    facts.insert("lmtp/unix/chroot".into(), "y".into());
+    let steps = |site: &Site, facts: &Facts| snippets_at(site, &[], facts, &[("e.org", "")]);
+    site.lmtp = LmtpAddress::Unix("/run/postrider/lmtp".into());
+    let outside = steps(&site, &facts);
+    assert!(texts(&outside).contains("postconf -F lmtp/unix/chroot=n\nusermod -a -G \"$(id -gn postrider)\" postfix\n"));
+    assert!(undos(&outside).contains("postconf -F lmtp/unix/chroot=y\n"));
+
+    site.lmtp = LmtpAddress::Unix("/var/spool/postfix/postrider/lmtp".into());
+    let inside = texts(&steps(&site, &facts));
+    assert!(!inside.contains("chroot") && inside.contains("-m 0755 '/var/spool/postfix/postrider'\n"), "{inside}");
+
+    site.user = "root".into();
+    assert!(!texts(&steps(&site, &facts)).contains("usermod"));
 }
 
 #[test]
-fn without_facts_the_lines_come_with_a_word_of_care() {
+fn without_facts_the_steps_stop_where_postfix_has_values() {
     let snippets = snippets(&Facts::new(), &[("lists.example.com", "")]);
-    assert!(lines(&snippets).starts_with("transport_maps = hash:/var/lib/postrider/data/postfix_transport\n"));
-    assert!(explanations(&snippets).contains("could not be asked"));
+    assert!(snippets[1].text.contains("exit 1") && snippets[1].explanation.contains("could not be asked"));
+    assert!(texts(&snippets).contains("'transport_maps = hash:/var/lib/postrider/data/postfix_transport'"));
 }
 
 #[test]
-fn an_instance_of_its_own_is_named_everywhere() {
-    let config = Config::parse(&[("config_directory", "/etc/postfix-lists")].into_iter().collect()).unwrap();
-    let roster = TestRoster::new(&[("e.org", "")], &[]);
-    let snippets = all(&config, Context { site: &site(), facts: &Facts::new(), roster: &roster }).unwrap();
-    assert_eq!(snippets[1].file, "/etc/postfix-lists/main.cf");
-    assert!(snippets.last().unwrap().text.ends_with("/usr/sbin/postfix -c /etc/postfix-lists reload\n"));
+fn every_instance_has_steps_of_its_own() {
+    let mut both = debian();
+    both.extend(busy().into_iter().map(|(name, value)| (format!("/etc/postfix-lists {name}"), value)));
+    let settings = [("config_directory", "/etc/postfix /etc/postfix-lists")];
+    let snippets = snippets_at(&site(), &settings, &both, &[("lists.example.com", "")]);
+    let (first, second) = snippets.split_at(snippets.len() / 2);
+    assert!(first.iter().all(|snippet| snippet.text.contains("-c /etc/postfix ")), "{first:#?}");
+    assert!(second.iter().all(|snippet| snippet.text.contains("-c /etc/postfix-lists ")), "{second:#?}");
+    assert!(
+        texts(second).contains("hash:/etc/postfix/transport, hash:")
+            && !texts(first).contains("/etc/postfix/transport")
+    );
+}
+
+#[test]
+fn values_are_one_word_for_a_shell_whatever_is_in_them() {
+    assert_eq!(quoted("a $b `c` \"d\""), "'a $b `c` \"d\"'");
+    assert_eq!(quoted("it's"), r"'it'\''s'");
 }

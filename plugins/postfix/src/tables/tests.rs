@@ -1,8 +1,9 @@
 //! The tables against those of a real Mailman, and their own rules.
 
 use super::*;
+use crate::settings::Config;
 use crate::testing::{site, TestRoster, TestSink};
-use postrider_plugin_api::sdk::LmtpAddress;
+use postrider_plugin_api::sdk::{Facts, LmtpAddress, Settings};
 
 fn golden_roster() -> TestRoster {
     TestRoster::new(
@@ -30,9 +31,20 @@ fn golden_roster() -> TestRoster {
 }
 
 fn planned(table_type: TableType, site: &Site, roster: &TestRoster) -> TestSink {
+    planned_beside(table_type, site, roster, "")
+}
+
+/// With these domains in `mydestination`.
+fn planned_beside(table_type: TableType, site: &Site, roster: &TestRoster, local: &str) -> TestSink {
     let mut sink = TestSink::default();
-    write(table_type, site, &Snapshot::take(roster).unwrap(), &mut sink).unwrap();
+    write(Source { table_type, site, roster, classes: &classes(local) }, "", &mut sink).unwrap();
     sink
+}
+
+fn classes(local: &str) -> Classes {
+    let config = Config::parse(&Settings::default()).unwrap();
+    let facts = Facts::from([("mydestination (expanded)".into(), local.into())]);
+    Classes::seen(&config, &facts::instances(&config, &facts))
 }
 
 /// Mailman writes the key of a list called `foo-request` a second time as sub-address of `foo`;
@@ -165,16 +177,76 @@ fn many_lists_are_all_written() {
     let names: Vec<String> = (0..1000).map(|number| format!("l{number:04}@e.org")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut sink = Counter(0);
-    let snapshot = Snapshot::take(&TestRoster::new(&[("e.org", "")], &names)).unwrap();
-    write(TableType::Hash, &site(), &snapshot, &mut sink).unwrap();
+    let roster = &TestRoster::new(&[("e.org", "")], &names);
+    let source = Source { table_type: TableType::Hash, site: &site(), roster, classes: &classes("") };
+    write(source, "", &mut sink).unwrap();
     assert_eq!(sink.0, 9000 + 9000 + 1 + 1);
 }
 
 #[test]
 fn a_list_name_that_no_table_can_hold_fails_the_plan() {
     let roster = TestRoster::new(&[("e.org", "")], &["a b@e.org"]);
-    let error = Snapshot::take(&roster).unwrap_err().to_string();
+    let error = Snapshot::take(&site(), &roster).unwrap_err().to_string();
     assert!(error.contains("\"a b\""), "{error}");
+}
+
+#[test]
+fn a_domain_of_postfixs_own_is_in_no_table_of_domains() {
+    let roster = TestRoster::new(&[("e.org", ""), ("lists.org", "")], &["a@e.org", "b@lists.org"]);
+    for table_type in [TableType::Hash, TableType::Regexp] {
+        let sink = planned_beside(table_type, &site(), &roster, "m.example, E.ORG");
+        for table in [TRANSPORT, DOMAINS] {
+            assert!(
+                !sink.text(table).contains("e.org") && !sink.text(table).contains(r"e\.org"),
+                "{}",
+                sink.text(table)
+            );
+            assert_eq!(sink.text(table).lines().count(), 1);
+        }
+        for table in [LMTP, RECIPIENTS] {
+            assert_eq!(sink.text(table).lines().count(), 18, "{}", sink.text(table));
+        }
+    }
+}
+
+#[test]
+fn a_socket_in_the_queue_directory_is_found_in_a_chroot_too() {
+    let mut site = site();
+    site.lmtp = LmtpAddress::Unix("/var/spool/postfix/postrider/lmtp".into());
+    let roster = &TestRoster::new(&[("e.org", "")], &[]);
+    let value = |queue_directory: &str| {
+        let mut sink = TestSink::default();
+        let source = Source { table_type: TableType::Hash, site: &site, roster, classes: &classes("") };
+        write(source, queue_directory, &mut sink).unwrap();
+        sink.text(TRANSPORT)
+    };
+    assert_eq!(value("/var/spool/postfix/"), "e.org lmtp:unix:postrider/lmtp\n");
+    for elsewhere in ["", "/var/spool/post", "/var/spool/postfix/postrider/lmtp"] {
+        assert_eq!(value(elsewhere), "e.org lmtp:unix:/var/spool/postfix/postrider/lmtp\n", "{elsewhere}");
+    }
+}
+
+#[test]
+fn what_another_type_left_behind_goes_once_postfix_does_not_name_it() {
+    let removed = |table_type, main_cf: &[(&str, &str)]| {
+        let config = Config::parse(&Settings::default()).unwrap();
+        let facts: Facts = main_cf.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let mut sink = TestSink::default();
+        remove_other_types(table_type, &site(), &facts::instances(&config, &facts), &mut sink).unwrap();
+        sink.removed
+    };
+    let gone = removed(TableType::Lmdb, &[("transport_maps", "lmdb:/var/lib/postrider/data/postfix_transport")]);
+    for file in ["postfix_transport.db", "postfix_recipients.sqlite", "postfix_recipients.cf", "postfix_alias"] {
+        assert!(gone.iter().any(|name| name == file), "{file}: {gone:?}");
+    }
+    for file in ["postfix_transport", "postfix_transport.lmdb"] {
+        assert!(!gone.iter().any(|name| name == file), "{file}: {gone:?}");
+    }
+    let still = [("transport_maps", "proxy:hash:/var/lib/postrider/data/postfix_transport")];
+    let gone = removed(TableType::Sqlite, &still);
+    assert!(!gone.iter().any(|name| name == "postfix_transport" || name == "postfix_transport.db"), "{gone:?}");
+    assert!(gone.iter().any(|name| name == "postfix_domains.db"), "{gone:?}");
+    assert_eq!(removed(TableType::Sqlite, &[]), [""; 0], "nobody knows what main.cf names");
 }
 
 struct Counter(usize);
