@@ -291,6 +291,7 @@ impl Running {
 async fn publish_what_is_left(config: Config, store: Store, plugins: Arc<PluginRegistry>, lists_changed: Arc<Notify>) {
     let mut wish = Wish { always: true, ..Wish::default() };
     let mut pause = PUBLISH_PAUSE;
+    clear_forgotten_guards(&config).await;
     loop {
         match publish(&config, &store, &plugins, wish).await {
             Ok(()) => {
@@ -306,11 +307,27 @@ async fn publish_what_is_left(config: Config, store: Store, plugins: Arc<PluginR
     }
 }
 
+/// A directory that a killed run has left guarded would defer all mail; the adapter may be out of order, so
+/// this does not wait for it.
+async fn clear_forgotten_guards(config: &Config) {
+    let (tables, locks) = (config.paths.table_dir.clone(), config.paths.lock_dir.clone());
+    match tokio::task::spawn_blocking(move || hookup::clear_forgotten_guards(&tables, &locks)).await {
+        Ok(Ok(cleared)) => cleared.iter().for_each(|directory| {
+            info!("{} was left guarded by a run that was killed; the guard is cleared", directory.display());
+        }),
+        Ok(Err(failure)) => error!("{failure}"),
+        Err(failure) => error!("clearing forgotten guards: {failure}"),
+    }
+}
+
 async fn publish(config: &Config, store: &Store, plugins: &PluginRegistry, wish: Wish) -> anyhow::Result<()> {
     let generation = store.generation().await?;
-    if generation.applied >= generation.wanted && !wish.always {
+    // An `aliases` that was killed leaves a generation that is applied, and tables that are not whole.
+    let always = wish.always || hookup::was_interrupted(&config.paths.table_dir);
+    if generation.applied >= generation.wanted && !always {
         return Ok(());
     }
+    let wish = Wish { always, ..wish };
     let hookup = Arc::new(hookup::from_config(config, plugins)?);
     let done = hookup::bring_up_to_date(store, hookup, RosterChange::Everything, wish).await?;
     if let Outcome::Done(report) = done

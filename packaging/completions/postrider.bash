@@ -1342,12 +1342,16 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__hookup)
-            opts="-C -h -V --check --json --config --help --version"
+            opts="-C -h -V --write --diff --check --json --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --write)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

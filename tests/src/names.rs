@@ -369,7 +369,7 @@ fn wrong_domains(domain: &str) -> Vec<String> {
     domains
 }
 
-/// SplitMix64: small, and equal everywhere.
+/// The generator `SplitMix64`: small, and equal everywhere.
 struct Random(u64);
 
 impl Random {

@@ -1,8 +1,12 @@
 //! What an administrator is told about the MTA's own configuration.
 
 use postrider_tests::installation::Installation;
+use postrider_tests::{fixtures, require};
+use serde_json::Value;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A Postfix that is installed and has never heard of lists.
 const POSTCONF: &str = "#!/bin/sh\n\
@@ -55,4 +59,202 @@ fn without_postfix_the_lines_are_shown_and_the_check_says_that_it_could_not_ask(
     let found: serde_json::Value =
         serde_json::from_str(&installation.run(&["hookup", "--check", "--json"])).expect("JSON");
     assert_eq!((&found[0]["severity"], found.as_array().map(Vec::len)), (&"warning".into(), Some(1)));
+}
+
+// ---- Another adapter, and before anything is there
+
+/// With the fixture plugin `good`, whose mail server lives in `$DIR/mta`, installed beside Postfix's.
+fn with_good(mta: &str) -> Installation {
+    let installation = Installation::with_mta(mta);
+    installation.install_plugin(&fixtures::built("good"), "libpostrider_good.so");
+    installation
+}
+
+/// Its mail server is configured; the program that it asks is not there.
+fn good() -> Installation {
+    let installation = with_good("incoming: good.LMTP\nconfiguration: $DIR/good.cfg\n");
+    installation.write("good.cfg", &format!("[good]\ndirectory: {}\n", mta_of(&installation).display()));
+    installation
+}
+
+fn mta_of(installation: &Installation) -> PathBuf {
+    installation.path().join("it's the \"MTA\" \\ $HOME")
+}
+
+#[test]
+fn another_adapter_is_shown_with_its_defaults_or_its_section() {
+    let installation = with_good("incoming: postfix.LMTP\nconfiguration: $DIR/postfix.cfg\n");
+    let text = installation.run(&["hookup", "good.LMTP"]);
+    assert!(text.contains("Add to the end of /etc/good.conf:"), "{text}");
+    let settings = "[postfix]\ntransport_file_type: sqlite\n[good]\ndirectory: /opt/mta\n";
+    installation.write("postfix.cfg", settings);
+    let text = installation.run(&["hookup", "good.LMTP"]);
+    assert!(text.contains("Add to the end of /opt/mta/good.conf:"), "{text}");
+    assert!(installation.run(&["hookup"]).contains("sqlite:"));
+
+    // Keys before any section are those of the configured plugin.
+    installation.write("postfix.cfg", "transport_file_type: sqlite\n");
+    assert!(installation.run(&["hookup", "good.LMTP"]).contains("/etc/good.conf"));
+}
+
+#[test]
+fn an_unknown_adapter_is_told_with_the_nearest_names() {
+    let installation = with_good("incoming: postfix.LMTP\n");
+    let error = |name: &str| installation.fails(1, &["hookup", name]);
+    assert!(error("goood.LMTP").contains("did you mean \"good\"?"));
+    assert!(error("good.Lmtp").contains("did you mean \"LMTP\"?"));
+    assert!(error("good.Memory").contains("has no incoming adapter \"Memory\""));
+    assert!(error("good").contains("PLUGIN.ADAPTER"));
+    assert!(!error("goood.LMTP").contains("[mta]"), "nobody configured it");
+    assert!(installation.run(&["hookup", "null.NullMTA"]).contains("nothing to be told"));
+}
+
+#[test]
+fn it_makes_nothing_and_works_before_anything_is_there() {
+    let installation = good();
+    for args in [&["hookup"][..], &["hookup", "--json"], &["hookup", "postfix.LMTP"]] {
+        installation.run(args);
+        assert!(!installation.path().join("var").exists(), "{args:?}");
+    }
+    assert_eq!(installation.output(&["hookup", "--check"]).status.code(), Some(1));
+    assert!(!installation.path().join("var").exists());
+}
+
+#[test]
+fn who_may_not_read_the_database_sees_the_steps_all_the_same() {
+    if !require::all("who_may_not_read_the_database_sees_the_steps_all_the_same", &[require::Capability::Root]) {
+        return;
+    }
+    let installation = good();
+    installation.run(&["create", "ants@lists.example.com"]);
+    // As a package installs it: nobody else may look into the data directory.
+    fs::set_permissions(installation.path(), fs::Permissions::from_mode(0o755)).expect("mode");
+    fs::set_permissions(installation.data(), fs::Permissions::from_mode(0o700)).expect("mode");
+    let asked = installation.command(&["hookup", "--json"]);
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(asked.get_program()).args(asked.get_args());
+    let output = command.output().expect("setpriv");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    assert!(error.contains("shown as if there were no lists"), "{error}");
+    let steps: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(steps[1]["text"], "# user root\n", "the daemon's user, not who asks");
+}
+
+#[test]
+fn json_has_all_that_a_program_needs_to_do_the_steps() {
+    let installation = good();
+    let steps = installation.json(&["hookup", "--json"]);
+    let kinds: Vec<_> = steps.as_array().expect("an array").iter().map(|step| step["kind"].clone()).collect();
+    assert_eq!(kinds, ["lines", "file", "commands"]);
+    for key in ["kind", "file", "text", "explanation", "undo"] {
+        assert!(steps[2][key].is_string(), "{key}");
+    }
+    assert!(steps[2]["undo"].as_str().expect("text").starts_with("rm -f "));
+}
+
+// ---- Files and scripts
+
+#[test]
+fn a_machine_is_hooked_up_by_install_sh_and_unhooked_by_undo_sh() {
+    if !require::all("a_machine_is_hooked_up_by_install_sh_and_unhooked_by_undo_sh", &[require::Capability::Root]) {
+        return;
+    }
+    let installation = good();
+    installation.run(&["create", "ants@lists.example.com"]);
+    let mta = mta_of(&installation);
+    fs::create_dir_all(mta.join("good.d")).expect("directory");
+    fs::write(mta.join("good.conf"), "listen = 25").expect("file");
+    fs::write(mta.join("good.d/lists"), "the administrator's\n").expect("file");
+    let kit = installation.path().join("a kit's place");
+    let kit_name = kit.to_str().expect("UTF-8");
+
+    let said = installation.run(&["hookup", "--write", kit_name]);
+    assert!(said.contains("Run as root: sh '"), "{said}");
+    assert_eq!(fs::read_to_string(mta.join("good.conf")).expect("file"), "listen = 25", "only install.sh changes it");
+    let lists = fs::read_to_string(below(&kit, &mta.join("good.d/lists"))).expect("file");
+    assert!(lists.ends_with("\nlists.example.com\n"), "{lists}");
+    let lines = fs::read_to_string(below(&kit, &mta.join("good.conf.lines"))).expect("lines");
+    assert!(lines.starts_with("lists = text:"), "{lines}");
+    let readme = fs::read_to_string(kit.join("README")).expect("README");
+    assert!(readme.contains("To undo it, in this order:"), "{readme}");
+
+    let diff = installation.output(&["hookup", "--diff"]);
+    let shown = String::from_utf8_lossy(&diff.stdout);
+    assert_eq!(diff.status.code(), Some(1), "{shown}");
+    assert!(shown.contains(&format!("\n+{}", lines.trim_end())), "{shown}");
+    assert!(shown.contains("\n-the administrator's\n"), "{shown}");
+    assert!(shown.contains("use `postrider hookup --check`"), "{shown}");
+
+    for _ in 0..2 {
+        script(&kit, "install.sh");
+        let conf = fs::read_to_string(mta.join("good.conf")).expect("file");
+        assert_eq!(conf, format!("listen = 25\n{lines}"));
+        assert_eq!(fs::read_to_string(mta.join("good.d/lists")).expect("file"), lists);
+        assert!(mta.join("reloaded").exists());
+        installation.run(&["hookup", "--diff"]);
+    }
+    // Written again into the same place, and with another list.
+    installation.run(&["create", "bees@other.example.com"]);
+    assert_eq!(installation.output(&["hookup", "--diff"]).status.code(), Some(1));
+    installation.run(&["hookup", "--write", kit_name]);
+    script(&kit, "install.sh");
+    installation.run(&["hookup", "--diff"]);
+
+    script(&kit, "undo.sh");
+    let mut left: Vec<_> =
+        fs::read_dir(&mta).expect("directory").map(|entry| entry.expect("entry").file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["good.conf", "good.d"]);
+    assert_eq!(fs::read_to_string(mta.join("good.conf")).expect("file"), "listen = 25");
+    assert_eq!(fs::read_to_string(mta.join("good.d/lists")).expect("file"), "the administrator's\n");
+}
+
+/// A file of the kit.
+fn below(kit: &Path, file: &Path) -> PathBuf {
+    kit.join(file.strip_prefix("/").expect("an absolute path"))
+}
+
+fn script(kit: &Path, name: &str) {
+    let output = Command::new("sh").arg(kit.join(name)).output().expect("sh");
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_directory_with_other_files_is_refused() {
+    let installation = good();
+    fs::create_dir(installation.path().join("full")).expect("directory");
+    installation.write("full/precious", "x");
+    let full = installation.path().join("full");
+    let error = installation.fails(1, &["hookup", "--write", full.to_str().expect("UTF-8")]);
+    assert!(error.contains("holds precious"), "{error}");
+    assert!(!full.join("install.sh").exists());
+    // Adapters fail before anything is written.
+    let kit = installation.path().join("kit");
+    installation.fails(1, &["hookup", "goood.LMTP", "--write", kit.to_str().expect("UTF-8")]);
+    assert!(!kit.exists());
+}
+
+#[test]
+fn root_compares_with_files_that_the_daemon_may_not_read() {
+    if !require::all("root_compares_with_files_that_the_daemon_may_not_read", &[require::Capability::Root]) {
+        return;
+    }
+    let installation = good();
+    // The owner of the data decides as whom the adapter is asked.
+    fs::set_permissions(installation.path(), fs::Permissions::from_mode(0o755)).expect("mode");
+    fs::create_dir_all(installation.data()).expect("directory");
+    for directory in ["var", "var/data"] {
+        std::os::unix::fs::chown(installation.path().join(directory), Some(65534), Some(65534)).expect("owner");
+    }
+    let mta = mta_of(&installation);
+    fs::create_dir_all(mta.join("good.d")).expect("directory");
+    let kit = installation.path().join("kit");
+    installation.run(&["hookup", "--write", kit.to_str().expect("UTF-8")]);
+    let lists = fs::read_to_string(below(&kit, &mta.join("good.d/lists"))).expect("file");
+    assert!(lists.starts_with("# user nobody\n"), "{lists}");
+    assert_eq!(fs::metadata(kit.join("install.sh")).expect("there").uid(), 0, "root will run it");
+    script(&kit, "install.sh");
+    fs::set_permissions(mta.join("good.d/lists"), fs::Permissions::from_mode(0o600)).expect("mode");
+    installation.run(&["hookup", "--diff"]);
 }

@@ -36,7 +36,7 @@ impl Aliases {
     async fn elsewhere(&self, session: &Session) -> anyhow::Result<Exit> {
         let hookup = session.hookup()?;
         let store = session.store().await?;
-        let roster = Roster::new(store.domains().await?, store.lists(None).await?);
+        let roster = Roster::of(store.clone());
         if let Some(directory) = &self.output {
             let directory = directory.clone();
             let report = tokio::task::spawn_blocking(move || hookup.write_to(&directory, &roster)).await??;

@@ -1,9 +1,11 @@
 //! `postrider conf [SECTION [KEY]]`
 
 use super::{Exit, output, privileges};
-use crate::config::{Config, ProblemSeverity, adapter_settings, check_installed, show};
+use crate::config::{Config, ProblemSeverity, check_installed, show};
+use crate::hookup::{self, AdapterError};
 use crate::plugins::PluginRegistry;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Show or check the configuration
@@ -76,17 +78,17 @@ impl Conf {
             if problem.severity == ProblemSeverity::Error { errors.push(text) } else { notices.push(text) }
         }
         let plugins = PluginRegistry::new(config.plugins.path.clone());
-        let settings = plugins
-            .incoming_settings(&config.mta.incoming)
-            .and_then(|specs| Ok((plugins.plugin_name(&config.mta.incoming)?, specs)));
-        match settings {
-            Ok((plugin, specs)) => {
-                if let Err(wrong) = adapter_settings(config, &plugin, &specs) {
-                    errors.extend(wrong.0.iter().map(ToString::to_string));
-                }
+        let failures =
+            [hookup::incoming_settings(config, &plugins).err(), hookup::outgoing_from_config(config, &plugins).err()];
+        for failure in failures.into_iter().flatten() {
+            match failure {
+                AdapterError::Settings(wrong) => errors.extend(wrong.0.iter().map(ToString::to_string)),
+                other => errors.push(other.to_string()),
             }
-            Err(error) => errors.push(format!("[mta] incoming: {error}")),
         }
+        // One file may be wrong for two adapters.
+        let mut told = BTreeSet::new();
+        errors.retain(|error| told.insert(error.clone()));
         self.conclude(&errors, &notices)
     }
 

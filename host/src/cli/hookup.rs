@@ -1,16 +1,30 @@
 //! `postrider hookup`
 
 use super::{Exit, Session, output};
-use crate::hookup::{Roster, snippets_text};
+use crate::config::{AdapterName, Config};
+use crate::hookup::{self, Comparison, Difference, HookupError, Instructions, Roster};
+use anyhow::{Context, bail};
 use postrider_plugin_api::sdk::{Finding, Severity, Snippet, SnippetKind};
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 /// Show what the MTA must be told once, or check whether it knows the lists
 ///
-/// Changes nothing. The steps are made from what the MTA's configuration holds now, so that
-/// nothing that is in it gets lost.
+/// Prints what to put where and which commands to run, in order, and how to undo it. Changes nothing
+/// of the MTA's. The steps are made from what the MTA's configuration holds now, so that nothing that
+/// is in it gets lost.
 #[derive(Debug, clap::Args)]
 pub struct Hookup {
+    /// An incoming adapter, for instance exim4.LMTP [default: the configured one]
+    adapter: Option<String>,
+    /// Write the files, install.sh and undo.sh into this directory, which must be empty or new
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["diff", "check", "json"])]
+    write: Option<PathBuf>,
+    /// Compare with what is installed; exit status 1 if anything differs
+    #[arg(long, conflicts_with_all = ["check", "json"])]
+    diff: bool,
     /// Ask the MTA whether it knows the lists; exit status 1 if mail cannot flow
     #[arg(long)]
     check: bool,
@@ -20,24 +34,97 @@ pub struct Hookup {
 }
 
 impl Hookup {
-    /// Runs it.
+    /// Runs it with the rights that are enough to ask the adapter.
     pub async fn run(&self, session: &Session) -> anyhow::Result<Exit> {
-        let hookup = session.hookup()?;
-        let store = session.store().await?;
-        let roster = Roster::new(store.domains().await?, store.lists(None).await?);
+        let name = self.name(session.config())?;
+        let hookup = match &self.adapter {
+            None => session.hookup()?,
+            Some(_) => Arc::new(hookup::from_name(session.config(), &session.plugins(), &name)?),
+        };
+        let roster = self.roster(session).await?;
         if self.check {
             let findings = tokio::task::spawn_blocking(move || hookup.check(&roster)).await??;
             return Ok(self.tell(&findings));
         }
         let snippets = tokio::task::spawn_blocking(move || hookup.snippets(&roster)).await??;
+        let instructions = parse(&name, &snippets)?;
         if self.json {
             output::json(&json!(snippets.iter().map(snippet).collect::<Vec<_>>()));
-        } else if snippets.is_empty() {
-            output::line(&format!("{} has nothing to be told to the MTA", session.config().mta.incoming));
+        } else if instructions.is_empty() {
+            output::line(&format!("{name} has nothing to be told to the MTA"));
         } else {
-            output::line(snippets_text(&snippets).trim_end());
+            output::line(instructions.text().trim_end());
         }
         Ok(Exit::Done)
+    }
+
+    /// Whether it needs the rights of who started it: root's files are compared, and files are written where
+    /// root wants them, perhaps to be run by root.
+    pub fn keeps_our_rights(&self) -> bool {
+        self.write.is_some() || self.diff
+    }
+
+    /// Runs it with our rights. The adapter is asked by another process, which gives them up.
+    pub fn with_our_rights(&self, config: Option<&Path>) -> anyhow::Result<Exit> {
+        let name = self.name(&Config::load(config)?.config)?;
+        let Some(snippets) = self.ask_another_process(config)? else { return Ok(Exit::Failed) };
+        let instructions = parse(&name, &snippets)?;
+        if instructions.is_empty() {
+            output::line(&format!("{name} has nothing to be told to the MTA"));
+            return Ok(Exit::Done);
+        }
+        let Some(directory) = &self.write else { return Ok(tell_differences(&instructions.compare())) };
+        instructions.write(directory)?;
+        let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.clone());
+        output::line(&format!("{} has README, install.sh and undo.sh for {name}", absolute.display()));
+        output::line(&format!("Run as root: {}", shell_words(&["sh", &absolute.join("install.sh").to_string_lossy()])));
+        Ok(Exit::Done)
+    }
+
+    fn name(&self, config: &Config) -> anyhow::Result<AdapterName> {
+        let Some(text) = &self.adapter else { return Ok(config.mta.incoming.clone()) };
+        AdapterName::parse(text).map_err(|problem| match problem.as_str() {
+            "" => anyhow::anyhow!("`{text}` is no name of an adapter; write PLUGIN.ADAPTER, for instance postfix.LMTP"),
+            _ => anyhow::Error::msg(problem),
+        })
+    }
+
+    /// All lists; none where there is no database yet. Who may not read it sees the steps all the same.
+    async fn roster(&self, session: &Session) -> anyhow::Result<Roster> {
+        let crate::config::DatabaseUrl::Sqlite(file) = &session.config().database;
+        if matches!(file.try_exists(), Ok(false)) {
+            return Ok(Roster::new(Vec::new(), Vec::new()));
+        }
+        let read = async || -> anyhow::Result<Roster> {
+            let store = session.store().await?;
+            Ok(Roster::new(store.domains().await?, store.lists(None).await?))
+        };
+        match read().await {
+            Err(error) if !self.check => {
+                output::error(&error);
+                output::note("shown as if there were no lists");
+                Ok(Roster::new(Vec::new(), Vec::new()))
+            }
+            result => result,
+        }
+    }
+
+    /// What `postrider hookup --json` says; `None` when it failed and said so.
+    fn ask_another_process(&self, config: Option<&Path>) -> anyhow::Result<Option<Vec<Snippet>>> {
+        let program = std::env::current_exe().context("the program's own file cannot be found")?;
+        let mut command = Command::new(&program);
+        if let Some(config) = config {
+            command.arg("--config").arg(config);
+        }
+        command.args(["hookup", "--json"]).args(["--"].iter().filter(|_| self.adapter.is_some())).args(&self.adapter);
+        let failed = || format!("{} cannot be started", program.display());
+        let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().with_context(failed)?;
+        if !output.status.success() {
+            return Ok(None);
+        }
+        let values: Vec<Value> =
+            serde_json::from_slice(&output.stdout).context("`postrider hookup --json` gave no JSON")?;
+        values.iter().map(snippet_from).collect::<anyhow::Result<_>>().map(Some)
     }
 
     fn tell(&self, findings: &[Finding]) -> Exit {
@@ -56,6 +143,41 @@ impl Hookup {
         }
         if findings.iter().any(|one| one.severity >= Severity::Error) { Exit::Failed } else { Exit::Done }
     }
+}
+
+fn parse(name: &AdapterName, snippets: &[Snippet]) -> Result<Instructions, HookupError> {
+    let wrong = |source| HookupError::Adapter { doing: "give its snippets", source };
+    Instructions::parse(&name.to_string(), snippets).map_err(wrong)
+}
+
+/// A shell command that can be copied.
+fn shell_words(words: &[&str]) -> String {
+    let plain = |word: &str| word.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+=,".contains(&b));
+    let word =
+        |word: &&str| if plain(word) { (*word).to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) };
+    words.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// Prints what differs; exit status 1 as diff(1) has it.
+fn tell_differences(comparisons: &[Comparison]) -> Exit {
+    let mut exit = Exit::Done;
+    for Comparison { step, file, difference } in comparisons {
+        match difference {
+            Difference::None => {}
+            Difference::Some(text) => {
+                output::line(output::printable(text).trim_end());
+                exit = Exit::Failed;
+            }
+            Difference::Unreadable(reason) => {
+                output::note(&format!("{file} cannot be read: {reason}"));
+                exit = Exit::Failed;
+            }
+            Difference::Unknown => {
+                output::line(&format!("step {step}: commands: not comparable, use `postrider hookup --check`"));
+            }
+        }
+    }
+    exit
 }
 
 fn severity(severity: Severity) -> &'static str {
@@ -77,17 +199,33 @@ fn finding(finding: &Finding) -> Value {
     })
 }
 
+const KINDS: [(SnippetKind, &str); 3] =
+    [(SnippetKind::Lines, "lines"), (SnippetKind::Commands, "commands"), (SnippetKind::File, "file")];
+
 fn snippet(snippet: &Snippet) -> Value {
-    let kind = match snippet.kind {
-        SnippetKind::Lines => "lines",
-        SnippetKind::Commands => "commands",
-        // A plugin of a later API; whoever reads this must not take it for something that he knows.
-        _ => "unknown",
-    };
+    // `Instructions::parse` has refused all other kinds.
+    let kind = KINDS.iter().find(|(kind, _)| *kind == snippet.kind).map_or("unknown", |(_, name)| name);
     json!({
         "kind": kind,
         "file": snippet.file,
         "text": snippet.text,
         "explanation": snippet.explanation,
+        "undo": snippet.undo,
+    })
+}
+
+/// The inverse of [`snippet`].
+fn snippet_from(value: &Value) -> anyhow::Result<Snippet> {
+    let text = |key: &str| value[key].as_str().map(str::to_owned).with_context(|| format!("a step has no {key:?}"));
+    let named = text("kind")?;
+    let Some((kind, _)) = KINDS.iter().find(|(_, name)| *name == named) else {
+        bail!("a step is of the unknown kind {named:?}");
+    };
+    Ok(Snippet {
+        kind: *kind,
+        file: text("file")?,
+        text: text("text")?,
+        explanation: text("explanation")?,
+        undo: text("undo")?,
     })
 }

@@ -149,9 +149,13 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Version(version) => return version.run(),
         Command::Demo(demo) => return runtime(true)?.block_on(demo.run()),
         Command::Conf(conf) => return conf.run(cli.config.as_deref()),
+        Command::Hookup(hookup) if hookup.keeps_our_rights() => return hookup.with_our_rights(cli.config.as_deref()),
         _ => {}
     }
-    let session = Session::begin(cli.config.as_deref())?;
+    let session = match cli.command {
+        Command::Hookup(_) => Session::look(cli.config.as_deref())?,
+        _ => Session::begin(cli.config.as_deref())?,
+    };
     if let Command::Serve(serve) = cli.command {
         let runtime = runtime(true)?;
         let done = runtime.block_on(serve.run(session));

@@ -70,6 +70,11 @@ pub fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
+/// What others wrote, line by line, with what could play with the terminal made visible.
+pub fn printable(text: &str) -> String {
+    visible(text.as_bytes())
+}
+
 /// Prints a message: to a terminal with what could play with it made visible, else (or with `raw`)
 /// octet by octet.
 pub fn message(message: &[u8], raw: bool) {

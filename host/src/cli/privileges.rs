@@ -47,6 +47,30 @@ pub fn settle(paths: &Paths) -> anyhow::Result<()> {
     directories.into_iter().try_for_each(|directory| make(directory))
 }
 
+/// Gives up root as [`settle`] does and makes nothing: for commands that only look, and that must work
+/// before anything is there. Must be called before any thread is started.
+///
+/// # Errors
+/// As [`settle`].
+pub fn settle_to_look(paths: &Paths) -> anyhow::Result<()> {
+    if !Uid::effective().is_root() {
+        return Ok(());
+    }
+    let owner = match Way::to(&paths.data_dir)? {
+        Way { owner: Some(owner), .. } => Some(owner),
+        Way { missing: Some(missing), .. } => User::from_name(SERVICE_USER).ok().flatten().map(|user| Owner {
+            uid: user.uid.as_raw(),
+            gid: user.gid.as_raw(),
+            of: missing,
+        }),
+        Way { .. } => None,
+    };
+    match owner {
+        Some(owner) => owner.becomes_ours(),
+        None => only_root_on_the_way_to(&[&paths.data_dir, &paths.var_dir, &paths.table_dir, &paths.lock_dir]),
+    }
+}
+
 /// Who had a hand in a path.
 #[derive(Debug)]
 struct Way {

@@ -30,6 +30,14 @@ impl Session {
         Ok(Session { loaded, store: OnceCell::new(), spool: OnceCell::new() })
     }
 
+    /// The same for a command that changes nothing: it makes no directories, and works where they cannot be
+    /// made.
+    pub fn look(config: Option<&Path>) -> anyhow::Result<Self> {
+        let loaded = Config::load(config)?;
+        privileges::settle_to_look(&loaded.config.paths)?;
+        Ok(Session { loaded, store: OnceCell::new(), spool: OnceCell::new() })
+    }
+
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.loaded.config

@@ -17,17 +17,37 @@ use super::parse::boolean;
 use super::types::{AdapterConfiguration, Config};
 use crate::nearest::nearest;
 
-/// The settings of an adapter of this plugin: every declared key with its value or default.
+/// Whether `[mta]` names the plugin whose settings are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Yes, as the incoming one: keys before any section are its too.
+    Configured,
+    /// No, or only as the outgoing one: a section of its name counts, and nothing else.
+    Other,
+}
+
+/// The settings of an adapter of this plugin: every key that it declares (`specs`) with its value or
+/// default. Adapters of one plugin share a section; `all` are the keys of any of them.
 ///
 /// # Errors
-/// The file cannot be read, has a key that the adapter does not declare, or a wrong value:
+/// The file cannot be read, has a key that no adapter of the plugin declares, or a wrong value:
 /// everything that is wrong, at once.
-pub fn adapter_settings(config: &Config, plugin: &str, specs: &[SettingSpec]) -> Result<Settings, ConfigErrors> {
+pub fn adapter_settings(
+    config: &Config,
+    plugin: &str,
+    specs: &[SettingSpec],
+    all: &[SettingSpec],
+    whose: Whose,
+) -> Result<Settings, ConfigErrors> {
     let AdapterConfiguration::File(path) = &config.mta.configuration else {
-        return Ok(specs.iter().map(|spec| (spec.name.clone(), spec.default.clone())).collect());
+        return Ok(defaults(specs));
     };
     let bytes = read(path)?;
-    from_bytes(&path.display().to_string(), &bytes, plugin, specs)
+    from_bytes(&path.display().to_string(), &bytes, plugin, specs, all, whose)
+}
+
+fn defaults(specs: &[SettingSpec]) -> Settings {
+    specs.iter().map(|spec| (spec.name.clone(), spec.default.clone())).collect()
 }
 
 /// Reads the file of `[mta] configuration`.
@@ -41,12 +61,22 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, ConfigErrors> {
     })
 }
 
-fn from_bytes(name: &str, bytes: &[u8], plugin: &str, specs: &[SettingSpec]) -> Result<Settings, ConfigErrors> {
+fn from_bytes<'s>(
+    name: &str,
+    bytes: &[u8],
+    plugin: &str,
+    specs: &'s [SettingSpec],
+    all: &'s [SettingSpec],
+    whose: Whose,
+) -> Result<Settings, ConfigErrors> {
     let (file, mut errors) = ini::parse(name, bytes, BareKeys::Allowed);
+    if whose == Whose::Other && !file.sections.iter().any(|section| section.name == plugin) {
+        return Ok(defaults(specs));
+    }
     let mut values: BTreeMap<String, String> =
         specs.iter().map(|spec| (spec.name.clone(), spec.default.clone())).collect();
     let mut seen: BTreeMap<&str, &Entry> = BTreeMap::new();
-    let counts = |section: &str| section.is_empty() || section == plugin;
+    let counts = |section: &str| section == plugin || (section.is_empty() && whose == Whose::Configured);
     for entry in file.sections.iter().filter(|section| counts(&section.name)).flat_map(|section| &section.entries) {
         let here = |message: String| ConfigError::at(&entry.place, message).with_key(plugin, &entry.key);
         if let Some(first) = seen.insert(&entry.key, entry) {
@@ -57,8 +87,10 @@ fn from_bytes(name: &str, bytes: &[u8], plugin: &str, specs: &[SettingSpec]) -> 
             )));
             continue;
         }
-        let Some(spec) = specs.iter().find(|spec| spec.name == entry.key) else {
-            errors.push(here(unknown_key(&entry.key, plugin, specs)));
+        let declared = |specs: &'s [SettingSpec]| specs.iter().find(|spec| spec.name == entry.key);
+        let (own, other) = (declared(specs), declared(all));
+        let Some(spec) = own.or(other) else {
+            errors.push(here(unknown_key(&entry.key, plugin, if all.is_empty() { specs } else { all })));
             continue;
         };
         if let Some(line) = entry.continued.filter(|_| spec.kind != SettingKind::Text && entry.value.contains('\n')) {
@@ -68,7 +100,8 @@ fn from_bytes(name: &str, bytes: &[u8], plugin: &str, specs: &[SettingSpec]) -> 
             continue;
         }
         match check(&spec.kind, &entry.value) {
-            Ok(value) => drop(values.insert(spec.name.clone(), value)),
+            Ok(value) if own.is_some() => drop(values.insert(spec.name.clone(), value)),
+            Ok(_) => {} // another adapter's
             Err(message) => errors.push(here(message)),
         }
     }
@@ -143,7 +176,8 @@ mod tests {
     }
 
     fn settings(text: &str) -> Result<Settings, String> {
-        from_bytes("p.cfg", text.as_bytes(), "postfix", &specs()).map_err(|errors| errors.to_string())
+        from_bytes("p.cfg", text.as_bytes(), "postfix", &specs(), &specs(), Whose::Configured)
+            .map_err(|errors| errors.to_string())
     }
 
     #[test]
@@ -160,7 +194,10 @@ mod tests {
     fn an_empty_file_and_none_give_the_defaults() {
         assert_eq!(settings("").expect("empty").value("transport_file_type"), "hash");
         let config = Config::built_in().config;
-        assert_eq!(adapter_settings(&config, "postfix", &specs()).expect("defaults").value("limit"), "5");
+        assert_eq!(
+            adapter_settings(&config, "postfix", &specs(), &[], Whose::Configured).expect("defaults").value("limit"),
+            "5"
+        );
     }
 
     #[test]
@@ -205,7 +242,8 @@ mod tests {
     fn a_missing_file_is_an_error_that_says_what_is_allowed() {
         let text = "[mta]\nconfiguration: /nonexistent/postfix.cfg\n";
         let config = Config::from_text("t.cfg", text).expect("parses").config;
-        let error = adapter_settings(&config, "postfix", &specs()).expect_err("missing").to_string();
+        let error =
+            adapter_settings(&config, "postfix", &specs(), &[], Whose::Configured).expect_err("missing").to_string();
         assert!(error.contains("[mta] configuration: `/nonexistent/postfix.cfg` cannot be read"), "{error}");
         assert!(error.contains("plugin:NAME"), "{error}");
     }

@@ -42,7 +42,7 @@ mod tests;
 mod types;
 mod value;
 
-pub use adapter::adapter_settings;
+pub use adapter::{Whose, adapter_settings};
 pub use changes::{Change, changes};
 pub use check::{Problem, ProblemSeverity, check_installed};
 pub use error::{ConfigError, ConfigErrors, Notice, Place};

@@ -1,8 +1,8 @@
 //! A lease becomes transactions, and transactions are dealt to connections.
 //!
 //! Bulk: up to `max_recipients` recipients share a transaction. VERP: each has a sender, and so a
-//! transaction, of its own (a server with XVERP will do better one day: then the lease becomes
-//! bulk envelopes with a parameter). Addresses that need SMTPUTF8 never share a transaction with
+//! transaction, of its own, unless the MTA makes these senders itself: then it is as for bulk, except
+//! for those whose sender it would make otherwise than we (`ants-bounces+"a b"=…`). Addresses that need SMTPUTF8 never share a transaction with
 //! others, which would otherwise be passed on to servers that cannot take them.
 
 use super::body::WireBody;
@@ -41,7 +41,8 @@ pub(super) struct Job {
     pub(super) single: bool,
 }
 
-/// Makes the envelopes of a lease.
+/// Makes the envelopes of a lease; the flag says that each recipient has one of its own. `mta_verp` is the
+/// delimiter with which the MTA makes senders for VERP, if it does.
 ///
 /// # Errors
 /// The sender cannot be written into a command: nothing of this message can be sent.
@@ -49,8 +50,11 @@ pub(super) fn envelopes(
     batch: &mut DueBatch,
     format: &VerpFormat,
     max_recipients: usize,
+    mta_verp: Option<&str>,
 ) -> Result<(VecDeque<Envelope>, bool), PathError> {
-    let recipients = std::mem::take(&mut batch.recipients);
+    let mut recipients = std::mem::take(&mut batch.recipients);
+    let mut envelopes = VecDeque::new();
+    let mut verp_delimiter = None;
     let shared = match &batch.sender {
         EnvelopeSender::Null => ReversePath::null(),
         EnvelopeSender::Fixed(sender) | EnvelopeSender::Verp(sender) => match ReversePath::parse(sender) {
@@ -68,18 +72,28 @@ pub(super) fn envelopes(
             let sender = ReversePath::parse(&format.expand(bounces, &recipient.address));
             let sender = sender.unwrap_or_else(|_| shared.clone());
             let smtp_utf8 = !recipient.address.is_ascii() || !sender.is_ascii();
-            Envelope { sender, recipients: vec![recipient], smtp_utf8 }
+            Envelope { sender, recipients: vec![recipient], smtp_utf8, verp_delimiter: None }
         };
-        return Ok((recipients.into_iter().map(one).collect(), true));
+        let Some(delimiter) = mta_verp else {
+            return Ok((recipients.into_iter().map(one).collect(), true));
+        };
+        verp_delimiter = Some(Arc::from(delimiter));
+        let simple = |recipient: &DueRecipient| {
+            !recipient.address.local_part().starts_with('"')
+                && ReversePath::parse(&format.expand(bounces, &recipient.address)).is_ok()
+        };
+        let (shared, own): (Vec<_>, Vec<_>) = recipients.into_iter().partition(simple);
+        recipients = shared;
+        envelopes.extend(own.into_iter().map(one));
     }
     let (plain, utf8): (Vec<_>, Vec<_>) = recipients.into_iter().partition(|one| one.address.is_ascii());
-    let mut envelopes = VecDeque::new();
     for (group, utf8) in [(plain, false), (utf8, true)] {
         let smtp_utf8 = utf8 || !shared.is_ascii();
         envelopes.extend(chunks(group, max_recipients).map(|recipients| Envelope {
             sender: shared.clone(),
             recipients,
             smtp_utf8,
+            verp_delimiter: verp_delimiter.clone(),
         }));
     }
     Ok((envelopes, false))
@@ -110,6 +124,7 @@ pub(super) fn cut(envelope: &mut Envelope, limit: usize) -> Option<Envelope> {
         sender: envelope.sender.clone(),
         recipients: envelope.recipients.split_off(limit.max(1)),
         smtp_utf8: envelope.smtp_utf8,
+        verp_delimiter: envelope.verp_delimiter.clone(),
     })
 }
 
@@ -151,7 +166,7 @@ mod tests {
 
     fn made(sender: EnvelopeSender, addresses: &[&str], max: usize) -> Vec<(String, Vec<String>, bool)> {
         let format = VerpFormat::parse("${bounces}+${local}=${domain}").expect("format");
-        let (envelopes, _) = envelopes(&mut batch(sender, addresses), &format, max).expect("envelopes");
+        let (envelopes, _) = envelopes(&mut batch(sender, addresses), &format, max, None).expect("envelopes");
         envelopes
             .into_iter()
             .map(|one| {
@@ -193,12 +208,38 @@ mod tests {
     }
 
     #[test]
+    fn an_mta_that_makes_senders_gets_all_but_those_it_would_make_otherwise_at_once() {
+        let sender = EnvelopeSender::Verp("ants-bounces@l".into());
+        let long = format!("{}@{}", "a".repeat(60), "b.".repeat(90) + "b");
+        let mut batch = batch(sender, &["a@x", "\"b c\"@x", "ü@x", "d@x", "e@x", &long]);
+        let (envelopes, single) = envelopes(&mut batch, &VerpFormat::default(), 2, Some("+")).expect("envelopes");
+        assert!(!single);
+        let made: Vec<_> = envelopes
+            .iter()
+            .map(|one| {
+                let to: Vec<&str> = one.recipients.iter().map(|r| r.address.as_str()).collect();
+                (one.sender.as_str(), to, one.smtp_utf8, one.verp_delimiter.as_deref())
+            })
+            .collect();
+        assert_eq!(
+            made,
+            [
+                ("\"ants-bounces+b c=x\"@l", vec!["\"b c\"@x"], false, None),
+                ("ants-bounces@l", vec![long.as_str()], false, None),
+                ("ants-bounces@l", vec!["a@x", "d@x"], false, Some("+")),
+                ("ants-bounces@l", vec!["e@x"], false, Some("+")),
+                ("ants-bounces@l", vec!["ü@x"], true, Some("+")),
+            ]
+        );
+    }
+
+    #[test]
     fn a_sender_that_could_inject_commands_sends_nothing() {
         let format = VerpFormat::parse("${bounces}+${local}=${domain}").expect("format");
         for sender in ["a@b\r\nRCPT TO:<x@y>", "a@b> SIZE=0", "a b@c"] {
             for sender in [EnvelopeSender::Fixed(sender.into()), EnvelopeSender::Verp(sender.into())] {
                 let mut batch = batch(sender, &["a@x"]);
-                assert!(envelopes(&mut batch, &format, 10).is_err());
+                assert!(envelopes(&mut batch, &format, 10, None).is_err());
                 assert_eq!(batch.recipients.len(), 1, "nobody is lost");
             }
         }
@@ -223,7 +264,7 @@ mod tests {
             (EnvelopeSender::Fixed("b@l".into()), 60, 2),
             (EnvelopeSender::Fixed("b@l".into()), 200, 1),
         ] {
-            let (envelopes, single) = envelopes(&mut batch(sender, &addresses), &format, max).expect("envelopes");
+            let (envelopes, single) = envelopes(&mut batch(sender, &addresses), &format, max, None).expect("envelopes");
             let dealt = deal(&letter, envelopes, single, 4);
             assert_eq!(dealt.len(), jobs);
             let sent: Vec<i64> = dealt

@@ -119,7 +119,11 @@ impl<Q: DeliveryQueue> Dispatcher<Q> {
 
     async fn make_ready(&mut self, mut batch: DueBatch, connections: usize) {
         let settings = &self.context.settings;
-        let envelopes = batch::envelopes(&mut batch, &settings.verp, settings.max_recipients.max(1));
+        let mta_verp = match &self.context.outgoing {
+            Way::Smtp(_) => None,
+            Way::Adapter(handover) => handover.verp_delimiter(&settings.verp),
+        };
+        let envelopes = batch::envelopes(&mut batch, &settings.verp, settings.max_recipients.max(1), mta_verp);
         let (envelopes, single) = match envelopes {
             Ok(made) => made,
             Err(error) => return self.put_off(batch, &error.to_string()).await,

@@ -2,6 +2,7 @@
 
 use super::batch::{Job, Letter, cut};
 use super::body::WireBody;
+use super::handover::{Handover, NotTried};
 use super::pool::OpenSession;
 use super::queue::DeliveryQueue;
 use super::recorder::Recorder;
@@ -9,9 +10,7 @@ use super::session::OpenError;
 use super::transaction::{Envelope, Sent, Verdict};
 use super::{Context, Smtp, Way};
 use crate::clock::unix_now;
-use crate::plugins::{NoAnswer, Watch};
 use crate::spool::{DeliveryResult, DueRecipient};
-use postrider_plugin_api::sdk::{Batch, Outcome, OutgoingAdapter};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
@@ -51,9 +50,9 @@ pub(super) async fn run<Q: DeliveryQueue>(job: Job, context: Arc<Context<Q>>) ->
     };
     let end = match &work.context.outgoing {
         Way::Smtp(_) => work.over_smtp(job).await,
-        Way::Adapter(adapter, watch) => {
-            let (adapter, watch) = (Arc::clone(adapter), watch.clone());
-            work.through_adapter(job, &adapter, &watch).await
+        Way::Adapter(handover) => {
+            let handover = Arc::clone(handover);
+            work.through_adapter(job, &handover).await
         }
     };
     work.finish(begun).await;
@@ -153,7 +152,7 @@ impl<Q: DeliveryQueue> Work<Q> {
     fn take_verdicts(&mut self, envelope: Envelope, sent: Sent) -> Option<Envelope> {
         let progress = sent.verdicts.iter().any(|verdict| *verdict != Verdict::Unjudged);
         let reason = sent.broken.filter(|_| sent.mail_accepted && !progress).map(|error| error.to_string());
-        let Envelope { sender, recipients, smtp_utf8 } = envelope;
+        let Envelope { sender, recipients, smtp_utf8, verp_delimiter } = envelope;
         let mut rest = Vec::new();
         for (recipient, verdict) in recipients.into_iter().zip(sent.verdicts) {
             match (verdict, &reason) {
@@ -162,32 +161,57 @@ impl<Q: DeliveryQueue> Work<Q> {
                 (verdict, _) => self.judge(&recipient, verdict),
             }
         }
-        (!rest.is_empty()).then_some(Envelope { sender, recipients: rest, smtp_utf8 })
+        (!rest.is_empty()).then_some(Envelope { sender, recipients: rest, smtp_utf8, verp_delimiter })
     }
 
-    async fn through_adapter(&mut self, mut job: Job, adapter: &Arc<dyn OutgoingAdapter>, watch: &Watch) -> JobEnd {
+    async fn through_adapter(&mut self, mut job: Job, handover: &Handover) -> JobEnd {
+        let mut stopping = self.context.stopping.subscribe();
         let mut end = None;
-        while let Some(envelope) = job.envelopes.pop_front() {
+        while let Some(mut envelope) = job.envelopes.pop_front() {
             if *self.context.stopping.borrow() {
                 job.envelopes.push_front(envelope);
                 break;
             }
-            let answer = call_adapter(Arc::clone(adapter), watch, &envelope, Arc::clone(&self.letter.message)).await;
-            let verdicts = match answer {
-                Ok(verdicts) => verdicts,
-                Err(refused) => {
+            match self.hand_over(handover, &envelope, &mut stopping).await {
+                Ok(verdicts) => {
+                    for (recipient, verdict) in envelope.recipients.iter().zip(verdicts) {
+                        self.judge(recipient, verdict);
+                    }
+                    self.recorder.checkpoint().await;
+                }
+                Err(NotTried::TooMany) => {
+                    let half = envelope.recipients.len().div_ceil(2);
+                    job.envelopes.extend(cut(&mut envelope, half));
                     job.envelopes.push_front(envelope);
-                    end = Some(JobEnd::Unreachable(refused));
+                }
+                Err(NotTried::Away(reason)) => {
+                    job.envelopes.push_front(envelope);
+                    end = Some(JobEnd::Unreachable(reason));
                     break;
                 }
-            };
-            for (recipient, verdict) in envelope.recipients.iter().zip(verdicts) {
-                self.judge(recipient, verdict);
             }
-            self.recorder.checkpoint().await;
         }
         self.untried.extend(job.envelopes.iter().flat_map(|one| one.recipients.iter().map(|r| r.id)));
         end.unwrap_or(JobEnd::Done { delivered: self.tally.delivered > 0 })
+    }
+
+    /// As [`Work::send`], through an adapter.
+    async fn hand_over(
+        &mut self,
+        handover: &Handover,
+        envelope: &Envelope,
+        stopping: &mut watch::Receiver<bool>,
+    ) -> Result<Vec<Verdict>, NotTried> {
+        let message = Arc::clone(&self.letter.message);
+        let sending = handover.send(envelope, &message);
+        tokio::pin!(sending);
+        tokio::select! {
+            biased;
+            sent = &mut sending => return sent,
+            _ = stopping.wait_for(|stop| *stop) => {}
+        }
+        self.recorder.flush().await;
+        sending.await
     }
 
     fn judge(&mut self, recipient: &DueRecipient, verdict: Verdict) {
@@ -265,45 +289,4 @@ async fn connect<Q>(smtp: &Smtp, context: &Context<Q>) -> Option<Result<OpenSess
 
 fn unreachable(error: &OpenError, open: usize) -> JobEnd {
     if open > 0 { JobEnd::Crowded(error.to_string()) } else { JobEnd::Unreachable(error.to_string()) }
-}
-
-/// Asks a plugin, and sees that it answered for everybody.
-///
-/// # Errors
-/// It was not asked, because an earlier call has not come back. Those whose own call does not come
-/// back are tried again later, as nobody knows what became of them.
-async fn call_adapter(
-    adapter: Arc<dyn OutgoingAdapter>,
-    watch: &Watch,
-    envelope: &Envelope,
-    message: Arc<[u8]>,
-) -> Result<Vec<Verdict>, String> {
-    let count = envelope.recipients.len();
-    let sender = envelope.sender.as_str().to_owned();
-    let recipients: Vec<String> = envelope.recipients.iter().map(|one| one.address.to_string()).collect();
-    let call = move || {
-        let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
-        adapter.deliver(Batch { sender: &sender, recipients: &recipients, message: &message })
-    };
-    let reason = match watch.call_async("deliver", call).await {
-        Ok(Ok(results)) if results.len() == count => {
-            let verdict = |result: postrider_plugin_api::sdk::RecipientResult| match result.outcome {
-                Outcome::Delivered => Verdict::Delivered,
-                Outcome::PermanentFailure => Verdict::Permanent(result.reply),
-                // What a later version of the interface may say is not to be lost either.
-                _ => Verdict::Temporary(result.reply),
-            };
-            return Ok(results.into_iter().map(verdict).collect());
-        }
-        Ok(Ok(results)) => {
-            format!(
-                "the outgoing adapter answered for {} of {count} recipients; this is a mistake in the plugin",
-                results.len()
-            )
-        }
-        Ok(Err(error)) => format!("the outgoing adapter failed: {error}"),
-        Err(refused @ NoAnswer::Refused { .. }) => return Err(refused.to_string()),
-        Err(error) => error.to_string(),
-    };
-    Ok(vec![Verdict::Temporary(reason); count])
 }

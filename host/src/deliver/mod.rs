@@ -2,7 +2,7 @@
 //!
 //! [`Deliverer::run`] leases due recipients from the queue, cuts them into transactions
 //! (`batch`), hands these to the MTA over a few connections at a time (`job`, [`session`],
-//! [`transaction`]) and records what became of each recipient (`recorder`).
+//! [`transaction`]), or through a plugin's adapter (`handover`, `injection`), and records what became of each recipient (`recorder`).
 //!
 //! Promises:
 //! - Nobody is lost: each leased recipient is recorded or given back, whatever the MTA does.
@@ -27,6 +27,8 @@ mod batch;
 pub mod body;
 mod capabilities;
 mod dispatch;
+mod handover;
+mod injection;
 mod job;
 mod limit;
 pub mod memory;
@@ -37,6 +39,7 @@ mod recorder;
 pub mod reply;
 pub mod retry;
 pub mod session;
+pub mod set_id;
 pub mod settings;
 pub mod sink;
 mod stream;
@@ -48,16 +51,15 @@ pub mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use handover::Handover;
 pub use queue::DeliveryQueue;
 pub use settings::{DeliverySettings, SettingsError};
 
-use crate::plugins::Watch;
 use limit::LearnedLimit;
 use pool::Pool;
 use postrider_plugin_api::sdk::OutgoingAdapter;
 use session::Target;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
 
 /// `[mta] outgoing`.
@@ -66,19 +68,16 @@ pub enum Outgoing {
     /// `deliver`: SMTP, spoken by ourselves.
     Smtp,
     /// An adapter of a plugin; see [`Outgoing::adapter`].
-    Adapter(Arc<dyn OutgoingAdapter>, Watch),
+    Adapter(Arc<Handover>),
 }
-
-/// How long an adapter may take for one batch: as long as an MTA may take for the end of a message
-/// (RFC 5321, section 4.5.3.2), and as much again for the rest.
-const BATCH: Duration = Duration::from_mins(20);
 
 impl Outgoing {
     /// An adapter of a plugin, with its name for errors. It is called on threads of its own, where it
     /// may block, at most [`DeliverySettings::connections`] times at once. When it does not return within
-    /// 20 minutes it is not called again, and mail waits in the queue.
+    /// 20 minutes it is not called again, and mail waits in the queue. A program that it has run may take
+    /// 10 minutes.
     pub fn adapter(adapter: Arc<dyn OutgoingAdapter>, name: &str) -> Self {
-        Outgoing::Adapter(adapter, Watch::over(&format!("the outgoing adapter {name}"), BATCH))
+        Outgoing::Adapter(Arc::new(Handover::new(adapter, name)))
     }
 }
 
@@ -99,7 +98,7 @@ struct Context<Q> {
 /// How mail goes out, with what it needs.
 enum Way {
     Smtp(Box<Smtp>),
-    Adapter(Arc<dyn OutgoingAdapter>, Watch),
+    Adapter(Arc<Handover>),
 }
 
 struct Smtp {
@@ -117,7 +116,7 @@ impl<Q: DeliveryQueue> Deliverer<Q> {
                 pool: Pool::new(settings.idle),
                 limit: LearnedLimit::default(),
             })),
-            Outgoing::Adapter(adapter, watch) => Way::Adapter(adapter, watch),
+            Outgoing::Adapter(handover) => Way::Adapter(handover),
         };
         Deliverer { context: Arc::new(Context { settings, queue, outgoing, stopping: watch::Sender::new(false) }) }
     }

@@ -4,7 +4,7 @@ use super::memory::MemoryQueue;
 use super::session::{Target, Timeouts};
 use super::sink::{Answer, Moment, Script, Sink, Step};
 use super::tls::{Verify, connector_with_roots};
-use super::{Deliverer, DeliverySettings, Outgoing};
+use super::{Deliverer, DeliverySettings, Handover, Outgoing};
 use crate::config::SecureMode;
 use crate::lists::EmailAddress;
 use crate::plugins::Watch;
@@ -876,7 +876,7 @@ mod adapters {
             connections: 1,
             ..DeliverySettings::for_target(Target::plain("nowhere.invalid", 25))
         };
-        let running = Running::start(settings, Outgoing::Adapter(Arc::new(plugin), watch));
+        let running = Running::start(settings, Outgoing::Adapter(Arc::new(Handover::watched(Arc::new(plugin), watch))));
         push(&running, &people(9));
         running.wait(|queue| !queue.results().is_empty() && queue.released() == 6).await;
         let results = running.stop().await;

@@ -17,6 +17,7 @@ use super::wire::WireError;
 use crate::spool::DueRecipient;
 use std::io::Write as _;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// Sender and recipients of one transaction.
 #[derive(Clone, Debug)]
@@ -27,6 +28,9 @@ pub struct Envelope {
     pub recipients: Vec<DueRecipient>,
     /// Whether an address is not ASCII, so that SMTPUTF8 (RFC 6531) is needed.
     pub smtp_utf8: bool,
+    /// If it is there, the MTA makes each recipient's sender from `sender`, with this delimiter (VERP).
+    /// Only programs of adapters can; SMTP never gets such an envelope.
+    pub verp_delimiter: Option<Arc<str>>,
 }
 
 /// What a transaction says about one recipient.

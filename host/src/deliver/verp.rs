@@ -72,6 +72,17 @@ impl VerpFormat {
         Ok(VerpFormat { parts })
     }
 
+    /// What stands between the list's address and the recipient's, if the format is `${bounces}`, that,
+    /// `${local}=${domain}`: the only form that MTAs make.
+    pub fn delimiter(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [Part::Bounces, Part::Text(delimiter), Part::Local, Part::Text(equals), Part::Domain] if equals == "=" => {
+                Some(delimiter)
+            }
+            _ => None,
+        }
+    }
+
     /// The envelope sender for this recipient, made from the list's `-bounces` address.
     pub fn expand(&self, bounces: &str, recipient: &EmailAddress) -> String {
         let (bounces_local, host) = bounces.rsplit_once('@').unwrap_or((bounces, "localhost"));
@@ -114,6 +125,18 @@ mod tests {
             "\"ants-bounces+quoted local=example.com\"@lists.example.com"
         );
         assert_eq!(expand("User@[192.0.2.1]"), "ants-bounces+User=[192.0.2.1]@lists.example.com");
+    }
+
+    #[test]
+    fn only_the_usual_form_has_a_delimiter() {
+        let delimiter = |format| VerpFormat::parse(format).expect("format").delimiter().map(str::to_owned);
+        assert_eq!(delimiter("${bounces}+${local}=${domain}").as_deref(), Some("+"));
+        assert_eq!(delimiter("$bounces--$local=$domain").as_deref(), Some("--"));
+        for other in
+            ["$bounces$local=$domain", "$bounces+$domain=$local", "$bounces+$local=$domain=", "$bounces+$local+$domain"]
+        {
+            assert_eq!(delimiter(other), None, "{other}");
+        }
     }
 
     #[test]

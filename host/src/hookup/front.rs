@@ -13,6 +13,7 @@ use super::marker::{Marker, Unfinished};
 use super::outputs::Outputs;
 use super::programs::Programs;
 use super::publish::Publication;
+use super::published::Published;
 use super::render;
 use super::report::{ByHand, Report, Waiting};
 use super::roster::{OwnedChange, Roster};
@@ -24,6 +25,7 @@ use postrider_plugin_api::sdk::{
     Change, Context, Error, ErrorKind, Facts, Finding, IncomingAdapter, Need, Phase, Result as AdapterResult,
     SettingSpec, Settings, Site, Snippet, TableFormat,
 };
+use sha1::{Digest, Sha1};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -40,16 +42,37 @@ const ANSWER: Duration = Duration::from_mins(5);
 /// An incoming adapter and the place of its tables.
 pub struct Hookup {
     adapter: Arc<dyn IncomingAdapter>,
+    /// The adapter's.
+    name: String,
     watch: Watch,
     /// What may be run in its name.
     programs: Programs,
     /// Where it may write besides the table directory.
     outputs: Outputs,
+    /// Plugin, adapter and settings: whatever changes a row besides the lists, the installation and the facts.
+    made_by: String,
     site: Site,
     lock_dir: PathBuf,
     superuser: bool,
     /// What the adapter found out about the MTA; asked once.
     facts: Mutex<Option<Facts>>,
+    /// The step at which runs stop as if killed, for those who cannot pass an observer; 0: none.
+    #[cfg(test)]
+    pub(crate) stop_at: std::sync::atomic::AtomicU32,
+}
+
+/// A plan, and what an earlier run left.
+#[derive(Debug)]
+pub(crate) struct Next {
+    plan: Plan,
+    before: Option<Unfinished>,
+}
+
+impl Next {
+    /// Whether a table is planned as a whole, so that it costs the more the more lists there are.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.plan.tables.iter().any(|planned| !planned.has_changes())
+    }
 }
 
 /// How a plan is carried out.
@@ -129,16 +152,21 @@ impl Hookup {
             watch,
             programs,
             outputs: Outputs::default(),
+            made_by: String::new(),
+            name: name.to_owned(),
             site,
             lock_dir,
             superuser,
             facts: Mutex::new(None),
+            #[cfg(test)]
+            stop_at: std::sync::atomic::AtomicU32::new(0),
         }
     }
 
-    /// With what the administrator set for the adapter.
-    pub(crate) fn with_settings(mut self, specs: &[SettingSpec], settings: &Settings) -> Self {
+    /// With what the administrator set for the adapter, and what tells its plugin from others.
+    pub(crate) fn with_settings(mut self, specs: &[SettingSpec], settings: &Settings, plugin: &str) -> Self {
         self.outputs = Outputs::declared(specs, settings);
+        self.made_by = format!("{plugin} {settings:?}");
         self
     }
 
@@ -179,11 +207,16 @@ impl Hookup {
     /// The same, for a caller that holds the lock already.
     pub fn apply_locked(
         &self,
-        _lock: &Lock,
+        lock: &Lock,
         roster: &Roster,
         change: Change<'_>,
         options: Options<'_>,
     ) -> Result<Report, HookupError> {
+        self.carry_out(lock, &self.plan_next(lock, roster, change)?, options)
+    }
+
+    /// Plans what must be done for this change.
+    pub(crate) fn plan_next(&self, _lock: &Lock, roster: &Roster, change: Change<'_>) -> Result<Next, HookupError> {
         let table_dir = Path::new(&self.site.table_dir);
         let before = Marker::in_directory(table_dir).read()?;
         // After an interruption the adapter must not save work by trusting what is there.
@@ -193,7 +226,46 @@ impl Hookup {
             tracing::info!("a table is missing or damaged; all of them are compared");
             plan = self.plan(&self.site, roster, Change::Everything)?;
         }
-        publish(table_dir, &plan, before, self.superuser, options)
+        Ok(Next { plan, before })
+    }
+
+    /// Carries out what was planned under the same lock.
+    pub(crate) fn carry_out(&self, _lock: &Lock, next: &Next, options: Options<'_>) -> Result<Report, HookupError> {
+        #[cfg(test)]
+        let stop = |step: super::steps::Step<'_>| match self.stop_at.load(std::sync::atomic::Ordering::Relaxed) {
+            at if at == step.number => std::ops::ControlFlow::Break(()),
+            _ => std::ops::ControlFlow::Continue(()),
+        };
+        #[cfg(test)]
+        let options = Options { observer: options.observer.or(Some(&stop)), ..options };
+        let table_dir = Path::new(&self.site.table_dir);
+        publish(table_dir, &next.plan, next.before.clone(), self.superuser, options)
+    }
+
+    /// Whether the tables are just those that this adapter, with these settings, made of this generation.
+    pub(crate) fn has_published(&self, generation: i64) -> Result<bool, HookupError> {
+        Ok(self.published().is(generation, &self.fingerprint()?))
+    }
+
+    /// Notes that they are.
+    pub(crate) fn note_published(&self, generation: i64) -> Result<(), HookupError> {
+        let (published, fingerprint) = (self.published(), self.fingerprint()?);
+        // An adapter without tables may never have made the directory.
+        if published.is(generation, &fingerprint) || !Path::new(&self.site.table_dir).is_dir() {
+            return Ok(());
+        }
+        published.write(generation, &fingerprint)
+    }
+
+    fn published(&self) -> Published {
+        Published::in_directory(Path::new(&self.site.table_dir))
+    }
+
+    /// Of all that has an influence on rows, besides domains and lists.
+    fn fingerprint(&self) -> Result<String, HookupError> {
+        let host = env!("CARGO_PKG_VERSION");
+        let all = format!("{:?}", (host, &self.name, &self.made_by, &self.site, self.facts()?));
+        Ok(data_encoding::HEXLOWER.encode(&Sha1::digest(all)))
     }
 
     /// What [`Hookup::apply`] would change. Writes nothing.
@@ -249,7 +321,8 @@ impl Hookup {
     pub fn snippets(&self, roster: &Roster) -> Result<Vec<Snippet>, HookupError> {
         let (facts, site, roster) = (self.facts()?, self.site.clone(), roster.clone());
         self.ask("snippets", "give its snippets", move |adapter| {
-            adapter.snippets(Context { site: &site, facts: &facts, roster: &roster })
+            let snippets = adapter.snippets(Context { site: &site, facts: &facts, roster: &roster })?;
+            roster.whole_answers().map(|()| snippets)
         })
     }
 
@@ -258,7 +331,8 @@ impl Hookup {
         let (facts, site, roster) = (self.facts()?, self.site.clone(), roster.clone());
         let tools = HostTools::allowing(self.programs.clone());
         self.ask("check", "check the mail server", move |adapter| {
-            adapter.check(Context { site: &site, facts: &facts, roster: &roster }, &tools)
+            let findings = adapter.check(Context { site: &site, facts: &facts, roster: &roster }, &tools)?;
+            roster.whole_answers().map(|()| findings)
         })
     }
 
@@ -269,6 +343,7 @@ impl Hookup {
         let mut sink = Collector::allowing(self.programs.clone(), self.outputs.clone()).for_a_single_change(single);
         self.ask("plan", "plan", move |adapter| {
             adapter.plan(Context { site: &site, facts: &facts, roster: &roster }, change.view(), &mut sink)?;
+            roster.whole_answers()?;
             sink.finish()
         })
     }

@@ -10,12 +10,18 @@ use super::front::{Hookup, Options};
 use super::lock::Lock;
 use super::report::Report;
 use super::roster::Roster;
-use crate::lists::{Domain, List, ListAddress, ListId};
-use crate::store::{Generation, Result as StoreResult, Store};
+use crate::clock::unix_now_ms;
+use crate::lists::{Domain, DomainName, List, ListAddress, ListId};
+use crate::store::{ChangeNote, Generation, Result as StoreResult, Store};
 use postrider_plugin_api::sdk::{Change, DomainView, ListView};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Changes that come so shortly after each other share one publication, if it costs the more the more lists
+/// there are.
+const BURST: Duration = Duration::from_millis(200);
 
 /// What happened to the lists, for adapters that can save work by it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,10 +70,12 @@ pub async fn bring_up_to_date(
 }
 
 /// What is needed of the store.
-pub(crate) trait Source: Sync {
+pub(crate) trait Source: Clone + Send + Sync + 'static {
     fn generation(&self) -> impl Future<Output = StoreResult<Generation>> + Send;
     fn domains(&self) -> impl Future<Output = StoreResult<Vec<Domain>>> + Send;
     fn lists(&self) -> impl Future<Output = StoreResult<Vec<List>>> + Send;
+    fn has_list(&self, address: &ListAddress) -> impl Future<Output = StoreResult<bool>> + Send;
+    fn domains_routed_to(&self, routed: &DomainName) -> impl Future<Output = StoreResult<Vec<Domain>>> + Send;
     fn mark_applied(&self, generation: i64) -> impl Future<Output = StoreResult<()>> + Send;
 }
 
@@ -80,6 +88,12 @@ impl Source for Store {
     }
     fn lists(&self) -> impl Future<Output = StoreResult<Vec<List>>> + Send {
         Store::lists(self, None)
+    }
+    fn has_list(&self, address: &ListAddress) -> impl Future<Output = StoreResult<bool>> + Send {
+        Store::has_list(self, address)
+    }
+    fn domains_routed_to(&self, routed: &DomainName) -> impl Future<Output = StoreResult<Vec<Domain>>> + Send {
+        Store::domains_routed_to(self, routed)
     }
     fn mark_applied(&self, generation: i64) -> impl Future<Output = StoreResult<()>> + Send {
         Store::mark_applied(self, generation)
@@ -96,31 +110,81 @@ pub(crate) async fn follow(
     if !must(&store.generation().await?) {
         return Ok(Outcome::AlreadyApplied);
     }
-    let lock = {
+    let mut lock = {
         let hookup = Arc::clone(&hookup);
         let waiting = GivesUp::default();
         let given_up = Arc::clone(&waiting.0);
         blocking(move || hookup.lock_unless(&given_up)).await?
     };
-    // The generation before the lists: lists that come in between are published early, which does no
-    // harm; the other way round they could be taken for published.
-    let generation = store.generation().await?;
-    if !must(&generation) {
-        return Ok(Outcome::AlreadyApplied);
+    let mut waited = false;
+    loop {
+        // The generation before the lists: lists that come in between are published early, which does no
+        // harm; the other way round they could be taken for published.
+        let generation = store.generation().await?;
+        if !must(&generation) {
+            return Ok(Outcome::AlreadyApplied);
+        }
+        let run = Run { hookup: Arc::clone(&hookup), change: change.clone(), roster: Roster::asking(store.clone()) };
+        let (wanted, may_wait) = (generation.wanted, !waited && generation.applied < generation.wanted);
+        let (ended, held) = blocking(move || Ok((run.publish(&lock, &generation, wish, may_wait)?, lock))).await?;
+        lock = held;
+        match ended {
+            Ended::Done(report) => {
+                if report.waiting.is_none() {
+                    store.mark_applied(wanted).await?;
+                }
+                return Ok(Outcome::Done(report));
+            }
+            Ended::MoreMayCome(rest) => tokio::time::sleep(rest).await,
+        }
+        waited = true;
     }
-    // A single change describes the difference only if it is the only one.
-    let change = if generation.wanted == generation.applied + 1 { change } else { RosterChange::Everything };
-    let roster = Roster::new(store.domains().await?, store.lists().await?);
-    let options = move || Options { activated: wish.activated, observer: None };
-    let (report, _lock): (Report, Lock) = blocking(move || {
-        let report = hookup.apply_locked(&lock, &roster, change.view(), options())?;
-        Ok((report, lock))
-    })
-    .await?;
-    if report.waiting.is_none() {
-        store.mark_applied(generation.wanted).await?;
+}
+
+/// One attempt, on a thread that may block.
+struct Run {
+    hookup: Arc<Hookup>,
+    change: RosterChange,
+    roster: Roster,
+}
+
+enum Ended {
+    Done(Report),
+    /// After this time, what comes until then can share the work.
+    MoreMayCome(Duration),
+}
+
+impl Run {
+    fn publish(&self, lock: &Lock, generation: &Generation, wish: Wish, may_wait: bool) -> Result<Ended, HookupError> {
+        let single = self.describes(generation) && self.hookup.has_published(generation.applied)?;
+        let rest = if may_wait { rest_of_burst(generation.changed_before, unix_now_ms()) } else { Duration::ZERO };
+        if !single && !rest.is_zero() {
+            return Ok(Ended::MoreMayCome(rest));
+        }
+        let change = if single { self.change.view() } else { Change::Everything };
+        let next = self.hookup.plan_next(lock, &self.roster, change)?;
+        if next.is_whole() && !rest.is_zero() {
+            return Ok(Ended::MoreMayCome(rest));
+        }
+        let report = self.hookup.carry_out(lock, &next, Options { activated: wish.activated, observer: None })?;
+        if report.waiting.is_none() {
+            self.hookup.note_published(generation.wanted)?;
+        }
+        Ok(Ended::Done(report))
     }
-    Ok(Outcome::Done(report))
+
+    /// Whether our change is all that the wanted generation has more than the applied one. It could also be
+    /// somebody else's, whose process died before it published, while ours was published with others.
+    fn describes(&self, generation: &Generation) -> bool {
+        generation.wanted == generation.applied + 1
+            && self.change.note().is_some_and(|note| note.to_string() == generation.change)
+    }
+}
+
+/// How long changes are waited for that come shortly after the last but one. One that comes alone waits for nothing.
+pub(super) fn rest_of_burst(changed_before: i64, now: i64) -> Duration {
+    let since = u64::try_from(now - changed_before).map_or(BURST, Duration::from_millis); // the clock was set back
+    BURST.saturating_sub(since)
 }
 
 /// Tells a thread when the future that waits for it is dropped.
@@ -140,6 +204,17 @@ async fn blocking<T: Send + 'static>(
 }
 
 impl RosterChange {
+    /// What the store notes of it.
+    fn note(&self) -> Option<ChangeNote<'_>> {
+        match self {
+            RosterChange::Everything => None,
+            RosterChange::ListAdded(list, ..) => Some(ChangeNote::ListAdded(list)),
+            RosterChange::ListRemoved(list, ..) => Some(ChangeNote::ListRemoved(list)),
+            RosterChange::DomainAdded(domain) => Some(ChangeNote::DomainAdded(&domain.name)),
+            RosterChange::DomainRemoved(domain) => Some(ChangeNote::DomainRemoved(&domain.name)),
+        }
+    }
+
     fn view(&self) -> Change<'_> {
         fn domain(domain: &Domain) -> DomainView<'_> {
             DomainView { name: domain.name.as_str(), alias: domain.alias.as_ref().map_or("", |alias| alias.as_str()) }

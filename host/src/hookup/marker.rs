@@ -27,6 +27,11 @@ pub(crate) enum Unfinished {
     Waiting(Vec<String>),
 }
 
+/// Whether a run has begun to publish here and not ended: it was killed, or is at work.
+pub fn was_interrupted(table_dir: &Path) -> bool {
+    matches!(Marker::in_directory(table_dir).read(), Ok(Some(Unfinished::Publishing(_))))
+}
+
 pub(crate) struct Marker {
     path: PathBuf,
 }

@@ -16,7 +16,9 @@
 //! | file | its one job |
 //! |---|---|
 //! | `front` | [`Hookup`]: what others call |
-//! | `generation` | [`bring_up_to_date`]: store and tables in step |
+//! | `configured` | from names in the configuration to adapters |
+//! | `instructions` | what the MTA is told once: text, scripts, comparison |
+//! | `generation`, `published` | [`bring_up_to_date`]: store and tables in step |
 //! | `site`, `roster`, `tools` | what adapters see |
 //! | `collect`, `rows` | takes a plan and checks it |
 //! | `assess`, `diff` | what differs from what is published |
@@ -39,12 +41,14 @@ mod error;
 mod front;
 mod generation;
 mod guard;
+mod instructions;
 mod lock;
 mod marker;
 mod outputs;
 mod place;
 mod programs;
 mod publish;
+mod published;
 mod render;
 mod report;
 mod roster;
@@ -58,16 +62,20 @@ mod tools;
 mod undo;
 
 #[cfg(test)]
+mod changes_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use configured::{AdapterError, from_config, outgoing_from_config, snippets_text};
+pub use configured::{AdapterError, from_config, from_name, incoming_settings, outgoing_from_config};
 pub use error::{CommandFailure, FailureReason, HookupError};
 pub use front::{FilePreview, Hookup, Options, Preview, TablePreview};
 pub use generation::{Outcome, RosterChange, Wish, bring_up_to_date};
 pub use guard::clear_forgotten_guards;
+pub use instructions::{Comparison, Difference, Instructions, KitError};
 pub use lock::Lock;
+pub use marker::was_interrupted;
 pub use report::{ByHand, Report, TableOutcome, TableReport, Waiting};
 pub use roster::Roster;
 pub use site::site_from;

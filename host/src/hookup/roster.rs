@@ -1,30 +1,154 @@
-//! The lists and domains of one moment, as adapters see them.
+//! The lists and domains, as adapters see them.
+//!
+//! A roster of the [`Store`] asks it only for what an adapter wants to know: of one list or domain by index, of
+//! all of them once, when it is first wanted. So what a plan of a single change costs does not depend on
+//! how many lists there are.
 
-use crate::lists::{Domain, DomainName, List, ListId, ListName};
+use super::generation::Source;
+use crate::lists::{Domain, DomainName, List, ListAddress, ListId, ListName};
+use crate::store::{Result as StoreResult, Store};
 use postrider_plugin_api::sdk::{self, Change, DomainView, ListView};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tokio::runtime::Handle;
 
-/// All domains and lists, sorted as [`sdk::Roster`] promises. Holds only what adapters see. A clone
-/// is the same roster.
-#[derive(Clone, Debug, Default)]
-pub struct Roster {
-    domains: Arc<[(DomainName, Option<DomainName>)]>,
-    lists: Arc<[Entry]>,
+/// The domains and lists. A clone is the same roster. To be used on threads that may block.
+#[derive(Clone)]
+pub struct Roster(Arc<Inner>);
+
+struct Inner {
+    /// Where to ask; nowhere if all is loaded.
+    source: Option<Box<dyn Questions>>,
+    all: Mutex<Option<Arc<All>>>,
+    /// Why an answer is missing or wrong: the first failure.
+    failure: OnceLock<sdk::Error>,
 }
 
-#[derive(Clone, Debug)]
+/// What an adapter may ask the store.
+trait Questions: Send + Sync {
+    fn all(&self) -> sdk::Result<(Vec<Domain>, Vec<List>)>;
+    fn has_list(&self, address: &ListAddress) -> sdk::Result<bool>;
+    fn domains_routed_to(&self, routed: &DomainName) -> sdk::Result<Vec<Domain>>;
+}
+
+/// Asks a store from threads that are not the runtime's.
+struct Blocking<S> {
+    store: S,
+    runtime: Handle,
+}
+
+impl<S: Source> Questions for Blocking<S> {
+    fn all(&self) -> sdk::Result<(Vec<Domain>, Vec<List>)> {
+        self.wait(async { Ok((self.store.domains().await?, self.store.lists().await?)) })
+    }
+
+    fn has_list(&self, address: &ListAddress) -> sdk::Result<bool> {
+        self.wait(self.store.has_list(address))
+    }
+
+    fn domains_routed_to(&self, routed: &DomainName) -> sdk::Result<Vec<Domain>> {
+        self.wait(self.store.domains_routed_to(routed))
+    }
+}
+
+impl<S> Blocking<S> {
+    fn wait<T>(&self, answer: impl Future<Output = StoreResult<T>>) -> sdk::Result<T> {
+        // It panics when the runtime has been shut down, and no panic may pass through a plugin.
+        match catch_unwind(AssertUnwindSafe(|| self.runtime.block_on(answer))) {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(temporary(format!("the lists cannot be read: {error}"))),
+            Err(_) => Err(temporary("the lists cannot be read, because Postrider ends".to_owned())),
+        }
+    }
+}
+
+fn temporary(message: String) -> sdk::Error {
+    sdk::Error::new(sdk::ErrorKind::Temporary, message)
+}
+
+/// All domains and lists of one moment, sorted as [`sdk::Roster`] promises. Holds only what adapters see.
+#[derive(Debug)]
+struct All {
+    domains: Vec<(DomainName, Option<DomainName>)>,
+    lists: Vec<Entry>,
+}
+
+#[derive(Debug)]
 struct Entry {
-    /// Index of `Roster::domains`.
+    /// Index of `All::domains`.
     domain: u32,
     local: ListName,
     list_id: ListId,
 }
 
 impl Roster {
-    /// From the store's answers, in any order. A domain that is missing but has lists is there
+    /// From all domains and lists, in any order. A domain that is missing but has lists is there
     /// without an alias.
     pub fn new(domains: Vec<Domain>, lists: Vec<List>) -> Self {
+        Roster::with(None, Some(Arc::new(All::new(domains, lists))))
+    }
+
+    /// Asks the store when something is wanted. To be called in a Tokio runtime, which must go on until the
+    /// last answer.
+    pub fn of(store: Store) -> Self {
+        Roster::asking(store)
+    }
+
+    pub(crate) fn asking(store: impl Source) -> Self {
+        Roster::with(Some(Box::new(Blocking { store, runtime: Handle::current() })), None)
+    }
+
+    fn with(source: Option<Box<dyn Questions>>, all: Option<Arc<All>>) -> Self {
+        Roster(Arc::new(Inner { source, all: Mutex::new(all), failure: OnceLock::new() }))
+    }
+
+    /// # Errors
+    /// The first question that could not be answered, also if the adapter went on without an answer.
+    pub(crate) fn whole_answers(&self) -> sdk::Result<()> {
+        self.0.failure.get().map_or(Ok(()), |failure| Err(failure.clone()))
+    }
+
+    /// All of them, loaded if they are not yet.
+    fn all(&self) -> sdk::Result<Arc<All>> {
+        let mut kept = self.0.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(all) = &*kept {
+            return Ok(Arc::clone(all));
+        }
+        let (domains, lists) =
+            self.0.source.as_ref().map_or(Ok(Default::default()), |source| self.ask(source.all()))?;
+        Ok(Arc::clone(kept.insert(Arc::new(All::new(domains, lists)))))
+    }
+
+    /// Where to ask, as long as not all is loaded.
+    fn source(&self) -> Option<&dyn Questions> {
+        let loaded = self.0.all.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        self.0.source.as_deref().filter(|_| !loaded)
+    }
+
+    fn ask<T>(&self, answer: sdk::Result<T>) -> sdk::Result<T> {
+        if let Err(error) = &answer {
+            let _ = self.0.failure.set(error.clone()); // the first one stays
+        }
+        answer
+    }
+}
+
+impl Default for Roster {
+    fn default() -> Self {
+        Roster::new(Vec::new(), Vec::new())
+    }
+}
+
+impl std::fmt::Debug for Roster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Roster").field("all", &self.0.all).finish_non_exhaustive()
+    }
+}
+
+impl All {
+    fn new(domains: Vec<Domain>, lists: Vec<List>) -> Self {
         let mut all: BTreeMap<DomainName, Option<DomainName>> =
             domains.into_iter().map(|domain| (domain.name, domain.alias)).collect();
         for list in &lists {
@@ -33,7 +157,7 @@ impl Roster {
             }
         }
         let domains: Vec<_> = all.into_iter().collect();
-        let mut entries: Vec<Entry> = lists
+        let mut lists: Vec<Entry> = lists
             .into_iter()
             .filter_map(|list| {
                 let domain = domains.binary_search_by(|(name, _)| name.cmp(&list.address.domain)).ok()?;
@@ -41,41 +165,55 @@ impl Roster {
             })
             .collect();
         // Domains are sorted, so their numbers sort like their names.
-        entries.sort_by(|a, b| (a.domain, &a.local).cmp(&(b.domain, &b.local)));
-        Roster { domains: domains.into(), lists: entries.into() }
+        lists.sort_by(|a, b| (a.domain, &a.local).cmp(&(b.domain, &b.local)));
+        All { domains, lists }
     }
 
     fn domain_view(&self, number: u32) -> DomainView<'_> {
         let (name, alias) = &self.domains[number as usize];
         DomainView { name: name.as_str(), alias: alias.as_ref().map_or("", DomainName::as_str) }
     }
+
+    fn list_id(&self, local: &str, domain: &str) -> Option<String> {
+        let domain = self.domains.binary_search_by(|(name, _)| name.as_str().cmp(domain)).ok()?;
+        let found = self.lists.binary_search_by(|list| (list.domain, list.local.as_str()).cmp(&(domain as u32, local)));
+        Some(self.lists[found.ok()?].list_id.as_str().to_owned())
+    }
+}
+
+/// The address, if it is one and written as ours are.
+fn posting_address(local: &str, domain: &str) -> Option<ListAddress> {
+    let address = ListAddress::parse(&format!("{local}@{domain}")).ok()?;
+    Some(address).filter(|address| address.name.as_str() == local && address.domain.as_str() == domain)
 }
 
 impl sdk::Roster for Roster {
     fn for_each_domain(&self, visit: &mut dyn FnMut(&DomainView<'_>) -> sdk::Result<()>) -> sdk::Result<()> {
-        (0..self.domains.len() as u32).try_for_each(|number| visit(&self.domain_view(number)))
+        let all = self.all()?;
+        (0..all.domains.len() as u32).try_for_each(|number| visit(&all.domain_view(number)))
     }
 
     fn for_each_list(&self, visit: &mut dyn FnMut(&ListView<'_>) -> sdk::Result<()>) -> sdk::Result<()> {
-        self.lists.iter().try_for_each(|list| {
+        let all = self.all()?;
+        all.lists.iter().try_for_each(|list| {
             visit(&ListView {
                 local: list.local.as_str(),
-                domain: self.domain_view(list.domain),
+                domain: all.domain_view(list.domain),
                 list_id: list.list_id.as_str(),
             })
         })
     }
 
     fn list_count(&self) -> u64 {
-        self.lists.len() as u64
+        // A failure is told when the adapter has answered.
+        self.all().map_or(0, |all| all.lists.len() as u64)
     }
 
     fn list_id(&self, local: &str, domain: &str) -> sdk::Result<Option<String>> {
-        let Ok(domain) = self.domains.binary_search_by(|(name, _)| name.as_str().cmp(domain)) else {
-            return Ok(None);
-        };
-        let found = self.lists.binary_search_by(|list| (list.domain, list.local.as_str()).cmp(&(domain as u32, local)));
-        Ok(found.ok().map(|number| self.lists[number].list_id.as_str().to_owned()))
+        let Some(source) = self.source() else { return Ok(self.all()?.list_id(local, domain)) };
+        let Some(address) = posting_address(local, domain) else { return Ok(None) };
+        let found = self.ask(source.has_list(&address))?;
+        Ok(found.then(|| address.list_id().as_str().to_owned()))
     }
 
     fn for_each_domain_routed_to(
@@ -83,7 +221,17 @@ impl sdk::Roster for Roster {
         routed: &str,
         visit: &mut dyn FnMut(&DomainView<'_>) -> sdk::Result<()>,
     ) -> sdk::Result<()> {
-        self.for_each_domain(&mut |domain| if domain.routed() == routed { visit(domain) } else { Ok(()) })
+        let Some(source) = self.source() else {
+            return self.for_each_domain(&mut |domain| if domain.routed() == routed { visit(domain) } else { Ok(()) });
+        };
+        let Some(name) = DomainName::parse(routed).ok().filter(|name| name.as_str() == routed) else { return Ok(()) };
+        let domains = self.ask(source.domains_routed_to(&name))?;
+        domains.iter().try_for_each(|domain| {
+            visit(&DomainView {
+                name: domain.name.as_str(),
+                alias: domain.alias.as_ref().map_or("", DomainName::as_str),
+            })
+        })
     }
 }
 

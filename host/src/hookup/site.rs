@@ -2,7 +2,10 @@
 
 use crate::config::Config;
 use crate::lists::Subaddress;
+use nix::unistd::{Uid, User};
 use postrider_plugin_api::sdk::{self, LmtpAddress, Site};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// What adapters are told of this configuration. An `lmtp_host` that is an absolute path is a Unix
 /// socket; `lmtp_port` does not matter then.
@@ -10,7 +13,7 @@ pub fn site_from(config: &Config) -> Site {
     Site {
         lmtp: lmtp_address(&config.mta.lmtp_host, config.mta.lmtp_port),
         table_dir: config.paths.table_dir.to_string_lossy().into_owned(),
-        user: user(),
+        user: user(&config.paths.data_dir),
         delimiter: config.mta.verp.delimiter.clone(),
         subaddresses: subaddresses(),
         smtp_host: config.mta.smtp_host.clone(),
@@ -18,10 +21,13 @@ pub fn site_from(config: &Config) -> Site {
     }
 }
 
-/// Whose rights we have: commands become the owner of the data before they ask.
-fn user() -> String {
-    let uid = nix::unistd::geteuid();
-    nix::unistd::User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+/// Who publishes: the owner of the data, who we are by now if root started us. Others may ask too, and
+/// must hear the same.
+fn user(data_dir: &Path) -> String {
+    let ours = Uid::effective();
+    let owner = std::fs::metadata(data_dir).map_or(ours, |metadata| Uid::from_raw(metadata.uid()));
+    let uid = if rustix::fs::access(data_dir, rustix::fs::Access::WRITE_OK).is_ok() { ours } else { owner };
+    User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }
 
 pub(crate) fn lmtp_address(host: &str, port: u16) -> LmtpAddress {

@@ -9,8 +9,8 @@ use super::roster::Roster;
 use super::rows::Rows;
 use crate::lists::{Domain, DomainName, List, ListAddress, ListSettings, PostAction};
 use postrider_plugin_api::sdk::{
-    Change, Command, CommandInput, Context, Extent, HostLog, IncomingAdapter, LmtpAddress, Need, Phase, PlanSink,
-    Privilege, Result, Row, Settings, Site, Table, TableFormat, TableRole,
+    self, Address, Change, Command, CommandInput, Context, Extent, Guard, HostLog, IncomingAdapter, LmtpAddress, Need,
+    Phase, PlanSink, Privilege, Result, Row, SettingKind, SettingSpec, Settings, Site, Table, TableFormat, TableRole,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -72,6 +72,15 @@ pub(crate) struct Setup {
     pub(crate) hangs: bool,
     /// Also a file per list, as Exim or qmail would have it.
     pub(crate) files: bool,
+    /// Plans only what a change touches.
+    pub(crate) changes: bool,
+    pub(crate) guards: Vec<Guard>,
+    /// What comes before the names of tables.
+    pub(crate) prefix: String,
+    /// The compiler reads the table from its standard input.
+    pub(crate) stdin: bool,
+    /// How many plans had only changes.
+    pub(crate) plans_of_changes: u32,
 }
 
 #[derive(Clone)]
@@ -92,36 +101,33 @@ impl IncomingAdapter for FakeAdapter {
         unreachable!("tests make it themselves")
     }
 
-    fn plan(&self, context: Context<'_>, _: Change<'_>, sink: &mut dyn PlanSink) -> Result<()> {
+    fn plan(&self, context: Context<'_>, change: Change<'_>, sink: &mut dyn PlanSink) -> Result<()> {
         let setup = self.0.lock().expect("setup").clone();
         if setup.hangs {
             loop {
                 std::thread::park();
             }
         }
-        let table = |path: &str, role| Table {
-            path: path.into(),
-            extent: Extent::Whole,
-            format: setup.format.clone(),
-            role,
-            comment: "Of a fake adapter.".into(),
-        };
+        for guard in &setup.guards {
+            sink.guard(guard)?;
+        }
+        if setup.changes && !matches!(change, Change::Everything) {
+            self.0.lock().expect("setup").plans_of_changes += 1;
+            return plan_change(&setup, context, change, sink);
+        }
+        let table = |path: &str, role| setup.table(path, role, Extent::Whole);
         // Acceptance first: the host finds the right order itself.
         sink.table(&table("accepted", TableRole::Acceptance))?;
         let mut paths = Vec::new();
-        context.roster.for_each_list(&mut |list| {
-            let address = format!("{}@{}", list.local, list.domain.name);
-            paths.push(format!("lists/{}.{}", list.local, list.domain.name));
-            sink.rows(&[Row { key: &address, value: "x", column: 40 }])?;
-            for sub in &context.site.subaddresses {
-                let key = format!("{}-{}@{}", list.local, sub.name, list.domain.name);
-                sink.rows(&[Row { key: &key, value: "x", column: 40 }])?;
+        sdk::for_each_address(context.site, context.roster, &mut |address| {
+            let key = format!("{}@{}", address.local, address.list.domain.routed());
+            if address.subaddress.is_none() {
+                paths.push(format!("lists/{}.{}", address.local, address.list.domain.name));
             }
-            Ok(())
+            sink.rows(&[Row { key: &key, value: &value_of(address), column: 40 }])
         })?;
         sink.table(&table("routing", TableRole::Routing))?;
-        let LmtpAddress::Tcp { host, port } = &context.site.lmtp else { unreachable!("tests use TCP") };
-        let value = format!("lmtp:[{host}]:{port}");
+        let value = route(context.site);
         context
             .roster
             .for_each_domain(&mut |domain| sink.rows(&[Row { key: domain.routed(), value: &value, column: 40 }]))?;
@@ -136,8 +142,8 @@ impl IncomingAdapter for FakeAdapter {
         let command = |phase, argv: Vec<String>, tables: &[&str]| Command {
             phase,
             argv,
-            stdin: CommandInput::Nothing,
-            tables: tables.iter().map(ToString::to_string).collect(),
+            stdin: if setup.stdin { CommandInput::Table } else { CommandInput::Nothing },
+            tables: tables.iter().map(|table| format!("{}{table}", setup.prefix)).collect(),
             need: Need::Required,
             privilege: Privilege::Owner,
             settle: None,
@@ -145,7 +151,11 @@ impl IncomingAdapter for FakeAdapter {
         };
         if matches!(setup.format, TableFormat::CompiledRename { .. } | TableFormat::CompiledInPlace { .. }) {
             let compiler = setup.compiler.to_string_lossy().into_owned();
-            sink.command(&command(Phase::Compile, vec![compiler, "fake:{file}".into()], &["routing", "accepted"]))?;
+            let mut argv = vec![compiler, "fake:{file}".into()];
+            if setup.stdin {
+                argv.push("{file}".into());
+            }
+            sink.command(&command(Phase::Compile, argv, &["routing", "accepted"]))?;
         }
         if let Some(mut argv) = setup.check {
             argv.push("{file}".into());
@@ -153,6 +163,7 @@ impl IncomingAdapter for FakeAdapter {
         }
         if let Some(activation) = setup.activate {
             sink.command(&Command {
+                stdin: CommandInput::Nothing,
                 need: activation.need,
                 privilege: activation.privilege,
                 settle: activation.settle,
@@ -160,6 +171,55 @@ impl IncomingAdapter for FakeAdapter {
             })?;
         }
         Ok(())
+    }
+}
+
+impl Setup {
+    fn table(&self, path: &str, role: TableRole, extent: Extent) -> Table {
+        let (path, format) = (format!("{}{path}", self.prefix), self.format.clone());
+        Table { path, extent, format, role, comment: "Of a fake adapter.".into() }
+    }
+}
+
+fn value_of(address: &Address<'_>) -> String {
+    format!("of.{}", address.list.list_id)
+}
+
+fn route(site: &Site) -> String {
+    let LmtpAddress::Tcp { host, port } = &site.lmtp else { unreachable!("tests use TCP") };
+    format!("lmtp:[{host}]:{port}")
+}
+
+/// Only the addresses of one list, and the route of one domain.
+fn plan_change(setup: &Setup, context: Context<'_>, change: Change<'_>, sink: &mut dyn PlanSink) -> Result<()> {
+    let domain = match change {
+        Change::ListAdded(list) | Change::ListRemoved(list) => {
+            sink.table(&setup.table("accepted", TableRole::Acceptance, Extent::Changes))?;
+            sdk::for_each_address_of(list, context.site, context.roster, &mut |local, address| {
+                let key = format!("{local}@{}", list.domain.routed());
+                match address {
+                    Some(address) => sink.rows(&[Row { key: &key, value: &value_of(address), column: 0 }]),
+                    None => sink.absent(&[&key]),
+                }
+            })?;
+            list.domain
+        }
+        Change::DomainAdded(domain) | Change::DomainRemoved(domain) => domain,
+        _ => unreachable!("everything is planned elsewhere"),
+    };
+    if matches!(change, Change::ListRemoved(_)) {
+        return Ok(()); // its domain stays: the other table is left out
+    }
+    sink.table(&setup.table("routing", TableRole::Routing, Extent::Changes))?;
+    let mut known = false;
+    context.roster.for_each_domain_routed_to(domain.routed(), &mut |_| {
+        known = true;
+        Ok(())
+    })?;
+    if known {
+        sink.rows(&[Row { key: domain.routed(), value: &route(context.site), column: 0 }])
+    } else {
+        sink.absent(&[domain.routed()])
     }
 }
 
@@ -175,6 +235,7 @@ pub(crate) struct Lab {
 const FAKE_COMPILER: &str = r#"#!/bin/sh
 # This is not postmap: a stand-in for tests that copies rows.
 file="${1#fake:}"
+if [ -n "$2" ]; then file="$2"; fi # the name of what it makes; the rows come from standard input
 lab="$(dirname "$0")"
 echo "$file" >> "$lab/compiled.log"
 case "$(cat "$lab/fail" 2>/dev/null)" in
@@ -182,10 +243,11 @@ case "$(cat "$lab/fail" 2>/dev/null)" in
     in-place) case "$file" in */tables/.*) ;; *)
         rm "$lab/fail"; echo half > "$file.cmp"; echo "fatal: in place" >&2; exit 1;; esac;;
     silent) exit 0;;
+    private) umask 077;; # makemap writes 0640
     slow) sleep 60;;
 esac
 # An existing file keeps its inode, as an lmdb file does; one write, as one transaction.
-rows="$(grep -v '^#' "$file")"
+if [ -n "$2" ]; then rows="$(grep -v '^#')"; else rows="$(grep -v '^#' "$file")"; fi
 printf 'compiled\n%s\n' "$rows" > "$file.cmp"
 "#;
 
@@ -194,8 +256,19 @@ impl Lab {
         let dir = tempfile::tempdir().expect("directory");
         let compiler = dir.path().join("fake-postmap");
         write_script(&compiler, FAKE_COMPILER);
-        let setup =
-            Arc::new(Mutex::new(Setup { format, compiler, activate: None, check: None, hangs: false, files: false }));
+        let setup = Arc::new(Mutex::new(Setup {
+            format,
+            compiler,
+            activate: None,
+            check: None,
+            hangs: false,
+            files: false,
+            changes: false,
+            guards: Vec::new(),
+            prefix: String::new(),
+            stdin: false,
+            plans_of_changes: 0,
+        }));
         let hookup = Arc::new(Lab::hookup(&dir.path().join("tables"), dir.path(), &setup));
         Lab { dir, setup, hookup }
     }
@@ -211,7 +284,12 @@ impl Lab {
             smtp_port: 25,
         };
         let adapter = Box::new(FakeAdapter(Arc::clone(setup)));
-        Hookup::new(adapter, "fake.Test", Programs::default(), site, dir.join("locks")).with_superuser(false)
+        let (name, kind) = ("output".to_owned(), SettingKind::OutputDirectory);
+        let settings = [(name.clone(), dir.join("outside").to_string_lossy().into_owned())].into_iter().collect();
+        let specs = [SettingSpec { name, kind, default: String::new(), help: String::new() }];
+        Hookup::new(adapter, "fake.Test", Programs::default(), site, dir.join("locks"))
+            .with_superuser(false)
+            .with_settings(&specs, &settings, "1.0")
     }
 
     /// The same with the tables elsewhere.
@@ -221,6 +299,11 @@ impl Lab {
 
     pub(crate) fn set(&self, change: impl FnOnce(&mut Setup)) {
         change(&mut self.setup.lock().expect("setup"));
+    }
+
+    /// A directory outside the table directory into which plans may write; it is not made here.
+    pub(crate) fn outside(&self) -> PathBuf {
+        self.dir.path().join("outside")
     }
 
     pub(crate) fn tables(&self) -> PathBuf {
@@ -259,7 +342,9 @@ impl Lab {
             let Ok(entries) = fs::read_dir(&directory) else { continue };
             for entry in entries {
                 let path = entry.expect("entry").path();
-                if path.is_dir() {
+                // What is published is noted only by those who follow a store.
+                if path.ends_with(".postrider-published") {
+                } else if path.is_dir() {
                     directories.push(path);
                 } else {
                     let name = path.strip_prefix(self.tables()).expect("inside").to_string_lossy().into_owned();

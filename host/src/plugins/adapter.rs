@@ -7,8 +7,8 @@
 use super::PluginError;
 use postrider_plugin_api::host;
 use postrider_plugin_api::sdk::{
-    Batch, Change, Context, Error, ErrorKind, Facts, Finding, HostLog, IncomingAdapter, LogLevel, OutgoingAdapter,
-    PlanSink, RecipientResult, Result, Settings, Site, Snippet, Tools,
+    Abilities, Batch, Change, Context, Envelope, Error, ErrorKind, Facts, Finding, HostLog, IncomingAdapter, Injection,
+    LogLevel, OutgoingAdapter, PlanSink, RecipientResult, Result, Settings, Site, Snippet, Tools,
 };
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -96,6 +96,18 @@ impl IncomingAdapter for Renewed<host::Incoming> {
 impl OutgoingAdapter for Renewed<host::Outgoing> {
     fn new(_: Box<dyn HostLog>, _: &Settings) -> Result<Self> {
         Err(not_from_nothing())
+    }
+
+    fn abilities(&self) -> Abilities {
+        self.call(|adapter| Ok(adapter.abilities())).unwrap_or_default()
+    }
+
+    fn programs(&self) -> Vec<String> {
+        self.call(|adapter| Ok(adapter.programs())).unwrap_or_default()
+    }
+
+    fn inject(&self, envelope: Envelope<'_>) -> Result<Injection> {
+        self.call(|adapter| adapter.inject(envelope))
     }
 
     fn deliver(&self, batch: Batch<'_>) -> Result<Vec<RecipientResult>> {

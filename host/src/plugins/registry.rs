@@ -118,6 +118,26 @@ impl PluginRegistry {
         self.settings(name, AdapterKind::Outgoing)
     }
 
+    /// The settings that any adapter of this one's plugin reads, each once: they share a section of the
+    /// configuration.
+    pub fn all_settings(&self, name: &AdapterName) -> Result<Vec<SettingSpec>, PluginError> {
+        let loaded = match name {
+            AdapterName::Null => return Ok(Vec::new()),
+            AdapterName::Named { plugin, .. } => self.load_named(plugin, &self.find(plugin)?)?,
+            AdapterName::File { file, .. } => self.load(file)?,
+        };
+        let mut all: Vec<SettingSpec> = Vec::new();
+        for adapter in loaded.plugin.adapters() {
+            // An adapter that fails to tell its settings is no reason to refuse another one.
+            for spec in host::settings(*adapter).unwrap_or_default() {
+                if all.iter().all(|known| known.name != spec.name) {
+                    all.push(spec);
+                }
+            }
+        }
+        Ok(all)
+    }
+
     /// The plugin's own name, which is also the section of its settings: `postfix`.
     pub fn plugin_name(&self, name: &AdapterName) -> Result<String, PluginError> {
         Ok(match name {
@@ -125,6 +145,16 @@ impl PluginRegistry {
             AdapterName::Named { plugin, .. } => plugin.clone(),
             AdapterName::File { file, .. } => self.load(file)?.plugin.name().as_str().to_owned(),
         })
+    }
+
+    /// What tells this plugin from any other and from any other version of it.
+    pub fn plugin_identity(&self, name: &AdapterName) -> Result<String, PluginError> {
+        let loaded = match name {
+            AdapterName::Null => return Ok(String::new()),
+            AdapterName::Named { plugin, .. } => self.load_named(plugin, &self.find(plugin)?)?,
+            AdapterName::File { file, .. } => self.load(file)?,
+        };
+        Ok(format!("{} {} {:?}", loaded.plugin.name(), loaded.plugin.version(), loaded.stamp))
     }
 
     /// Loaded plugins whose file was replaced or removed since; the process goes on with the old ones

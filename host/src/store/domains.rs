@@ -1,6 +1,6 @@
 //! Domains.
 
-use super::{Result, Store, StoreError, Transaction, wanted_generation_rises};
+use super::{ChangeNote, Result, Store, StoreError, Transaction, wanted_generation_rises};
 use crate::lists::{Domain, DomainName};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -13,7 +13,8 @@ impl Store {
     pub async fn add_domain(&self, domain: &Domain) -> Result<()> {
         let mut transaction = self.begin().await?;
         self.insert_domain(&mut transaction, domain).await?;
-        wanted_generation_rises(&mut transaction).await.map_err(|error| self.sqlx(&error))?;
+        let note = ChangeNote::DomainAdded(&domain.name);
+        wanted_generation_rises(&mut transaction, note).await.map_err(|error| self.sqlx(&error))?;
         self.commit(transaction).await
     }
 
@@ -40,7 +41,7 @@ impl Store {
         if removed.rows_affected() == 0 {
             return Err(StoreError::DomainUnknown(name.to_string()));
         }
-        wanted_generation_rises(&mut transaction).await.map_err(sqlx)?;
+        wanted_generation_rises(&mut transaction, ChangeNote::DomainRemoved(name)).await.map_err(sqlx)?;
         self.commit(transaction).await
     }
 
@@ -61,6 +62,20 @@ impl Store {
             .fetch_optional(&self.inner.readers)
             .await
             .map_err(|error| self.sqlx(&error))
+    }
+
+    /// The domains that the MTA routes to us under this name (their alias if they have one), sorted by name. Two
+    /// unique indexes answer it.
+    pub async fn domains_routed_to(&self, routed: &DomainName) -> Result<Vec<Domain>> {
+        sqlx::query(
+            "SELECT name, alias, description FROM domain WHERE alias = $1
+             UNION ALL SELECT name, alias, description FROM domain WHERE name = $1 AND alias IS NULL ORDER BY name",
+        )
+        .bind(routed.as_str())
+        .try_map(|row| domain(&row))
+        .fetch_all(&self.inner.readers)
+        .await
+        .map_err(|error| self.sqlx(&error))
     }
 
     pub(super) async fn insert_domain(&self, transaction: &mut Transaction, domain: &Domain) -> Result<()> {

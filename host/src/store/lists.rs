@@ -1,6 +1,6 @@
 //! Lists, and what a recipient address means.
 
-use super::{Result, Route, Store, StoreError, wanted_generation_rises};
+use super::{ChangeNote, Result, Route, Store, StoreError, wanted_generation_rises};
 use crate::clock::unix_now;
 use crate::lists::{
     Domain, DomainName, EmailAddress, List, ListAddress, ListSettings, NewList, Subaddress, split_local_part,
@@ -66,7 +66,7 @@ impl Store {
         .fetch_one(&mut *transaction)
         .await
         .map_err(sqlx)?;
-        wanted_generation_rises(&mut transaction).await.map_err(sqlx)?;
+        wanted_generation_rises(&mut transaction, ChangeNote::ListAdded(address)).await.map_err(sqlx)?;
         self.commit(transaction).await?;
         Ok(List { id, address: address.clone(), list_id, settings: settings.clone(), post_count: 0, created })
     }
@@ -79,13 +79,15 @@ impl Store {
         let sqlx = |error| self.sqlx(&error);
         let mut transaction = self.begin().await?;
         // Members and held posts go with it (ON DELETE CASCADE).
-        let removed =
-            sqlx::query("DELETE FROM list WHERE id = $1").bind(id).execute(&mut *transaction).await.map_err(sqlx)?;
-        if removed.rows_affected() == 0 {
-            return Err(StoreError::no_list(id));
-        }
+        let removed = sqlx::query("DELETE FROM list WHERE id = $1 RETURNING name, domain")
+            .bind(id)
+            .try_map(|row| address(&row, 0))
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(sqlx)?;
+        let Some(removed) = removed else { return Err(StoreError::no_list(id)) };
         super::members::forget_people_without_lists(&mut transaction).await.map_err(sqlx)?;
-        wanted_generation_rises(&mut transaction).await.map_err(sqlx)?;
+        wanted_generation_rises(&mut transaction, ChangeNote::ListRemoved(&removed)).await.map_err(sqlx)?;
         self.commit(transaction).await
     }
 
@@ -110,6 +112,16 @@ impl Store {
         .fetch_optional(&self.inner.readers)
         .await
         .map_err(|error| self.sqlx(&error))
+    }
+
+    /// Whether there is a list with just this posting address, its domain not given by an alias.
+    pub async fn has_list(&self, address: &ListAddress) -> Result<bool> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM list WHERE domain = $1 AND name = $2)")
+            .bind(address.domain.as_str())
+            .bind(address.name.as_str())
+            .fetch_one(&self.inner.readers)
+            .await
+            .map_err(|error| self.sqlx(&error))
     }
 
     /// The list that a person names: a posting address or a list-id.

@@ -22,6 +22,7 @@ mod schema;
 mod tests;
 
 pub use error::StoreError;
+pub use generation::ChangeNote;
 
 use crate::config::DatabaseUrl;
 use crate::lists::{EmailAddress, ListAddress, Subaddress};
@@ -93,12 +94,16 @@ pub struct HeldPost {
 }
 
 /// How far the MTA's tables follow the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generation {
     /// Raised by every change that an adapter must see.
     pub wanted: i64,
     /// The last one that was published wholly.
     pub applied: i64,
+    /// What the wanted one changed, a [`ChangeNote`]; empty for changes of an older Postrider.
+    pub change: String,
+    /// When the one before the wanted one came: Unix time, in milliseconds.
+    pub changed_before: i64,
 }
 
 impl Store {

@@ -23,7 +23,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 const READERS: u32 = 4;
 
 /// `PRAGMA user_version` says how many of these a file has seen. Only ever append.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE domain (
     name        TEXT PRIMARY KEY NOT NULL,
     alias       TEXT UNIQUE,
@@ -77,7 +78,14 @@ CREATE TABLE generation (
     applied INTEGER NOT NULL
 );
 INSERT INTO generation (id, wanted, applied) VALUES (1, 0, 0);
-"];
+",
+    "
+-- What the wanted generation changed, and when it and the one before it came (Unix milliseconds).
+ALTER TABLE generation ADD COLUMN change TEXT NOT NULL DEFAULT '';
+ALTER TABLE generation ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE generation ADD COLUMN changed_before INTEGER NOT NULL DEFAULT 0;
+",
+];
 
 /// The two pools: one connection that writes (more would only wait for each other), several that read.
 pub(super) async fn open(file: &Path) -> Result<(SqlitePool, SqlitePool)> {

@@ -1,44 +1,30 @@
-//! Sendmail support for Postrider.
-#![forbid(unsafe_code)]
+//! Sendmail support for the mailing-list server Postrider.
+//!
+//! | adapter | direction | for |
+//! |---|---|---|
+//! | `sendmail.LMTP` | incoming | sites that can add one line to `sendmail.mc`: two maps and a mailer that speaks LMTP |
+//! | `sendmail.Aliases` | incoming | sites that cannot: a second alias file, and a program that speaks LMTP |
+//! | `sendmail.Pipe` | outgoing | hands mail to `/usr/sbin/sendmail`, be it Sendmail's or another MTA's |
+//!
+//! The modules: [`Lmtp`] is in `lmtp`, [`Aliases`] in `aliases`, [`Pipe`] in `pipe`; `programs` knows which
+//! programs and files of Sendmail are where, `names` keeps out what no map can hold, `rows` hands rows to
+//! the host, `findings` helps with checks, `test_mode` talks to `sendmail -bt`.
 
-use postrider_plugin_api::sdk::*;
+#![deny(missing_docs, unsafe_code)]
 
-/// Not there yet.
-pub struct Lmtp;
+mod findings;
+mod lmtp;
+mod names;
+mod programs;
+mod rows;
+mod test_mode;
+#[cfg(test)]
+mod testing;
 
-impl IncomingAdapter for Lmtp {
-    fn new(_: Box<dyn HostLog>, _: &Settings) -> Result<Self> {
-        Err(Error::failed("not there yet"))
-    }
-    fn plan(&self, _: Context<'_>, _: Change<'_>, _: &mut dyn PlanSink) -> Result<()> {
-        Ok(())
-    }
-}
-
-/// Not there yet.
-pub struct Aliases;
-
-impl IncomingAdapter for Aliases {
-    fn new(_: Box<dyn HostLog>, _: &Settings) -> Result<Self> {
-        Err(Error::failed("not there yet"))
-    }
-    fn plan(&self, _: Context<'_>, _: Change<'_>, _: &mut dyn PlanSink) -> Result<()> {
-        Ok(())
-    }
-}
-
-/// Not there yet.
-pub struct Pipe;
-
-impl OutgoingAdapter for Pipe {
-    fn new(_: Box<dyn HostLog>, _: &Settings) -> Result<Self> {
-        Err(Error::failed("not there yet"))
-    }
-}
+pub use lmtp::Lmtp;
 
 postrider_plugin_api::export_plugin! {
     name: "sendmail",
     version: env!("CARGO_PKG_VERSION"),
-    incoming: ["LMTP" = Lmtp, "not there yet", "Aliases" = Aliases, "not there yet"],
-    outgoing: ["Pipe" = Pipe, "not there yet"],
+    incoming: ["LMTP" = Lmtp, "Sendmail: maps that makemap builds, and delivery to the list server by LMTP"],
 }

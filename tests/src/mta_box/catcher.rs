@@ -1,7 +1,7 @@
 //! LMTP and SMTP servers for tests: they take every message and remember it.
 //!
-//! By default every recipient is accepted. A test that wants refusals gives replies of its own:
-//! [`Catcher::refuse`].
+//! By default every recipient is accepted. A test that wants refusals gives replies of its own, to
+//! `RCPT` or after the message, for ever or once: [`Catcher::refuse`], [`Catcher::refuse_message`].
 
 use super::MtaBox;
 use std::{
@@ -20,6 +20,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Replies by recipient, in lower case.
+type Refusals = Mutex<BTreeMap<String, (String, Times)>>;
+
+/// How often something is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Times {
+    /// The first time only.
+    Once,
+    /// Whenever it comes.
+    Always,
+}
+
 /// One message as it arrived.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Caught {
@@ -27,7 +39,7 @@ pub struct Caught {
     pub sender: String,
     /// What followed the sender, for instance `SIZE=300 BODY=8BITMIME`.
     pub sender_parameters: String,
-    /// Accepted envelope recipients, without brackets, exactly as sent.
+    /// Envelope recipients for whom it was taken, without brackets, exactly as sent.
     pub recipients: Vec<String>,
     /// The message, dots unstuffed, line ends as sent.
     pub data: Vec<u8>,
@@ -63,7 +75,22 @@ pub struct Catcher {
 struct State {
     caught: Mutex<Vec<Caught>>,
     arrival: Condvar,
-    refusals: Mutex<BTreeMap<String, String>>,
+    /// Replies to `RCPT`.
+    refusals: Refusals,
+    /// LMTP's replies after the message.
+    message_refusals: Refusals,
+    /// Connections that are open, by number, to be ended with the server.
+    connections: Mutex<BTreeMap<u64, OwnedFd>>,
+}
+
+/// The reply with which this recipient is refused now, if it is.
+fn refusal(refusals: &Refusals, recipient: &str) -> Option<String> {
+    let (mut refusals, recipient) = (lock(refusals), recipient.to_ascii_lowercase());
+    let (reply, times) = refusals.get(&recipient)?.clone();
+    if times == Times::Once {
+        refusals.remove(&recipient);
+    }
+    Some(reply)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +101,9 @@ enum Protocol {
 
 trait Stream: Read + Write + Send {}
 impl<S: Read + Write + Send> Stream for S {}
+
+/// A connection, and a second handle by which it can be ended.
+type Accepted = (Box<dyn Stream>, OwnedFd);
 
 impl Catcher {
     /// An LMTP server (RFC 2033) at an address of the box: stands for the list server.
@@ -97,7 +127,9 @@ impl Catcher {
         // Mail servers connect as users of their own.
         fs::set_permissions(path, Permissions::from_mode(0o666))?;
         Self::serve(listener.try_clone()?.into(), Protocol::Lmtp, move || {
-            Ok(Box::new(listener.accept()?.0) as Box<dyn Stream>)
+            let (stream, _) = listener.accept()?;
+            let handle = stream.try_clone()?.into();
+            Ok((Box::new(stream) as Box<dyn Stream>, handle))
         })
     }
 
@@ -109,23 +141,27 @@ impl Catcher {
         Self::serve(listener.try_clone()?.into(), protocol, move || {
             let (stream, _) = listener.accept()?;
             stream.set_nodelay(true)?;
-            Ok(Box::new(stream) as Box<dyn Stream>)
+            let handle = stream.try_clone()?.into();
+            Ok((Box::new(stream) as Box<dyn Stream>, handle))
         })
     }
 
     fn serve(
         listener: OwnedFd,
         protocol: Protocol,
-        accept: impl Fn() -> io::Result<Box<dyn Stream>> + Send + 'static,
+        accept: impl Fn() -> io::Result<Accepted> + Send + 'static,
     ) -> io::Result<Self> {
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
         thread::Builder::new().name("catcher".into()).spawn(move || {
-            while let Ok(stream) = accept() {
+            for number in 0.. {
+                let Ok((stream, handle)) = accept() else { break };
                 let state = Arc::clone(&shared);
+                lock(&state.connections).insert(number, handle);
                 thread::spawn(move || {
                     // A client that hangs up is no concern of the test's.
                     let _ = Session { stream: BufReader::new(stream), protocol, state: &state }.run();
+                    lock(&state.connections).remove(&number);
                 });
             }
         })?;
@@ -134,8 +170,14 @@ impl Catcher {
 
     /// From now on answers `RCPT` for this address with `reply`, for instance `550 5.1.1 no such
     /// list`.
-    pub fn refuse(&self, recipient: &str, reply: &str) {
-        lock(&self.state.refusals).insert(recipient.to_ascii_lowercase(), reply.into());
+    pub fn refuse(&self, recipient: &str, reply: &str, times: Times) {
+        lock(&self.state.refusals).insert(recipient.to_ascii_lowercase(), (reply.into(), times));
+    }
+
+    /// Takes this address by `RCPT`, but answers so when the message has come (LMTP only): the
+    /// message is not caught for it.
+    pub fn refuse_message(&self, recipient: &str, reply: &str, times: Times) {
+        lock(&self.state.message_refusals).insert(recipient.to_ascii_lowercase(), (reply.into(), times));
     }
 
     /// What has arrived so far.
@@ -202,6 +244,10 @@ impl Drop for Catcher {
     fn drop(&mut self) {
         // Wakes the accepting thread, which then ends.
         let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both);
+        // Mail servers keep connections: the next message must not come to a server that has ended.
+        for connection in lock(&self.state.connections).values() {
+            let _ = rustix::net::shutdown(connection, rustix::net::Shutdown::Both);
+        }
     }
 }
 
@@ -233,8 +279,7 @@ impl Session<'_> {
                 }
                 "RCPT" => {
                     let (recipient, _) = path(&line);
-                    let refusal = lock(&self.state.refusals).get(&recipient.to_ascii_lowercase()).cloned();
-                    if let Some(reply) = refusal {
+                    if let Some(reply) = refusal(&self.state.refusals, &recipient) {
                         self.say(&reply)?;
                     } else {
                         recipients.push(recipient);
@@ -245,17 +290,28 @@ impl Session<'_> {
                 "DATA" => {
                     self.say("354 go on")?;
                     let data = self.body()?;
-                    let replies = if self.protocol == Protocol::Lmtp { recipients.len() } else { 1 };
-                    let message = Caught {
-                        sender: std::mem::take(&mut sender),
-                        sender_parameters: std::mem::take(&mut parameters),
-                        recipients: std::mem::take(&mut recipients),
-                        data,
-                    };
-                    lock(&self.state.caught).push(message);
-                    self.state.arrival.notify_all();
-                    for _ in 0..replies {
-                        self.say("250 2.0.0 kept")?;
+                    let (mut replies, mut kept) = (Vec::new(), Vec::new());
+                    for recipient in recipients.drain(..) {
+                        let lmtp = self.protocol == Protocol::Lmtp;
+                        match refusal(&self.state.message_refusals, &recipient).filter(|_| lmtp) {
+                            Some(reply) => replies.push(reply),
+                            None => {
+                                replies.push("250 2.0.0 kept".into());
+                                kept.push(recipient);
+                            }
+                        }
+                    }
+                    if self.protocol == Protocol::Smtp {
+                        replies.truncate(1);
+                    }
+                    if !kept.is_empty() {
+                        let (sender, sender_parameters) =
+                            (std::mem::take(&mut sender), std::mem::take(&mut parameters));
+                        lock(&self.state.caught).push(Caught { sender, sender_parameters, recipients: kept, data });
+                        self.state.arrival.notify_all();
+                    }
+                    for reply in replies {
+                        self.say(&reply)?;
                     }
                 }
                 "RSET" | "NOOP" => self.say("250 2.0.0 ok")?,

@@ -34,13 +34,15 @@ mod catcher;
 mod layer;
 mod machine;
 mod postfix;
+mod second_host;
 mod smtp;
 
-pub use catcher::{Catcher, Caught};
+pub use catcher::{Catcher, Caught, Times};
 pub use layer::{Layer, cache_dir};
 pub use machine::MtaBox;
 pub use postfix::Postfix;
-pub use smtp::{Reply, SmtpSession};
+pub use second_host::SecondHost;
+pub use smtp::{Reply, SmtpSession, Transcript};
 
 /// The name that every box has.
 pub const HOSTNAME: &str = "mta.example.com";

@@ -2,10 +2,41 @@
 
 use super::MtaBox;
 use std::{
+    collections::VecDeque,
+    fmt,
     io::{self, BufRead as _, BufReader, Write as _},
     net::TcpStream,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+
+/// As many lines of dialogue as help to see why a test failed.
+const REMEMBERED: usize = 60;
+
+/// The last lines that clients and servers said to each other, of all sessions that share it.
+#[derive(Clone, Debug, Default)]
+pub struct Transcript(Arc<Mutex<VecDeque<String>>>);
+
+impl Transcript {
+    fn note(&self, line: String) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == REMEMBERED {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+
+    /// Forgets all.
+    pub fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl fmt::Display for Transcript {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
 
 /// A server's reply (RFC 5321 section 4.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +64,7 @@ impl Reply {
 #[derive(Debug)]
 pub struct SmtpSession {
     reader: BufReader<TcpStream>,
+    transcript: Transcript,
     /// What the server said to EHLO.
     pub extensions: Reply,
 }
@@ -40,11 +72,16 @@ pub struct SmtpSession {
 impl SmtpSession {
     /// Connects within the box from one address to another and says `EHLO`.
     pub fn connect(machine: &MtaBox, from: &str, to: &str) -> io::Result<Self> {
+        Self::connect_noting(machine, from, to, &Transcript::default())
+    }
+
+    /// The same, and writes down what is said.
+    pub fn connect_noting(machine: &MtaBox, from: &str, to: &str, transcript: &Transcript) -> io::Result<Self> {
         let stream = machine.connect(from, to)?;
         stream.set_read_timeout(Some(Duration::from_mins(1)))?;
         stream.set_nodelay(true)?;
         let extensions = Reply { code: 0, text: String::new() };
-        let mut session = SmtpSession { reader: BufReader::new(stream), extensions };
+        let mut session = SmtpSession { reader: BufReader::new(stream), transcript: transcript.clone(), extensions };
         let greeting = session.reply()?;
         if greeting.code != 220 {
             return Err(io::Error::other(format!("greeting: {} {}", greeting.code, greeting.text)));
@@ -55,6 +92,7 @@ impl SmtpSession {
 
     /// Sends one line and reads its reply.
     pub fn command(&mut self, line: &str) -> io::Result<Reply> {
+        self.transcript.note(format!("> {line}"));
         self.write(format!("{line}\r\n").as_bytes())?;
         self.reply()
     }
@@ -115,6 +153,7 @@ impl SmtpSession {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server hung up"));
             }
             let line = line.trim_end();
+            self.transcript.note(format!("< {line}"));
             let code = line.get(..3).and_then(|code| code.parse().ok());
             let Some(code) = code else { return Err(io::Error::other(format!("not a reply: {line}"))) };
             text.push(line.get(4..).unwrap_or_default().to_owned());

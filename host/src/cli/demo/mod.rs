@@ -10,7 +10,7 @@ mod stage;
 use super::Exit;
 use crate::config::{AdapterConfiguration, AdapterName, Config};
 use crate::deliver::sink::Captured;
-use crate::hookup::{self, Roster};
+use crate::hookup::{self, Instructions, Roster};
 use crate::lists::{Domain, DomainName};
 use crate::plugins::PluginRegistry;
 use anyhow::{Context, bail};
@@ -125,7 +125,7 @@ fn hook_up(stage: &Stage) -> anyhow::Result<()> {
     let hookup = hookup::from_config(&config, &PluginRegistry::new(vec![stage.plugins()]))?;
     let domain = Domain { name: DomainName::parse("lists.example.com")?, alias: None, description: String::new() };
     let snippets = hookup.snippets(&Roster::new(vec![domain], Vec::new()))?;
-    say(hookup::snippets_text(&snippets).trim_end());
+    say(Instructions::parse("postfix.LMTP", &snippets)?.steps_text().trim_end());
     Ok(())
 }
 

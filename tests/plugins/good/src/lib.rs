@@ -8,6 +8,13 @@ use std::sync::{Arc, Mutex};
 struct Lmtp {
     log: Arc<dyn HostLog>,
     comment: String,
+    /// Where the files of its mail server lie.
+    directory: String,
+}
+
+/// A word of the shell.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 impl IncomingAdapter for Lmtp {
@@ -25,19 +32,30 @@ impl IncomingAdapter for Lmtp {
                 default: "text".into(),
                 help: "How the table is stored.".into(),
             },
+            SettingSpec {
+                name: "directory".into(),
+                kind: SettingKind::Path,
+                default: "/etc".into(),
+                help: "Where the files of the mail server lie.".into(),
+            },
         ]
     }
 
     fn new(log: Box<dyn HostLog>, settings: &Settings) -> Result<Self> {
         match settings.value("comment") {
             "" => Err(Error::setting("comment is empty").with_hint("write something")),
-            comment => Ok(Lmtp { log: log.into(), comment: comment.to_owned() }),
+            comment => Ok(Lmtp {
+                log: log.into(),
+                comment: comment.to_owned(),
+                directory: settings.value("directory").to_owned(),
+            }),
         }
     }
 
     fn probe(&self, _: &Site, tools: &dyn Tools) -> Result<Facts> {
-        let version = tools.run(&["/bin/good", "--version"], "")?;
-        Ok(Facts::from([("version".to_owned(), version.stdout)]))
+        // What is not installed has no version.
+        let version = tools.run(&["/bin/good", "--version"], "").map_or_else(|_| String::new(), |output| output.stdout);
+        Ok(Facts::from([("version".to_owned(), version)]))
     }
 
     fn plan(&self, context: Context<'_>, _: Change<'_>, sink: &mut dyn PlanSink) -> Result<()> {
@@ -64,13 +82,37 @@ impl IncomingAdapter for Lmtp {
     }
 
     fn snippets(&self, context: Context<'_>) -> Result<Vec<Snippet>> {
-        Ok(vec![Snippet {
-            kind: SnippetKind::Lines,
-            file: "/etc/good.conf".into(),
-            text: format!("lists = text:{}/good_lists\n", context.site.table_dir),
-            explanation: format!("Good {} reads the table.", context.facts["version"]),
-            undo: String::new(),
-        }])
+        let version = context.facts.get("version").map_or("", String::as_str);
+        let marker = quoted(&format!("{}/reloaded", self.directory));
+        let mut domains = String::new();
+        context.roster.for_each_domain(&mut |domain| {
+            domains.push_str(domain.name);
+            domains.push('\n');
+            Ok(())
+        })?;
+        Ok(vec![
+            Snippet {
+                kind: SnippetKind::Lines,
+                file: format!("{}/good.conf", self.directory),
+                text: format!("lists = text:{}/good_lists\n", context.site.table_dir),
+                explanation: format!("Good {version} reads the table."),
+                undo: String::new(),
+            },
+            Snippet {
+                kind: SnippetKind::File,
+                file: format!("{}/good.d/lists", self.directory),
+                text: format!("# user {}\n{domains}", context.site.user),
+                explanation: "Good takes these domains for ours.".into(),
+                undo: String::new(),
+            },
+            Snippet {
+                kind: SnippetKind::Commands,
+                file: String::new(),
+                text: format!("echo reloaded > {marker}\n"),
+                explanation: "Good looks at its files now.".into(),
+                undo: format!("rm -f {marker}\n"),
+            },
+        ])
     }
 
     fn check(&self, context: Context<'_>, tools: &dyn Tools) -> Result<Vec<Finding>> {

@@ -1,0 +1,55 @@
+//! What is published: `.postrider-published` beside the tables.
+//!
+//! It says which generation of the lists the tables hold, and by what they were made (a fingerprint of
+//! adapter, plugin, settings and installation). A change alone describes the way to the next generation only
+//! from there; from anywhere else (another adapter, other settings, a restored backup) all is compared.
+
+use super::error::HookupError;
+use super::place;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const NAME: &str = ".postrider-published";
+const HEAD: &str = "# What Postrider has published here; without this file it compares everything once.\n";
+
+pub(crate) struct Published {
+    path: PathBuf,
+}
+
+impl Published {
+    pub(crate) fn in_directory(table_dir: &Path) -> Self {
+        Published { path: table_dir.join(NAME) }
+    }
+
+    /// Whether the tables are just those of this generation. A file that cannot be read says nothing.
+    pub(crate) fn is(&self, generation: i64, fingerprint: &str) -> bool {
+        fs::read_to_string(&self.path).is_ok_and(|text| text == contents(generation, fingerprint))
+    }
+
+    /// Says durably that they are.
+    pub(crate) fn write(&self, generation: i64, fingerprint: &str) -> Result<(), HookupError> {
+        place::write_small(&self.path, &contents(generation, fingerprint))
+    }
+}
+
+fn contents(generation: i64, fingerprint: &str) -> String {
+    format!("{HEAD}generation {generation}\nmade by {fingerprint}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_very_same_generation_and_maker_count() {
+        let dir = tempfile::tempdir().expect("directory");
+        let published = Published::in_directory(dir.path());
+        assert!(!published.is(0, "a"), "nothing is published");
+        published.write(7, "a").expect("written");
+        assert!(published.is(7, "a"));
+        assert!(!published.is(6, "a") && !published.is(8, "a") && !published.is(7, "b"));
+        let text = fs::read_to_string(dir.path().join(NAME)).expect("there");
+        fs::write(dir.path().join(NAME), &text[..text.len() - 1]).expect("written");
+        assert!(!published.is(7, "a"), "damaged");
+    }
+}

@@ -1,0 +1,40 @@
+//! What the host calls, each answered by a module of its own.
+
+use super::{check, config, facts, snippets, tables};
+use postrider_plugin_api::sdk::{
+    Change, Context, Facts, Finding, HostLog, IncomingAdapter, PlanSink, Result, SettingSpec, Settings, Site, Snippet,
+    Tools,
+};
+
+/// Sendmail hands mail for lists to the list server by LMTP.
+pub struct Lmtp {
+    config: config::Config,
+}
+
+impl IncomingAdapter for Lmtp {
+    fn settings() -> Vec<SettingSpec> {
+        config::specs()
+    }
+
+    fn new(_log: Box<dyn HostLog>, settings: &Settings) -> Result<Self> {
+        Ok(Lmtp { config: config::Config::parse(settings)? })
+    }
+
+    fn probe(&self, _site: &Site, tools: &dyn Tools) -> Result<Facts> {
+        facts::probe(&self.config, tools)
+    }
+
+    /// Plans everything whatever changed: a map that makemap builds is built whole. Nothing needs to be
+    /// told to Sendmail, so the plan has no command but makemap.
+    fn plan(&self, context: Context<'_>, _change: Change<'_>, sink: &mut dyn PlanSink) -> Result<()> {
+        tables::write(&self.config, context.site, context.roster, sink)
+    }
+
+    fn snippets(&self, context: Context<'_>) -> Result<Vec<Snippet>> {
+        snippets::all(&self.config, context)
+    }
+
+    fn check(&self, context: Context<'_>, tools: &dyn Tools) -> Result<Vec<Finding>> {
+        check::all(&self.config, context, tools)
+    }
+}

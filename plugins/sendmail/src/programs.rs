@@ -1,0 +1,42 @@
+//! Settings that more than one adapter has: Sendmail's programs and files.
+
+use crate::names;
+use postrider_plugin_api::sdk::{Result, SettingKind, SettingSpec, Settings};
+
+pub(crate) const SENDMAIL: &str = "/usr/sbin/sendmail";
+
+pub(crate) fn spec(name: &str, kind: SettingKind, default: &str, help: &str) -> SettingSpec {
+    SettingSpec { name: name.into(), kind, default: default.into(), help: help.into() }
+}
+
+pub(crate) fn sendmail_spec() -> SettingSpec {
+    spec(
+        "sendmail_command",
+        SettingKind::Program,
+        SENDMAIL,
+        "The program of Sendmail that is asked in a check (sendmail -bt, sendmail -bv). Where it does not exist nothing \
+         is asked.",
+    )
+}
+
+pub(crate) fn cf_spec() -> SettingSpec {
+    spec(
+        "cf_file",
+        SettingKind::Path,
+        "/etc/mail/sendmail.cf",
+        "The configuration file that Sendmail's daemon reads, made from mc_file by m4.",
+    )
+}
+
+/// The value, or the default when it is empty.
+///
+/// # Errors
+/// When the value cannot be written in Sendmail's configuration.
+pub(crate) fn path(settings: &Settings, name: &str, default: &str) -> Result<String> {
+    let value = match settings.value(name) {
+        "" => default,
+        value => value,
+    };
+    names::check_path(name, value)?;
+    Ok(value.into())
+}

@@ -1,0 +1,71 @@
+//! Asking the real Sendmail: `sendmail -bt` (address test mode) with the commands on its standard input.
+
+use postrider_plugin_api::sdk::{Result, Tools};
+
+/// Where Sendmail sends an address, by ruleset 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    /// The mailer: `postrider`, `local`, `error`.
+    pub(crate) mailer: String,
+    /// All that ruleset 0 answered, with Sendmail's blanks between the tokens.
+    pub(crate) answer: String,
+}
+
+/// Asks where an address goes: `3,0 ADDRESS`.
+///
+/// # Errors
+/// When the program cannot be run. `Ok(Err)`: what it said instead of an answer.
+pub(crate) fn resolve(
+    tools: &dyn Tools,
+    sendmail: &str,
+    cf_file: &str,
+    address: &str,
+) -> Result<std::result::Result<Resolved, String>> {
+    let output = tools.run(&[sendmail, "-C", cf_file, "-bt"], &format!("3,0 {address}\n"))?;
+    let answer = output.stdout.lines().rev().find_map(|line| {
+        let (ruleset, answer) = line.trim_start_matches("> ").split_once("returns:")?;
+        Some(answer.trim()).filter(|_| ruleset.trim() == "parse")
+    });
+    Ok(match answer {
+        Some(answer) => {
+            let mailer = answer.strip_prefix("$#").map_or("", str::trim_start).split(' ').next().unwrap_or_default();
+            Ok(Resolved { mailer: mailer.to_lowercase(), answer: answer.into() })
+        }
+        None => Err(said(&output.stdout, &output.stderr)),
+    })
+}
+
+/// Looks a key up in a map: `/map NAME KEY`. `Ok(Err)`: the map cannot be read, in Sendmail's words.
+///
+/// # Errors
+/// When the program cannot be run.
+pub(crate) fn look_up(
+    tools: &dyn Tools,
+    sendmail: &str,
+    cf_file: &str,
+    map: &str,
+    key: &str,
+) -> Result<std::result::Result<Option<String>, String>> {
+    let output = tools.run(&[sendmail, "-C", cf_file, "-bt"], &format!("/map {map} {key}\n"))?;
+    let answer = output.stdout.lines().find_map(|line| {
+        let (_, rest) = line.split_once("map_lookup:")?;
+        if let Some((_, found)) = rest.split_once(" returns ") {
+            return Some(Some(found.rsplit_once(" (").map_or(found, |(value, _)| value).to_string()));
+        }
+        rest.contains("no match (0)").then(|| None)
+    });
+    Ok(answer.ok_or_else(|| said(&output.stdout, &output.stderr)))
+}
+
+/// What is left when the noise is taken away.
+fn said(stdout: &str, stderr: &str) -> String {
+    let noise = ["ADDRESS TEST MODE", "Enter <ruleset>", "WARNING: Ruleset", ">"];
+    let lines = stderr.lines().chain(stdout.lines()).map(str::trim);
+    let lines: Vec<&str> =
+        lines.filter(|line| !line.is_empty() && !noise.iter().any(|start| *line == *start || (start.len() > 1 && line.starts_with(start)))).collect();
+    if lines.is_empty() {
+        "nothing".into()
+    } else {
+        lines.join("; ")
+    }
+}

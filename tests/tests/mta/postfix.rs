@@ -1,0 +1,119 @@
+//! Debian's Postfix.
+
+use crate::mta::{Mta, Network, Refusal, Unknown};
+use postrider_tests::mta_box::{self, Layer, MtaBox};
+use std::io;
+
+/// Rules of the site, format texthash: read by `postfix reload`.
+const RULES: &str = "/etc/postfix/rules";
+const LOG: &str = "/var/log/postfix.log";
+
+/// One type of tables.
+pub struct Postfix {
+    name: &'static str,
+    table_type: &'static str,
+}
+
+impl Postfix {
+    pub fn new(name: &'static str, table_type: &'static str) -> Self {
+        Postfix { name, table_type }
+    }
+}
+
+impl Mta for Postfix {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn layer(&self) -> io::Result<Layer> {
+        Layer::postfix()
+    }
+
+    fn version(&self, machine: &MtaBox) -> String {
+        format!("Postfix {}", machine.run(&["postconf", "-dh", "mail_version"]).trim())
+    }
+
+    fn install(&self, machine: &MtaBox, network: Network) {
+        machine.write(RULES, "").expect("rules");
+        let interfaces = if network == Network::TwoHosts { "all" } else { "loopback-only" };
+        // The first rule that applies wins; who is local or trusted is refused by them too.
+        let main_cf = format!(
+            "inet_interfaces = {interfaces}\ninet_protocols = ipv4\n\
+             smtpd_recipient_restrictions = check_recipient_access texthash:{RULES}\n"
+        );
+        mta_box::Postfix::configure(machine, &main_cf).expect("main.cf");
+        machine.run(&["postconf", "-e", &format!("maillog_file={LOG}"), "maillog_file_prefixes=/var"]);
+    }
+
+    fn start(&self, machine: &MtaBox) {
+        machine.run(&["postfix", "start"]);
+    }
+
+    fn stop(&self, machine: &MtaBox) {
+        machine.run(&["postfix", "stop"]);
+    }
+
+    fn flush(&self, machine: &MtaBox) {
+        machine.run(&["postqueue", "-f"]);
+    }
+
+    fn queue_is_empty(&self, machine: &MtaBox) -> bool {
+        self.queue(machine).contains("Mail queue is empty")
+    }
+
+    fn queue(&self, machine: &MtaBox) -> String {
+        let output = machine.output(&["postqueue", "-p"]).expect("postqueue");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    }
+
+    fn log(&self, machine: &MtaBox) -> String {
+        machine.read(LOG).unwrap_or_default()
+    }
+
+    fn set_rule(&self, machine: &MtaBox, address: &str, reply: Option<&str>) {
+        let rules = machine.read(RULES).expect("rules");
+        let others = rules.lines().filter(|line| line.split(' ').next() != Some(address));
+        let mut text = others.fold(String::new(), |text, line| text + line + "\n");
+        if let Some(reply) = reply {
+            text += &format!("{address} {reply}\n");
+        }
+        machine.write(RULES, &text).expect("rules");
+        machine.run(&["postfix", "reload"]);
+    }
+
+    fn incoming(&self) -> &'static str {
+        "postfix.LMTP"
+    }
+
+    fn settings(&self) -> String {
+        format!("transport_file_type: {}", self.table_type)
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &["/var/lib/postrider/data/postfix_*"]
+    }
+
+    /// Postfix opens its tables as root, whom no mode keeps out; nobody can read a directory as a table.
+    fn make_unreadable(&self, machine: &MtaBox, path: &str) {
+        machine.run(&["rm", path]);
+        machine.run(&["mkdir", path]);
+    }
+
+    fn program_setting(&self) -> Result<&'static str, &'static str> {
+        match self.table_type {
+            "hash" | "lmdb" => Ok("postmap_command"),
+            "regexp" | "texthash" => Ok("postfix_command"),
+            _ => Err("a new list is one transaction of SQLite"),
+        }
+    }
+
+    fn refusal(&self, unknown: Unknown) -> Refusal {
+        match (unknown, self.table_type) {
+            (_, "regexp") | (Unknown::List | Unknown::Function | Unknown::Path | Unknown::Domain, _) => Refusal::AtRcpt,
+            (Unknown::Detail, _) => Refusal::Bounced(
+                "Postfix takes every detail off before it looks an address up (recipient_delimiter), and Postrider refuses \
+                 it then",
+            ),
+        }
+    }
+}

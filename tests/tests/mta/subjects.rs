@@ -1,0 +1,15 @@
+//! All mail servers that are put to the contract, in the order of the matrix.
+
+use crate::mta::Mta;
+use crate::postfix::Postfix;
+
+/// One line each.
+pub fn all() -> Vec<Box<dyn Mta>> {
+    vec![
+        Box::new(Postfix::new("postfix.LMTP hash", "hash")),
+        Box::new(Postfix::new("postfix.LMTP lmdb", "lmdb")),
+        Box::new(Postfix::new("postfix.LMTP sqlite", "sqlite")),
+        Box::new(Postfix::new("postfix.LMTP regexp", "regexp")),
+        Box::new(Postfix::new("postfix.LMTP texthash", "texthash")),
+    ]
+}
