@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 const ANTS: &str = "ants@lists.example.com";
 
-fn debian<'b>(machine: &'b MtaBox) -> Postfix<'b> {
+fn debian(machine: &MtaBox) -> Postfix<'_> {
     let postfix = Postfix::configure(machine, "").unwrap();
     postfix.use_debians_services();
     postfix.launch().unwrap();
