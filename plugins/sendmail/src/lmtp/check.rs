@@ -85,21 +85,22 @@ impl Checker<'_> {
         let addresses = self.samples()?;
         let address = addresses.first().map_or("postrider@postrider.invalid", String::as_str);
         let questions = [
-            (fragment::DOMAINS_MAP, domain, !domains.is_empty()),
-            (fragment::ADDRESSES_MAP, address, !addresses.is_empty()),
+            (fragment::DOMAINS_MAP, tables::DOMAINS, domain, !domains.is_empty()),
+            (fragment::ADDRESSES_MAP, tables::ADDRESSES, address, !addresses.is_empty()),
         ];
-        for (map, key, expected) in questions {
+        for (map, table, key, expected) in questions {
             let Config { sendmail, cf_file, .. } = self.config;
+            let subject = format!("{}/{}", self.context.site.table_dir.trim_end_matches('/'), table);
             match test_mode::look_up(self.tools, sendmail, cf_file, map, key)? {
                 Err(said) => {
                     readable = false;
-                    findings.push(error(map, said.clone(), "a map that can be read", &self.cure(&said)));
+                    findings.push(error(&subject, said.clone(), "a map that can be read", &self.cure(&said)));
                 }
                 Ok(None) if expected => {
                     let advice = "write the tables again: postrider aliases";
-                    findings.push(error(map, format!("{key} is missing"), "found", advice));
+                    findings.push(error(&subject, format!("{key} is missing"), "found", advice));
                 }
-                Ok(_) => findings.push(good(map, "it can be read")),
+                Ok(_) => findings.push(good(&subject, "it can be read")),
             }
         }
         Ok(readable)
