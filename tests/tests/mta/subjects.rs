@@ -1,7 +1,9 @@
 //! All mail servers that are put to the contract, in the order of the matrix.
 
+use crate::exim::Exim;
 use crate::mta::Mta;
 use crate::postfix::Postfix;
+use postrider_tests::mta_box::EximLayout;
 
 /// One line each.
 pub fn all() -> Vec<Box<dyn Mta>> {
@@ -11,5 +13,8 @@ pub fn all() -> Vec<Box<dyn Mta>> {
         Box::new(Postfix::new("postfix.LMTP sqlite", "sqlite")),
         Box::new(Postfix::new("postfix.LMTP regexp", "regexp")),
         Box::new(Postfix::new("postfix.LMTP texthash", "texthash")),
+        Box::new(Exim::new("exim4.LMTP split", EximLayout::Split, "directory")),
+        Box::new(Exim::new("exim4.LMTP single", EximLayout::Single, "cdb")),
+        Box::new(Exim::new("exim4.LMTP plain", EximLayout::Plain, "directory")),
     ]
 }
