@@ -87,9 +87,10 @@ fi
 cp -p {aliases} "$new"
 sed '/^# begin of postrider$/,/^# end of postrider$/d' {aliases} > "$new"
 # An alias of the site's own is not to be hidden or doubled.
-if taken=$(printf '%s\n' "$lines" | sed 's/:.*//' | while read -r name; do
-        [ -z "$name" ] || grep -i "^$(printf '%s' "$name" | sed 's/\./\\./g')[[:space:]]*:" "$new" || :
-    done | grep .); then
+taken=$(printf '%s\n' "$lines" | awk -F '[ \t]*:' '
+    NR == FNR {{ own[tolower($1)] = $0; next }}
+    $1 in own {{ print own[$1] }}' "$new" -)
+if [ -n "$taken" ]; then
     printf '%s\n' "{aliases} has aliases of its own with the names of lists:" "$taken" >&2
     rm -f "$new"
     exit 65
