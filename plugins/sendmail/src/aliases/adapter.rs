@@ -76,7 +76,7 @@ impl IncomingAdapter for Aliases {
                 format!(
                     "sed '/^# begin of postrider$/,/^# end of postrider$/d' {alias_file} > {alias_file}.postrider-new\n\
                      cat {alias_file}.postrider-new > {alias_file}\n\
-                     rm -f {alias_file}.postrider-new\n\
+                     rm -f {alias_file}.postrider-new {alias_file}.before-postrider\n\
                      {sendmail} -C {cf_file} -bi\n"
                 ),
             ),
