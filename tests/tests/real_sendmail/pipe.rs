@@ -13,7 +13,7 @@ fn posts_go_out_through_the_program_with_the_sender_of_each_member() {
     let message = format!(
         "From: {CARLA}\nTo: ants@lists.example.com\nSubject: by the program\nMessage-ID: <x@remote.example>\n\n.\n.a line with a dot\n"
     );
-    site.stranger().send(CARLA, &["ants@lists.example.com"], &message).unwrap();
+    site.post(CARLA, "ants@lists.example.com", &message);
     let caught = site.world.wait_for(CARLA, LIMIT);
     assert_eq!(caught.sender, "ants-bounces+carla=remote.example@lists.example.com");
     assert!(caught.text().contains("\r\n.\r\n.a line with a dot\r\n"), "{}", caught.text());

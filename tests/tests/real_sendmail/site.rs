@@ -91,7 +91,8 @@ impl<'b> Site<'b> {
     pub fn serve(&self) -> Child {
         let log = fs::File::create(self.machine.shared().join("postrider.log")).unwrap();
         let errors = log.try_clone().unwrap();
-        let daemon = self.machine.command("/usr/bin/postrider").arg("serve").stdout(log).stderr(errors).spawn().unwrap();
+        let daemon =
+            self.machine.command("/usr/bin/postrider").arg("serve").stdout(log).stderr(errors).spawn().unwrap();
         self.machine.wait_for_port("127.0.0.1:8024", LIMIT).unwrap();
         daemon
     }
@@ -101,6 +102,13 @@ impl<'b> Site<'b> {
         let mut session = SmtpSession::connect(self.machine, "127.0.0.2", "127.0.0.1:25").unwrap();
         session.mail(CARLA).unwrap().expect(250);
         session
+    }
+
+    /// A stranger's whole message.
+    #[track_caller]
+    pub fn post(&self, sender: &str, recipient: &str, message: &str) {
+        let mut session = SmtpSession::connect(self.machine, "127.0.0.2", "127.0.0.1:25").unwrap();
+        session.send(sender, &[recipient], message).unwrap();
     }
 
     /// What a stranger is answered.

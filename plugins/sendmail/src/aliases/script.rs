@@ -78,6 +78,7 @@ set -eu
 umask 022
 new={aliases}.postrider-new
 good='^[-_.0-9a-z]+: +"\|{program} [-_.0-9a-z]+ [-.0-9a-z]+"$'
+test -f {table} || {{ echo '{table} is not there: run postrider aliases first' >&2; exit 66; }}
 # A copy first: what is looked over must be what is taken.
 lines=$(grep -v -e '^#' -e '^$' {table} || [ $? -eq 1 ])
 if bad=$(printf '%s\n' "$lines" | grep -E -v -e "$good" -e '^$'); then

@@ -23,7 +23,10 @@ fn adapter(pairs: &[(&str, &str)]) -> Aliases {
 }
 
 fn roster() -> TestRoster {
-    TestRoster::new(&[("lists.example.org", ""), ("example.com", "")], &["ants@lists.example.org", "bees.x@example.com"])
+    TestRoster::new(
+        &[("lists.example.org", ""), ("example.com", "")],
+        &["ants@lists.example.org", "bees.x@example.com"],
+    )
 }
 
 fn plan(adapter: &Aliases, roster: &TestRoster) -> postrider_plugin_api::sdk::Result<TestSink> {
@@ -84,6 +87,14 @@ fn the_update_is_roots_unless_the_site_has_a_command_of_its_own() {
     let commands = plan(&adapter(&pairs), &roster()).unwrap().commands;
     assert_eq!(commands[0].argv, ["/usr/bin/sudo", "-n", "/bin/sh", "/etc/mail/import-postrider-aliases"]);
     assert_eq!(commands[0].privilege, Privilege::Owner);
+}
+
+#[test]
+fn before_the_hookup_nothing_is_updated() {
+    let (site, roster, mut sink) = (site(), roster(), TestSink::default());
+    let facts = adapter(&[]).probe(&site, &crate::testing::TestTools::default()).unwrap();
+    adapter(&[]).plan(Context { site: &site, facts: &facts, roster: &roster }, Change::Everything, &mut sink).unwrap();
+    assert!(sink.commands.is_empty() && sink.tables.len() == 1);
 }
 
 /// A directory that vanishes.
