@@ -85,6 +85,8 @@ pub enum Refusal {
     /// It takes the message; Postrider refuses it, and the sender gets a bounce. Why it cannot do better
     /// stands in the matrix.
     Bounced(&'static str),
+    /// It takes the message, and Postrider takes it as one to the list itself. Why stands in the matrix.
+    Taken(&'static str),
 }
 
 /// What an MTA does while it cannot know whether an address is a list.
@@ -150,7 +152,8 @@ pub trait Mta: Sync {
     fn log(&self, machine: &MtaBox) -> String;
 
     /// A rule of the site's own: `RCPT` of this address is answered so (`451 4.7.1 come later`),
-    /// whoever asks; without a reply the rule is taken back. In force when this returns.
+    /// whoever asks; without a reply the rule is taken back. In force for the next connection, when this
+    /// returns.
     fn set_rule(&self, machine: &MtaBox, address: &str, reply: Option<&str>);
 
     /// Mailbox of a local user, format mbox; empty when there is none.

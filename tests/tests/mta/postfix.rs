@@ -110,9 +110,8 @@ impl Mta for Postfix {
     fn refusal(&self, unknown: Unknown) -> Refusal {
         match (unknown, self.table_type) {
             (_, "regexp") | (Unknown::List | Unknown::Function | Unknown::Path | Unknown::Domain, _) => Refusal::AtRcpt,
-            (Unknown::Detail, _) => Refusal::Bounced(
-                "Postfix takes every detail off before it looks an address up (recipient_delimiter), and Postrider refuses \
-                 it then",
+            (Unknown::Detail, _) => Refusal::Taken(
+                "Postfix takes every detail off before it looks an address up in such a table (recipient_delimiter)",
             ),
         }
     }
