@@ -49,8 +49,9 @@ impl Mta for Postfix {
         machine.run(&["postfix", "start"]);
     }
 
+    /// `postfix stop` lets its processes finish first, which takes seconds when one of them hangs.
     fn stop(&self, machine: &MtaBox) {
-        machine.run(&["postfix", "stop"]);
+        machine.run(&["postfix", "abort"]);
     }
 
     fn flush(&self, machine: &MtaBox) {
