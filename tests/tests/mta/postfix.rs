@@ -91,7 +91,13 @@ impl Mta for Postfix {
     }
 
     fn tables(&self) -> &'static [&'static str] {
-        &["/var/lib/postrider/data/postfix_*"]
+        match self.table_type {
+            "hash" => &["/var/lib/postrider/data/postfix_{domains,recipients,transport,vmap}.db"],
+            "lmdb" => &["/var/lib/postrider/data/postfix_{domains,recipients,transport,vmap}.lmdb"],
+            "sqlite" => &["/var/lib/postrider/data/postfix_{domains,recipients,transport,vmap}.sqlite"],
+            "regexp" => &["/var/lib/postrider/data/postfix_{domains,lmtp,alias}"],
+            _ => &["/var/lib/postrider/data/postfix_{domains,recipients,transport,vmap}"],
+        }
     }
 
     /// Postfix opens its tables as root, whom no mode keeps out; nobody can read a directory as a table.
