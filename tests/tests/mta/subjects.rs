@@ -2,6 +2,7 @@
 
 use crate::mta::Mta;
 use crate::postfix::Postfix;
+use crate::sendmail::Sendmail;
 
 /// One line each.
 pub fn all() -> Vec<Box<dyn Mta>> {
@@ -11,5 +12,6 @@ pub fn all() -> Vec<Box<dyn Mta>> {
         Box::new(Postfix::new("postfix.LMTP sqlite", "sqlite")),
         Box::new(Postfix::new("postfix.LMTP regexp", "regexp")),
         Box::new(Postfix::new("postfix.LMTP texthash", "texthash")),
+        Box::new(Sendmail),
     ]
 }
