@@ -61,8 +61,12 @@ pub(crate) fn look_up(
 fn said(stdout: &str, stderr: &str) -> String {
     let noise = ["ADDRESS TEST MODE", "Enter <ruleset>", "WARNING: Ruleset", ">"];
     let lines = stderr.lines().chain(stdout.lines()).map(str::trim);
-    let lines: Vec<&str> =
-        lines.filter(|line| !line.is_empty() && !noise.iter().any(|start| *line == *start || (start.len() > 1 && line.starts_with(start)))).collect();
+    let lines: Vec<&str> = lines
+        .filter(|line| {
+            !line.is_empty()
+                && !noise.iter().any(|start| *line == *start || (start.len() > 1 && line.starts_with(start)))
+        })
+        .collect();
     if lines.is_empty() {
         "nothing".into()
     } else {

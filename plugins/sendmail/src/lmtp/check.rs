@@ -69,7 +69,8 @@ impl Checker<'_> {
         }
         if let Ok(mc) = self.tools.read_file(mc_file) {
             if !mc.lines().any(|line| line.starts_with("include(") && line.contains(&file)) {
-                let advice = "add the line that `postrider hookup` shows, else the next build of sendmail.cf is without lists";
+                let advice =
+                    "add the line that `postrider hookup` shows, else the next build of sendmail.cf is without lists";
                 findings.push(error(mc_file, format!("it does not include {file}"), "", advice));
             }
         }
@@ -170,7 +171,12 @@ impl Checker<'_> {
             let nobody = format!("{NOBODY}@{domain}");
             match test_mode::resolve(self.tools, sendmail, cf_file, &nobody)? {
                 Ok(resolved) if resolved.mailer == fragment::MAILER => {
-                    findings.push(error(&nobody, resolved.answer, "refused", "write the tables again: postrider aliases"));
+                    findings.push(error(
+                        &nobody,
+                        resolved.answer,
+                        "refused",
+                        "write the tables again: postrider aliases",
+                    ));
                 }
                 Ok(resolved) if kind == Kind::Lists && resolved.mailer != "error" => {
                     let seen = format!("Sendmail takes {domain} for its own too ({})", resolved.answer);
