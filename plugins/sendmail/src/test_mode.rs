@@ -63,14 +63,6 @@ fn said(stdout: &str, stderr: &str) -> String {
     let lines = stderr.lines().chain(stdout.lines()).map(|line| line.trim_start_matches('>').trim());
     let telling = |line: &&str| !line.is_empty() && !NOISE.iter().any(|start| line.starts_with(start));
     let lines: Vec<&str> = lines.filter(telling).collect();
-    let noise = ["ADDRESS TEST MODE", "Enter <ruleset>", "WARNING: Ruleset", ">"];
-    let lines = stderr.lines().chain(stdout.lines()).map(str::trim);
-    let lines: Vec<&str> = lines
-        .filter(|line| {
-            !line.is_empty()
-                && !noise.iter().any(|start| *line == *start || (start.len() > 1 && line.starts_with(start)))
-        })
-        .collect();
     if lines.is_empty() {
         "Sendmail says nothing".into()
     } else {
