@@ -10,6 +10,7 @@ use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// Mode of every table: the MTA's daemons read it as other users.
 pub(crate) const TABLE_MODE: u32 = 0o644;
@@ -209,6 +210,22 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), HookupError> {
     fs::rename(from, to).map_err(HookupError::file("publish", to))
 }
 
+/// Publishes a compiled file. What it replaces gets a later time: Sendmail's processes look at the time of the
+/// file that they have open, in whole seconds, and never whether its name is another file's by now. A long
+/// SMTP session would go on with the old one and refuse lists that are there.
+pub(crate) fn rename_compiled(from: &Path, to: &Path) -> Result<(), HookupError> {
+    let replaced = File::open(to).ok();
+    rename(from, to)?;
+    if let Some(replaced) = replaced {
+        // Who cannot do this (the file is another's) has published all the same.
+        let _ = replaced.metadata().and_then(|it| it.modified()).and_then(|time| {
+            let later = SystemTime::now().max(time + Duration::from_secs(1));
+            replaced.set_times(FileTimes::new().set_modified(later))
+        });
+    }
+    Ok(())
+}
+
 pub(crate) fn remove_if_there(path: &Path) -> Result<(), HookupError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(HookupError::file("remove", path)(error)),
@@ -274,6 +291,27 @@ mod tests {
         let mut others = others.map(str::to_owned).to_vec();
         others.sort();
         assert_eq!(left, others);
+    }
+
+    #[test]
+    fn who_has_a_replaced_compiled_file_open_can_tell_by_its_time() {
+        let dir = tempfile::tempdir().expect("directory");
+        let (new, published) = (dir.path().join("new"), dir.path().join("published"));
+        fs::write(&published, "old").expect("written");
+        let open = File::open(&published).expect("open");
+        let seconds = |file: &File| {
+            let time = file.metadata().and_then(|it| it.modified()).expect("time");
+            time.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs()
+        };
+        let before = seconds(&open);
+        for contents in ["new", "newer"] {
+            fs::write(&new, contents).expect("written");
+            let time = fs::metadata(&new).and_then(|it| it.modified()).expect("time");
+            rename_compiled(&new, &published).expect("published");
+            assert_eq!(fs::read_to_string(&published).expect("read"), contents);
+            assert_eq!(fs::metadata(&published).and_then(|it| it.modified()).expect("time"), time);
+        }
+        assert!(seconds(&open) > before);
     }
 
     #[test]

@@ -143,7 +143,16 @@ impl Publication<'_> {
                     if is_in_place(table) && *had_compiled {
                         self.compile_in_place(table)?;
                     } else {
-                        put_back(compiled, &with_suffix(&old_text, suffix), *had_compiled)?;
+                        let old_compiled = with_suffix(&old_text, suffix);
+                        if *had_compiled {
+                            place::rename_compiled(&old_compiled, compiled)?;
+                            // It was replaced, and so it has a later time by now.
+                            if *had_text {
+                                place::settle_compiled(compiled, &table.place.path)?;
+                            }
+                        } else {
+                            place::remove_if_there(compiled)?;
+                        }
                     }
                     self.steps.done("brought back", compiled)?;
                 }

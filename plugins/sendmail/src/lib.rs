@@ -12,19 +12,27 @@
 
 #![deny(missing_docs, unsafe_code)]
 
+mod aliases;
 mod findings;
 mod lmtp;
 mod names;
+mod pipe;
 mod programs;
 mod rows;
 mod test_mode;
 #[cfg(test)]
 mod testing;
 
+pub use aliases::Aliases;
 pub use lmtp::Lmtp;
+pub use pipe::Pipe;
 
 postrider_plugin_api::export_plugin! {
     name: "sendmail",
     version: env!("CARGO_PKG_VERSION"),
-    incoming: ["LMTP" = Lmtp, "Sendmail: maps that makemap builds, and delivery to the list server by LMTP"],
+    incoming: [
+        "LMTP" = Lmtp, "Sendmail: maps that makemap builds, and delivery to the list server by LMTP",
+        "Aliases" = Aliases, "Sendmail without a change to sendmail.mc: aliases and a program that speaks LMTP",
+    ],
+    outgoing: ["Pipe" = Pipe, "the program sendmail, of Sendmail or another mail server"],
 }

@@ -40,3 +40,17 @@ pub(crate) fn path(settings: &Settings, name: &str, default: &str) -> Result<Str
     names::check_path(name, value)?;
     Ok(value.into())
 }
+
+/// Commands that tell the daemon to read its configuration again. Sendmail starts itself anew by the command
+/// line in its pid file, which must have the program's whole path: it would end otherwise.
+pub(crate) fn reload(sendmail: &str, cf_file: &str) -> String {
+    format!(
+        "pid_file=$({sendmail} -C {cf_file} -d0.10 -bt < /dev/null | sed -n 's/^ *Pid file:[[:space:]]*\\(.*\\) (selected)$/\\1/p')\n\
+         if [ -s \"$pid_file\" ] && kill -0 \"$(sed -n 1p \"$pid_file\")\" 2> /dev/null; then\n\
+         \x20   case $(sed -n 2p \"$pid_file\") in\n\
+         \x20       /*) kill -HUP \"$(sed -n 1p \"$pid_file\")\" ;;\n\
+         \x20       *) echo 'Sendmail was not started by its whole path: restart it yourself' >&2 ;;\n\
+         \x20   esac\n\
+         fi\n"
+    )
+}

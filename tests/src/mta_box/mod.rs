@@ -36,6 +36,7 @@ mod layer;
 mod machine;
 mod postfix;
 mod second_host;
+mod sendmail;
 mod smtp;
 
 pub use catcher::{Catcher, Caught, Times};
@@ -44,6 +45,7 @@ pub use layer::{Layer, cache_dir};
 pub use machine::MtaBox;
 pub use postfix::Postfix;
 pub use second_host::SecondHost;
+pub use sendmail::Sendmail;
 pub use smtp::{Reply, SmtpSession, Transcript};
 
 /// The name that every box has.

@@ -20,6 +20,7 @@ mod mta;
 mod points;
 mod postfix;
 mod runner;
+mod sendmail;
 mod site;
 mod subjects;
 

@@ -79,6 +79,7 @@ pub enum Unknown {
 
 /// What an MTA does by its nature with one kind of unknown address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "not every set of subjects needs every answer")]
 pub enum Refusal {
     /// A permanent refusal at `RCPT`.
     AtRcpt,
@@ -91,6 +92,7 @@ pub enum Refusal {
 
 /// What an MTA does while it cannot know whether an address is a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "not every set of subjects needs every answer")]
 pub enum WithoutTables {
     /// It refuses temporarily at `RCPT`, or it goes on with what it has read before.
     Deferred,
@@ -100,6 +102,7 @@ pub enum WithoutTables {
 
 /// Whether an MTA is put to a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "not every set of subjects needs every answer")]
 pub enum Demand {
     /// All of it.
     Whole,

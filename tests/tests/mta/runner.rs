@@ -192,7 +192,7 @@ impl Record {
         let word = match &self.verdict {
             Verdict::Kept => "ok".to_owned(),
             Verdict::Not(why) => format!("n/a: {why}"),
-            Verdict::Failed(_) => "FAILED".to_owned(),
+            Verdict::Failed(why) => format!("FAILED: {}", why.lines().next().unwrap_or_default()),
         };
         println!("test {} ... {word} ({:.1} s)", self.test(), self.took.as_secs_f32());
         let _ = std::io::stdout().flush();

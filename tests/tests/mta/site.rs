@@ -22,7 +22,7 @@ use std::{
 /// Generous: several sites share a machine.
 pub const LIMIT: Duration = Duration::from_secs(60);
 /// How long somebody waits for a reply who only wants to know.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Between two looks at something that takes its time.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Between two flushes of the MTA's queue, while somebody waits for what is in it.
@@ -338,8 +338,11 @@ impl<'b> Site<'b> {
     /// The tables as the MTA reads them: path, and a size or the names in it.
     pub fn table_paths(&self) -> Vec<String> {
         let patterns = self.mta.tables().join(" ");
-        let paths = self.machine.shell(&format!("shopt -s nullglob; printf '%s\\n' {patterns}"));
-        paths.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+        // Braces name files whether they are there or not.
+        let paths = self.machine.shell(&format!(
+            "shopt -s nullglob; for path in {patterns}; do [ ! -e \"$path\" ] || echo \"$path\"; done"
+        ));
+        paths.lines().map(str::to_owned).collect()
     }
 
     /// Forgets what was said and seen before this point.

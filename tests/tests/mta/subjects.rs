@@ -3,6 +3,7 @@
 use crate::exim::Exim;
 use crate::mta::Mta;
 use crate::postfix::Postfix;
+use crate::sendmail::Sendmail;
 use postrider_tests::mta_box::EximLayout;
 
 /// One line each.
@@ -13,6 +14,7 @@ pub fn all() -> Vec<Box<dyn Mta>> {
         Box::new(Postfix::new("postfix.LMTP sqlite", "sqlite")),
         Box::new(Postfix::new("postfix.LMTP regexp", "regexp")),
         Box::new(Postfix::new("postfix.LMTP texthash", "texthash")),
+        Box::new(Sendmail),
         Box::new(Exim::new("exim4.LMTP split", EximLayout::Split, "directory")),
         Box::new(Exim::new("exim4.LMTP single", EximLayout::Single, "cdb")),
         Box::new(Exim::new("exim4.LMTP plain", EximLayout::Plain, "directory")),

@@ -69,7 +69,8 @@ impl Checker<'_> {
         }
         if let Ok(mc) = self.tools.read_file(mc_file) {
             if !mc.lines().any(|line| line.starts_with("include(") && line.contains(&file)) {
-                let advice = "add the line that `postrider hookup` shows, else the next build of sendmail.cf is without lists";
+                let advice =
+                    "add the line that `postrider hookup` shows, else the next build of sendmail.cf is without lists";
                 findings.push(error(mc_file, format!("it does not include {file}"), "", advice));
             }
         }
@@ -84,21 +85,22 @@ impl Checker<'_> {
         let addresses = self.samples()?;
         let address = addresses.first().map_or("postrider@postrider.invalid", String::as_str);
         let questions = [
-            (fragment::DOMAINS_MAP, domain, !domains.is_empty()),
-            (fragment::ADDRESSES_MAP, address, !addresses.is_empty()),
+            (fragment::DOMAINS_MAP, tables::DOMAINS, domain, !domains.is_empty()),
+            (fragment::ADDRESSES_MAP, tables::ADDRESSES, address, !addresses.is_empty()),
         ];
-        for (map, key, expected) in questions {
+        for (map, table, key, expected) in questions {
             let Config { sendmail, cf_file, .. } = self.config;
+            let subject = format!("{}/{}", self.context.site.table_dir.trim_end_matches('/'), table);
             match test_mode::look_up(self.tools, sendmail, cf_file, map, key)? {
                 Err(said) => {
                     readable = false;
-                    findings.push(error(map, said.clone(), "a map that can be read", &self.cure(&said)));
+                    findings.push(error(&subject, said.clone(), "a map that can be read", &self.cure(&said)));
                 }
                 Ok(None) if expected => {
                     let advice = "write the tables again: postrider aliases";
-                    findings.push(error(map, format!("{key} is missing"), "found", advice));
+                    findings.push(error(&subject, format!("{key} is missing"), "found", advice));
                 }
-                Ok(_) => findings.push(good(map, "it can be read")),
+                Ok(_) => findings.push(good(&subject, "it can be read")),
             }
         }
         Ok(readable)
@@ -132,22 +134,24 @@ impl Checker<'_> {
         "write the tables again: postrider aliases".into()
     }
 
-    /// The table directory and those above it that have a write bit for group or others, with their modes.
+    /// What Sendmail says of the table directory and those above it (`-d44.4`), with their modes.
     fn writable_directories(&self) -> Vec<(String, String)> {
-        const STAT: &str = "/usr/bin/stat";
-        let mut found = Vec::new();
-        if !self.tools.exists(STAT) {
-            return found;
-        }
-        let mut directory = self.context.site.table_dir.trim_end_matches('/');
-        while !directory.is_empty() {
-            if let Ok(output) = self.tools.run(&[STAT, "-c", "%a", directory], "") {
-                let mode = output.stdout.trim();
-                if u32::from_str_radix(mode, 8).map_or(false, |bits| bits & 0o022 != 0) {
-                    found.push((directory.to_owned(), mode.to_owned()));
-                }
+        let Config { sendmail, cf_file, .. } = self.config;
+        let argv = [sendmail.as_str(), "-d44.4", "-C", cf_file, "-bt"];
+        let question = format!("/map {} postrider.invalid\n", fragment::DOMAINS_MAP);
+        let said = self.tools.run(&argv, &question).map_or(String::new(), |output| output.stdout);
+        let mut found: Vec<(String, String)> = Vec::new();
+        for line in said.lines().filter(|line| line.ends_with(" FATAL")) {
+            // [dir /var/lib/postrider/data] mode 40775 FATAL
+            let rest = line.trim_start().strip_prefix("[dir ").and_then(|rest| rest.split_once("] mode "));
+            let (directory, mode) = match rest {
+                Some((directory, mode)) => (directory, mode.trim_end_matches(" FATAL").trim_start_matches("40")),
+                None => continue,
+            };
+            let ours = self.context.site.table_dir.starts_with(directory);
+            if ours && !found.iter().any(|(seen, _)| seen == directory) {
+                found.push((directory.to_owned(), mode.to_owned()));
             }
-            directory = directory.rsplit_once('/').map_or("", |(above, _)| above);
         }
         found
     }
@@ -170,7 +174,12 @@ impl Checker<'_> {
             let nobody = format!("{NOBODY}@{domain}");
             match test_mode::resolve(self.tools, sendmail, cf_file, &nobody)? {
                 Ok(resolved) if resolved.mailer == fragment::MAILER => {
-                    findings.push(error(&nobody, resolved.answer, "refused", "write the tables again: postrider aliases"));
+                    findings.push(error(
+                        &nobody,
+                        resolved.answer,
+                        "refused",
+                        "write the tables again: postrider aliases",
+                    ));
                 }
                 Ok(resolved) if kind == Kind::Lists && resolved.mailer != "error" => {
                     let seen = format!("Sendmail takes {domain} for its own too ({})", resolved.answer);

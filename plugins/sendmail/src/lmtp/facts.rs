@@ -10,8 +10,7 @@ const SELF_CONTAINED: &str = "sendmail.mc includes cf.m4";
 const CF_DIR: &str = "cf_dir";
 
 /// Where the systems have Sendmail's m4 files: Debian and FreeBSD, Red Hat, others.
-const USUAL_DIRS: [&str; 3] =
-    ["/usr/share/sendmail/cf", "/usr/share/sendmail-cf", "/usr/local/share/sendmail/cf"];
+const USUAL_DIRS: [&str; 3] = ["/usr/share/sendmail/cf", "/usr/share/sendmail-cf", "/usr/local/share/sendmail/cf"];
 
 pub(crate) fn probe(config: &Config, tools: &dyn Tools) -> Result<Facts> {
     let mut facts = Facts::new();

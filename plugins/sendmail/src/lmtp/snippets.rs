@@ -1,6 +1,7 @@
 //! What the administrator does once: one file of m4, one line in `sendmail.mc`, one build.
 
 use super::{config::Config, facts, fragment, tables};
+use crate::programs;
 use postrider_plugin_api::sdk::{Context, Result, Snippet, SnippetKind};
 
 pub(crate) fn all(config: &Config, context: Context<'_>) -> Result<Vec<Snippet>> {
@@ -10,13 +11,13 @@ pub(crate) fn all(config: &Config, context: Context<'_>) -> Result<Vec<Snippet>>
         Snippet {
             kind: SnippetKind::Commands,
             file: String::new(),
-            text: format!("cp -np {mc} {mc}.before-postrider\ncp -np {cf} {cf}.before-postrider\n"),
+            text: format!("cp -np {cf} {cf}.before-postrider\n"),
             explanation: format!(
                 "Keeps the configuration as it is now. Taking everything back builds {cf} anew from {mc}, so that \
                  what you change there meanwhile stays."
             ),
             // Steps are taken back in the reverse order: when this one is, the line is out of sendmail.mc again.
-            undo: format!("{}{}", build.new_cf(), build.install()),
+            undo: format!("{}{}rm -f {cf}.before-postrider\n", build.new_cf(), build.install()),
         },
         Snippet {
             kind: SnippetKind::File,
@@ -89,18 +90,8 @@ impl Build<'_> {
         format!("grep -q '^M{},' {}.postrider-new\n", fragment::MAILER, self.config.cf_file)
     }
 
-    /// Sendmail starts itself anew by the command line in its pid file, which must have its whole path.
     fn install(&self) -> String {
         let Config { cf_file, sendmail, .. } = self.config;
-        format!(
-            "mv {cf_file}.postrider-new {cf_file}\n\
-             pid_file=$({sendmail} -C {cf_file} -d0.10 -bt < /dev/null | sed -n 's/^ *Pid file:[[:space:]]*\\(.*\\) (selected)$/\\1/p')\n\
-             if [ -s \"$pid_file\" ] && kill -0 \"$(sed -n 1p \"$pid_file\")\" 2> /dev/null; then\n\
-             \x20   case $(sed -n 2p \"$pid_file\") in\n\
-             \x20       /*) kill -HUP \"$(sed -n 1p \"$pid_file\")\" ;;\n\
-             \x20       *) echo 'Sendmail was not started by its whole path: restart it yourself' >&2 ;;\n\
-             \x20   esac\n\
-             fi\n"
-        )
+        format!("mv {cf_file}.postrider-new {cf_file}\n{}", programs::reload(sendmail, cf_file))
     }
 }

@@ -20,7 +20,12 @@ fn adapter() -> Lmtp {
 fn roster() -> TestRoster {
     TestRoster::new(
         &[("lists.example.org", ""), ("mta.example.com", ""), ("real.example", "virt.example")],
-        &["ants@lists.example.org", "ants-request@lists.example.org", "dev.team_9@mta.example.com", "staff@real.example"],
+        &[
+            "ants@lists.example.org",
+            "ants-request@lists.example.org",
+            "dev.team_9@mta.example.com",
+            "staff@real.example",
+        ],
     )
 }
 

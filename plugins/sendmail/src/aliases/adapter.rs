@@ -1,0 +1,223 @@
+//! What the host calls.
+
+use super::{
+    config::{self, Config},
+    script,
+};
+use crate::{
+    findings::{error, good, warning},
+    names,
+    programs::reload,
+    rows::Rows,
+    test_mode,
+};
+use postrider_plugin_api::sdk::{
+    for_each_address, Change, Command, CommandInput, Context, Error, Extent, Facts, Finding, HostLog, IncomingAdapter,
+    Need, Phase, PlanSink, Privilege, Result, Roster, SettingSpec, Settings, Site, Snippet, SnippetKind, Table,
+    TableFormat, TableRole, Tools,
+};
+use std::collections::{BTreeSet, HashMap};
+
+pub(crate) const TABLE: &str = "sendmail_aliases";
+/// `yes` or `no`.
+const IMPORT_IS_THERE: &str = "import program";
+/// What every administrator has to know before choosing this.
+const LOSES_DETAIL: &str =
+    "what follows a plus sign is lost: bounces of single members (VERP) and confirmations cannot \
+                            be told apart; use sendmail.LMTP where sendmail.mc can be changed";
+
+/// Sendmail knows lists by aliases for a program.
+pub struct Aliases {
+    config: Config,
+}
+
+impl IncomingAdapter for Aliases {
+    fn settings() -> Vec<SettingSpec> {
+        config::specs()
+    }
+
+    fn new(_log: Box<dyn HostLog>, settings: &Settings) -> Result<Self> {
+        Ok(Aliases { config: Config::parse(settings)? })
+    }
+
+    fn probe(&self, _site: &Site, tools: &dyn Tools) -> Result<Facts> {
+        let answer = if tools.exists(script::IMPORT) { "yes" } else { "no" };
+        Ok(std::iter::once((IMPORT_IS_THERE.into(), answer.into())).collect())
+    }
+
+    fn plan(&self, context: Context<'_>, _change: Change<'_>, sink: &mut dyn PlanSink) -> Result<()> {
+        sink.table(&Table {
+            path: TABLE.into(),
+            extent: Extent::Whole,
+            format: TableFormat::Text,
+            role: TableRole::Acceptance,
+            comment: format!("Aliases for the lists, taken into {} by {}.", self.config.alias_file, script::IMPORT),
+        })?;
+        self.rows(context, sink)?;
+        let update = self.update();
+        let not_there = context.facts.get(IMPORT_IS_THERE).map_or(false, |answer| answer == "no");
+        if not_there && update.argv.iter().any(|argument| argument == script::IMPORT) {
+            return Ok(()); // not hooked up yet: the hookup takes the aliases in
+        }
+        sink.command(&update)
+    }
+
+    fn snippets(&self, context: Context<'_>) -> Result<Vec<Snippet>> {
+        let Config { alias_file, local_host_names, sendmail, cf_file, .. } = &self.config;
+        let program = self.config.program();
+        let commands = |text: String, explanation: String, undo: String| Snippet {
+            kind: SnippetKind::Commands,
+            file: String::new(),
+            text,
+            explanation,
+            undo,
+        };
+        let file = |file: &str, text: String, explanation: &str| Snippet {
+            kind: SnippetKind::File,
+            file: file.into(),
+            text,
+            explanation: explanation.into(),
+            undo: String::new(),
+        };
+        let domains: String = domains(context.roster)?.into_iter().map(|domain| domain + "\n").collect();
+        let mut snippets = vec![
+            commands(
+                format!("cp -np {alias_file} {alias_file}.before-postrider\n"),
+                format!("NOTE: with aliases, {LOSES_DETAIL}. Aliases know no domains either: each list is then in every \
+                         domain that Sendmail takes for its own."),
+                format!(
+                    "sed '/^# begin of postrider$/,/^# end of postrider$/d' {alias_file} > {alias_file}.postrider-new\n\
+                     cat {alias_file}.postrider-new > {alias_file}\n\
+                     rm -f {alias_file}.postrider-new {alias_file}.before-postrider\n\
+                     {sendmail} -C {cf_file} -bi\n"
+                ),
+            ),
+            file(&program, script::deliver(&self.config, context.site)?, "Sendmail runs this for each message to a list."),
+            file(
+                script::IMPORT,
+                script::import(&self.config, context.site)?,
+                "Takes the aliases into Sendmail's file. It takes nothing but calls of the program above, so whoever has \
+                 Postrider's rights gets no others by it.",
+            ),
+        ];
+        if !domains.is_empty() {
+            snippets.push(Snippet {
+                kind: SnippetKind::Lines,
+                file: local_host_names.clone(),
+                text: domains,
+                explanation: "Sendmail looks at aliases for its own domains only (class w). A domain that you add \
+                              later belongs here too."
+                    .into(),
+                undo: String::new(),
+            });
+        }
+        snippets.push(commands(
+            format!(
+                "chmod 755 {program} {import}\n/bin/sh {import}\n{reload}",
+                import = script::IMPORT,
+                reload = reload(sendmail, cf_file)
+            ),
+            "The aliases as they are now, and a SIGHUP so that Sendmail reads its domains again.".into(),
+            String::new(),
+        ));
+        Ok(snippets)
+    }
+
+    fn check(&self, context: Context<'_>, tools: &dyn Tools) -> Result<Vec<Finding>> {
+        let Config { sendmail, cf_file, lmtp_command, .. } = &self.config;
+        let mut findings = vec![warning("sendmail.Aliases", LOSES_DETAIL, "", "")];
+        for program in [self.config.program().as_str(), script::IMPORT, lmtp_command] {
+            if tools.exists(program) {
+                findings.push(good(program, "it is there"));
+            } else {
+                let advice = "do the steps that `postrider hookup` shows";
+                findings.push(error(program, "it is not there", "a program", advice));
+            }
+        }
+        if !tools.exists(sendmail) {
+            let advice = "set sendmail_command, or check on the machine where Sendmail runs";
+            findings.push(warning(sendmail, "it does not exist, so Sendmail cannot be asked", "", advice));
+            return Ok(findings);
+        }
+        for domain in domains(context.roster)?.into_iter().take(3) {
+            let address = format!("postmaster@{domain}");
+            match test_mode::resolve(tools, sendmail, cf_file, &address)? {
+                Ok(resolved) if resolved.mailer == "local" => {
+                    findings.push(good(&domain, "Sendmail takes it for its own"))
+                }
+                Ok(resolved) => {
+                    let advice = format!("add it to {} and restart Sendmail", self.config.local_host_names);
+                    findings.push(error(&domain, resolved.answer, "$# local", &advice));
+                }
+                Err(said) => findings.push(error(&domain, said, "$# local", "")),
+            }
+        }
+        let mut names = Vec::new();
+        context.roster.for_each_list(&mut |list| {
+            if names.len() < 3 {
+                names.push(format!("{}@{}", list.local, list.domain.name));
+            }
+            Ok(())
+        })?;
+        for address in names {
+            let output = tools.run(&[sendmail, "-C", cf_file, "-bv", &address], "")?;
+            if output.stdout.contains(&self.config.program()) {
+                findings.push(good(&address, "its alias is in force"));
+            } else {
+                let seen = output.stdout.trim().replace('\n', "; ");
+                let advice = format!("take the aliases in: /bin/sh {}", script::IMPORT);
+                findings.push(error(&address, seen, &self.config.program(), &advice));
+            }
+        }
+        Ok(findings)
+    }
+}
+
+impl Aliases {
+    /// # Errors
+    /// When two lists have an address in common but for the domain.
+    fn rows(&self, context: Context<'_>, sink: &mut dyn PlanSink) -> Result<()> {
+        let program = self.config.program();
+        let mut seen: HashMap<String, String> = HashMap::new();
+        let mut rows = Rows::new(sink, 41);
+        for_each_address(context.site, context.roster, &mut |address| {
+            names::check_local(address.list.local)?;
+            names::check_domain(address.list.domain.name)?;
+            let (local, domain) = (address.local, address.list.domain.name);
+            if let Some(other) = seen.insert(local.to_owned(), domain.to_owned()) {
+                return Err(Error::failed(format!(
+                    "{local}@{other} and {local}@{domain} would be the same alias of Sendmail, which knows no domains"
+                ))
+                .with_hint("give one of the lists another name, or use sendmail.LMTP"));
+            }
+            rows.add(&[local, ":"], &["\"|", &program, " ", local, " ", domain, "\""])
+        })?;
+        rows.flush()
+    }
+
+    fn update(&self) -> Command {
+        let own = !self.config.update.is_empty();
+        Command {
+            phase: Phase::Activate,
+            argv: if own { self.config.update.clone() } else { vec!["/bin/sh".into(), script::IMPORT.into()] },
+            stdin: CommandInput::Nothing,
+            tables: vec![TABLE.into()],
+            need: Need::Required,
+            privilege: if own { Privilege::Owner } else { Privilege::Root },
+            settle: None,
+            reason: format!("so that Sendmail knows the aliases ({})", self.config.alias_file),
+        }
+    }
+}
+
+fn domains(roster: &dyn Roster) -> Result<BTreeSet<String>> {
+    let mut domains = BTreeSet::new();
+    roster.for_each_domain(&mut |domain| {
+        for name in [domain.name, domain.routed()] {
+            names::check_domain(name)?;
+            domains.insert(name.to_owned());
+        }
+        Ok(())
+    })?;
+    Ok(domains)
+}

@@ -1,0 +1,90 @@
+//! The section `[sendmail]` for `sendmail.Aliases`.
+
+use crate::programs::{self, spec};
+use postrider_plugin_api::sdk::{Result, SettingKind, SettingSpec, Settings};
+
+/// What the administrator has set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub(crate) sendmail: String,
+    pub(crate) cf_file: String,
+    /// Into which the aliases go.
+    pub(crate) alias_file: String,
+    /// Class w.
+    pub(crate) local_host_names: String,
+    /// Where programs lie that Sendmail may run.
+    pub(crate) program_directory: String,
+    pub(crate) lmtp_command: String,
+    /// Program and arguments; empty: the import program, as root.
+    pub(crate) update: Vec<String>,
+}
+
+pub(crate) fn specs() -> Vec<SettingSpec> {
+    vec![
+        programs::sendmail_spec(),
+        programs::cf_spec(),
+        spec(
+            "alias_file",
+            SettingKind::Path,
+            "/etc/aliases",
+            "The file of aliases(5) that the import program puts the aliases into, between two marks.",
+        ),
+        spec(
+            "local_host_names",
+            SettingKind::Path,
+            "/etc/mail/local-host-names",
+            "The file with the domains that Sendmail takes for its own (class w).",
+        ),
+        spec(
+            "program_directory",
+            SettingKind::Path,
+            "/etc/mail/smrsh",
+            "The directory for the program that Sendmail runs for each message. Where Sendmail uses smrsh(8): the \
+             directory of smrsh, on Red Hat /etc/smrsh.",
+        ),
+        spec(
+            "lmtp_command",
+            SettingKind::Program,
+            "/usr/bin/qmail-lmtp",
+            "Postrider's program qmail-lmtp, which speaks LMTP for programs that cannot.",
+        ),
+        spec(
+            "update_command",
+            SettingKind::Program,
+            "",
+            "The program that makes Sendmail know changed aliases, with Postrider's rights: /usr/bin/sudo. Empty: \
+             the import program itself, which needs root; where Postrider is not root the command is printed.",
+        ),
+        spec(
+            "update_arguments",
+            SettingKind::Text,
+            "",
+            "Arguments for update_command, with blanks between them: -n /bin/sh /etc/mail/import-postrider-aliases.",
+        ),
+    ]
+}
+
+impl Config {
+    pub(crate) fn parse(settings: &Settings) -> Result<Self> {
+        let path = |name: &str, default: &str| programs::path(settings, name, default);
+        let mut update = Vec::new();
+        if !settings.value("update_command").is_empty() {
+            update.push(path("update_command", "")?);
+            update.extend(settings.value("update_arguments").split_whitespace().map(str::to_owned));
+        }
+        Ok(Config {
+            sendmail: path("sendmail_command", programs::SENDMAIL)?,
+            cf_file: path("cf_file", "/etc/mail/sendmail.cf")?,
+            alias_file: path("alias_file", "/etc/aliases")?,
+            local_host_names: path("local_host_names", "/etc/mail/local-host-names")?,
+            program_directory: path("program_directory", "/etc/mail/smrsh")?.trim_end_matches('/').into(),
+            lmtp_command: path("lmtp_command", "/usr/bin/qmail-lmtp")?,
+            update,
+        })
+    }
+
+    /// What Sendmail runs for each message.
+    pub(crate) fn program(&self) -> String {
+        format!("{}/postrider-lmtp", self.program_directory)
+    }
+}
