@@ -15,7 +15,7 @@ const PACKAGES: &[&str] = &["exim4-daemon-light", "tinycdb"];
 const RULES: &str = "/etc/exim4/rules";
 const LOG: &str = "/var/log/exim4/mainlog";
 const PID: &str = "/run/exim4/exim.pid";
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// The site's own conditions, at the begin of its ACL: for everybody, whom Exim trusts or not.
 const RULES_ACL: &str =

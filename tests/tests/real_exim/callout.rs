@@ -56,10 +56,11 @@ fn the_sites_own_conditions_at_debians_hook_are_kept() {
     );
     site.run(&["create", ANTS]);
     site.hook_up();
-    let _daemon = site.serve();
+    let daemon = site.serve();
     site.is_answered(ANTS, 250);
     site.is_answered("nosuch@lists.example.com", 550);
     assert!(site.rcpt("anna@mta.example.com").text.contains("on holiday"));
+    site.stop(daemon);
 }
 
 #[test]

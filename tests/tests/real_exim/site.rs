@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_mins(1);
 pub const ANTS: &str = "ants@lists.example.com";
 /// An address that Exim does not trust.
 const STRANGER: &str = "127.0.0.2";
