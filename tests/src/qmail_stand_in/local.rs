@@ -234,9 +234,8 @@ fn open(path: &Path) -> Result<Option<(String, bool)>, Stop> {
     };
     let mode = match fs::metadata(path) {
         Ok(file) if file.is_file() => file.permissions().mode(),
-        Ok(_) => return Ok(None),
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Err(unable(error)),
-        Err(_) => return Ok(None),
+        _ => return Ok(None),
     };
     if mode & PATRN != 0 {
         return stop(111, "Uh-oh: .qmail file is writable. (#4.7.0)");

@@ -6,7 +6,7 @@
 //! address to a user, and how qmail-local finds a `.qmail` file and carries it out.
 //!
 //! - [`Qmail`]: a qmail home of the test's own, from a recipient to a [`Report`];
-//! - [`local`]: qmail-local;
+//! - [`local`][]: qmail-local;
 //! - [`Queue`]: a program in place of qmail-queue, which keeps what it is given and exits as it is told.
 //!
 //! What it does not cover: the queue and its schedule of retries (a deferred message is the test's to send again),

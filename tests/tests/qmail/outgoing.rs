@@ -7,7 +7,7 @@ use postrider_tests::{
 };
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 const POST: &str = "From: Anne <anne@example.org>\nTo: ants@lists.example.com\nSubject: Hello\n\
                     Message-ID: <one@example.org>\n\nHello, ants.\n.a line with a dot\n";

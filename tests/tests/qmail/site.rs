@@ -47,7 +47,7 @@ impl Site {
         let mut text = "[qmail]\n".to_owned();
         for (key, value) in defaults {
             if !settings.contains(&format!("{key}:")) {
-                text.push_str(&format!("{key}: {value}\n"));
+                text.extend([key, ": ", &value, "\n"]);
             }
         }
         installation.write("qmail.cfg", &format!("{text}{}", settings.replace("$DIR", &dir)));
