@@ -386,6 +386,10 @@ fn mistakes_in_the_qmail_file_cost_no_mail() {
     }
     let (code, text) = run(command(&["8024", "1"]).env_remove("LOCAL"), MESSAGE);
     assert!(code == 111 && text.contains("LOCAL"), "{code} {text}");
+    let server = Server::start(GOOD);
+    let nothing = command(&[&server.port.to_string()]).stdin(Stdio::null()).spawn().expect("qmail-lmtp");
+    let (code, text) = end(nothing);
+    assert!(code == 111 && text.contains("standard input is a device"), "{code} {text}");
     for (option, begin) in [("--help", "Usage: qmail-lmtp PORT"), ("--version", "qmail-lmtp ")] {
         let output = command(&[option]).env_clear().output().expect("qmail-lmtp");
         assert!(output.status.success() && output.stdout.starts_with(begin.as_bytes()), "{output:?}");

@@ -227,3 +227,6 @@ fn is_last_line_of_a_reply(line: &str) -> bool {
     let bytes = line.as_bytes();
     bytes.len() > 3 && bytes[..3].iter().all(u8::is_ascii_digit) && bytes[3] == b' '
 }
+
+#[cfg(test)]
+mod tests;

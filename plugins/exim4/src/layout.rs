@@ -146,21 +146,26 @@ impl<'a> Place<'a> {
 
     fn install_plain(&self, sections: &[Section]) -> String {
         let file = &self.file;
-        let (exim, list) = (&self.config.exim, &self.config.local_domains);
+        let (exim, list, relays) = (&self.config.exim, &self.config.local_domains, &self.config.relay_hosts);
+        let needs_relays = self.relays || sections.contains(&Section::Acl);
         // Back first: what an earlier time renamed need not be renamed now.
         let mut rename = vec![self.renamed_back(), renamed("domainlist", list, SITE_DOMAINS)];
         if self.relays {
-            rename.push(renamed("hostlist", &self.config.relay_hosts, SITE_RELAYS));
+            rename.push(renamed("hostlist", relays, SITE_RELAYS));
         }
         format!(
             "staged=$(mktemp -d)\ntrap 'rm -rf \"$staged\"' EXIT\n\
              cp -np {file} {file}.before-postrider\n\
-             grep -Eq '^[[:space:]]*domainlist[[:space:]]+({list}|postrider_site_domains)[[:space:]]*=' {file} || {{\n\
-             \x20 echo \"{file} has no domainlist {list}: set local_domains to the name of its list of local domains\" >&2\n\
-             \x20 exit 1\n}}\n{}{}\
+             {}{}{}{}\
              {exim} -C \"$staged/new\" -bV > /dev/null\n\
              cp -p {file} {file}.postrider-new\ncat \"$staged/new\" > {file}.postrider-new\n\
              mv -f {file}.postrider-new {file}\n{}",
+            self.list_is_there("domainlist", list, SITE_DOMAINS, "local_domains"),
+            if needs_relays {
+                self.list_is_there("hostlist", relays, SITE_RELAYS, "relay_hosts")
+            } else {
+                String::new()
+            },
             self.sections_are_there(&["routers", "transports"]),
             self.insert(sections, &rename),
             self.reload(),
@@ -194,6 +199,16 @@ impl<'a> Place<'a> {
         format!(
             "{} --confdir \"$staged\" --output \"$staged/result\"\n{} -C \"$staged/result\" -bV > /dev/null\n",
             self.config.update, self.config.exim
+        )
+    }
+
+    /// Exim notices only at work that it does not know a list.
+    fn list_is_there(&self, kind: &str, name: &str, renamed: &str, setting: &str) -> String {
+        format!(
+            "grep -Eq '^[[:space:]]*{kind}[[:space:]]+({name}|{renamed})[[:space:]]*=' {file} || {{\n\
+             \x20 echo \"{file} has no {kind} {name}: set {setting} to the name of its list\" >&2\n\
+             \x20 exit 1\n}}\n",
+            file = self.file
         )
     }
 
@@ -238,10 +253,10 @@ impl<'a> Place<'a> {
             }
         }
         if self.layout == Layout::Plain {
-            // Without that section every failure is for good.
+            // Without that section every failure is for good. The end of the block that follows is its end.
             script.push_str(&format!(
                 "grep -Eq '^[[:space:]]*begin[[:space:]]+retry[[:space:]]*$' \"$staged/bare\" ||\n\
-                 \x20 printf '%s\\n' '{BEGIN}: a section of its own' 'begin retry' '{END}' >> \"$staged/bare\"\n"
+                 \x20 printf '%s\\n' '{BEGIN}: a section of its own' 'begin retry' >> \"$staged/bare\"\n"
             ));
         }
         script.push_str(&format!(

@@ -89,3 +89,6 @@ fn explanation(layout: Layout, place: &Place<'_>) -> String {
         place.blocks()
     )
 }
+
+#[cfg(test)]
+mod tests;

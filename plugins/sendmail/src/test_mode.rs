@@ -59,17 +59,45 @@ pub(crate) fn look_up(
 
 /// What is left when the noise is taken away.
 fn said(stdout: &str, stderr: &str) -> String {
-    let noise = ["ADDRESS TEST MODE", "Enter <ruleset>", "WARNING: Ruleset", ">"];
-    let lines = stderr.lines().chain(stdout.lines()).map(str::trim);
-    let lines: Vec<&str> = lines
-        .filter(|line| {
-            !line.is_empty()
-                && !noise.iter().any(|start| *line == *start || (start.len() > 1 && line.starts_with(start)))
-        })
-        .collect();
+    const NOISE: [&str; 4] = ["ADDRESS TEST MODE", "Enter <ruleset>", "WARNING: Ruleset", "map_lookup:"];
+    let lines = stderr.lines().chain(stdout.lines()).map(|line| line.trim_start_matches('>').trim());
+    let telling = |line: &&str| !line.is_empty() && !NOISE.iter().any(|start| line.starts_with(start));
+    let lines: Vec<&str> = lines.filter(telling).collect();
     if lines.is_empty() {
-        "nothing".into()
+        "Sendmail says nothing".into()
     } else {
         lines.join("; ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestTools;
+
+    fn tools(stdout: &str) -> TestTools {
+        let head = "ADDRESS TEST MODE (ruleset 3 NOT automatically invoked)\nEnter <ruleset> <address>\n";
+        TestTools::default().answer("/s -C /c -bt", 0, &format!("{head}{stdout}> "), "")
+    }
+
+    #[test]
+    fn the_last_answer_of_ruleset_0_counts() {
+        let answer = "> canonify           input: a @ b\nparse            returns: $# postrider $@ [ 127 . 0 . 0 . 1 ] $: a < @ b . >\n";
+        let resolved = resolve(&tools(answer), "/s", "/c", "a@b").unwrap().unwrap();
+        assert_eq!(resolved.mailer, "postrider");
+        let answer = "> parse            returns: $# error $@ 5 . 1 . 1 $: \"550 No such mailing list\"\n";
+        assert_eq!(resolve(&tools(answer), "/s", "/c", "a@b").unwrap().unwrap().mailer, "error");
+        let nothing = resolve(&tools("/c: line 1: unknown configuration line\n"), "/s", "/c", "a@b").unwrap();
+        assert_eq!(nothing, Err("/c: line 1: unknown configuration line".into()));
+    }
+
+    #[test]
+    fn a_key_is_there_or_not_or_the_map_cannot_be_read() {
+        let ask = |stdout: &str| look_up(&tools(stdout), "/s", "/c", "m", "k").unwrap();
+        assert_eq!(ask("> map_lookup: m (k) returns ants.e.org (0)\n"), Ok(Some("ants.e.org".into())));
+        assert_eq!(ask("> map_lookup: m (k) no match (0)\n"), Ok(None));
+        let unsafe_map =
+            "> hash map \"m\": unsafe map file /t.db: Permission denied\nmap_lookup: m (k) no match (75)\n";
+        assert_eq!(ask(unsafe_map), Err("hash map \"m\": unsafe map file /t.db: Permission denied".into()));
     }
 }

@@ -51,6 +51,7 @@ domainlist relay_to_domains =
 hostlist   relay_from_hosts = <; 127.0.0.1 ; ::1
 acl_smtp_rcpt = acl_check_rcpt
 never_users = root
+keep_environment =
 host_lookup =
 tls_advertise_hosts =
 ignore_bounce_errors_after = 2d
@@ -83,6 +84,7 @@ TRANSPORTlocal_delivery:
   envelope_to_add
   return_path_add
   user = mail
+  current_directory = /
   group = mail
   mode = 0660
 begin retry

@@ -24,7 +24,7 @@ fn exim_asks_postrider(layout: EximLayout) {
     }
     let told = site.run(&["hookup", "--check"]);
     assert!(told.contains("RCPT TO:<ants@lists.example.com>: 250"), "{told}");
-    drop(daemon);
+    site.stop(daemon);
     site.is_answered(ANTS, 451);
     site.undo();
     site.is_answered("anna@mta.example.com", 250);

@@ -115,3 +115,39 @@ fn a_way_that_exims_user_cannot_pass_is_opened() {
     let told = site.ends(1, &["hookup", "--check"]);
     assert!(told.contains("451") && told.contains("Permission denied"), "{told}");
 }
+
+/// Without that section Exim never tries again.
+#[test]
+fn a_plain_file_without_rules_for_retries_gets_a_section_of_its_own() {
+    let Some(machine) = machine("a_plain_file_without_rules_for_retries_gets_a_section_of_its_own") else { return };
+    let site = Site::installed(&machine, Plain, "");
+    machine.shell("sed -i '/^begin retry/,$d' /etc/exim4/exim4.conf; exim4 -bV");
+    let before = configuration(&site);
+    site.run(&["create", ANTS]);
+    site.hook_up();
+    let mut session = site.stranger();
+    session.rcpt(ANTS).unwrap().expect(250);
+    session.data("From: someone@remote.example\nTo: ants@lists.example.com\n\nHello\n").unwrap().expect(250);
+    site.wait_for("the first try", || site.exim.log().contains("== ants@lists.example.com").then_some(()));
+    assert!(site.exim.queue().contains(ANTS), "{}", site.exim.log());
+    site.hook_up();
+    site.undo();
+    assert_eq!(configuration(&site), before);
+}
+
+#[test]
+fn a_plain_file_that_calls_its_lists_otherwise_says_so() {
+    let Some(machine) = machine("a_plain_file_that_calls_its_lists_otherwise_says_so") else { return };
+    let site = Site::installed(&machine, Plain, "");
+    machine.shell("sed -i 's/local_domains/our_domains/' /etc/exim4/exim4.conf; exim4 -bV; kill -HUP \"$(cat /run/exim4/exim.pid)\"");
+    site.run(&["create", ANTS]);
+    let before = configuration(&site);
+    let (done, said) = site.install();
+    assert!(!done && said.contains("has no domainlist local_domains: set local_domains"), "{said}");
+    assert_eq!(configuration(&site), before);
+    site.set("local_domains: our_domains");
+    site.hook_up();
+    site.is_answered(ANTS, 250);
+    site.is_answered("anna@mta.example.com", 250);
+    site.is_answered("nosuch@lists.example.com", 550);
+}

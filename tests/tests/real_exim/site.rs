@@ -7,7 +7,7 @@ use postrider_tests::{
 };
 use std::{
     fs,
-    process::{Child, Command, Output},
+    process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -96,16 +96,26 @@ impl<'b> Site<'b> {
 
     #[track_caller]
     pub fn hook_up(&self) {
-        let (done, said) = self.install();
-        assert!(done, "{said}");
-        // A running Exim has been told to read its configuration again.
-        self.wait_for("Exim to be there again", || SmtpSession::connect(self.machine, STRANGER, "127.0.0.1:25").ok());
+        self.with_a_restart(|| {
+            let (done, said) = self.install();
+            assert!(done, "{said}");
+        });
     }
 
     #[track_caller]
     pub fn undo(&self) {
-        self.machine.run(&["sh", "/root/hookup/undo.sh"]);
-        self.wait_for("Exim to be there again", || SmtpSession::connect(self.machine, STRANGER, "127.0.0.1:25").ok());
+        self.with_a_restart(|| drop(self.machine.run(&["sh", "/root/hookup/undo.sh"])));
+    }
+
+    /// The steps tell Exim to read its configuration again: it starts itself anew, and for a moment nobody listens.
+    #[track_caller]
+    fn with_a_restart(&self, steps: impl FnOnce()) {
+        let starts = || self.exim.log().matches("daemon started").count();
+        let before = starts();
+        steps();
+        self.wait_for("Exim to be there again", || {
+            (starts() > before && SmtpSession::connect(self.machine, STRANGER, "127.0.0.1:25").is_ok()).then_some(())
+        });
     }
 
     /// A session of a stranger, after `MAIL`.
@@ -126,11 +136,17 @@ impl<'b> Site<'b> {
         assert_eq!(reply.code, code, "{address}: {} {}\n{}", reply.code, reply.text, self.exim.log());
     }
 
-    /// Starts the daemon and waits until it takes mail.
-    pub fn serve(&self) -> Daemon {
-        let daemon = Daemon(self.command(&["serve"]).spawn().unwrap());
+    /// Starts the daemon and waits until it takes mail. It ends with its box, or with [`Site::stop`].
+    pub fn serve(&self) -> Child {
+        let child = self.command(&["serve"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         self.machine.wait_for_port("127.0.0.1:8024", LIMIT).unwrap();
-        daemon
+        child
+    }
+
+    pub fn stop(&self, mut daemon: Child) {
+        let status: serde_json::Value = serde_json::from_str(&self.run(&["status", "--json"])).unwrap();
+        self.machine.run(&["kill", "-TERM", &status["daemon"]["pid"].to_string()]);
+        assert!(daemon.wait().unwrap().success());
     }
 
     /// Waits until `done` gives something.
@@ -144,16 +160,6 @@ impl<'b> Site<'b> {
             assert!(begun.elapsed() < LIMIT, "waited {LIMIT:?} in vain for {what}\n{}", self.exim.log());
             thread::sleep(Duration::from_millis(20));
         }
-    }
-}
-
-/// A running `postrider serve`.
-pub struct Daemon(Child);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

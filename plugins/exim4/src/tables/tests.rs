@@ -72,30 +72,28 @@ fn files_are_compiled_where_exim_needs_it() {
     assert_eq!(commands("dbm"), (compiled(".dbm"), vec!["/usr/sbin/exim_dbmbuild {file} {file}.dbm".into()]));
 }
 
-/// Lists and domains whose names and alias domains meet in every way.
-fn rosters() -> Vec<(Vec<(&'static str, &'static str)>, Vec<&'static str>)> {
-    let domains =
-        [("a.example", ""), ("b.example", "x.example"), ("c.example", "x.example"), ("d.example", "a.example")];
+/// Domains whose names and alias domains meet in every way.
+const MEETING: [(&str, &str); 4] =
+    [("a.example", ""), ("b.example", "x.example"), ("c.example", "x.example"), ("d.example", "a.example")];
+
+/// Every choice of some lists in them.
+fn choices() -> Vec<Vec<&'static str>> {
     let lists = ["ants@a.example", "ants@b.example", "ants@c.example", "ants@d.example", "ants-request@c.example"];
-    let mut all = Vec::new();
-    for chosen in 0..1_usize << lists.len() {
-        let is_chosen = |number: usize| chosen & (1 << number) != 0;
-        all.push((domains.to_vec(), (0..lists.len()).filter(|n| is_chosen(*n)).map(|n| lists[n]).collect()));
-    }
-    all
+    let chosen = |choice: usize| (0..lists.len()).filter(move |n| choice & (1 << n) != 0).map(|n| lists[n]).collect();
+    (0..1_usize << lists.len()).map(chosen).collect()
 }
 
 #[test]
 fn a_single_change_leaves_what_a_plan_of_everything_would() {
     for pairs in [vec![], vec![("real_domains", "no")], vec![("recipients", "file")], vec![("recipients", "callout")]] {
         let config = config(&pairs);
-        for (domains, lists) in rosters() {
-            let with = TestRoster::new(&domains, &lists);
+        for lists in choices() {
+            let with = TestRoster::new(&MEETING, &lists);
             for gone in &lists {
                 let rest: Vec<&str> = lists.iter().copied().filter(|list| list != gone).collect();
-                let without = TestRoster::new(&domains, &rest);
+                let without = TestRoster::new(&MEETING, &rest);
                 let (local, name) = gone.split_once('@').unwrap();
-                let alias = domains.iter().find(|domain| domain.0 == name).unwrap().1;
+                let alias = MEETING.iter().find(|domain| domain.0 == name).unwrap().1;
                 let list_id = format!("{local}.{name}");
                 let list = ListView { local, domain: DomainView { name, alias }, list_id: &list_id };
                 let added = planned(&config, &with, Change::ListAdded(list)).applied_to(whole(&config, &without));
@@ -109,14 +107,12 @@ fn a_single_change_leaves_what_a_plan_of_everything_would() {
 
 #[test]
 fn the_same_holds_for_domains() {
-    let domains =
-        [("a.example", ""), ("b.example", "x.example"), ("c.example", "x.example"), ("d.example", "a.example")];
     for pairs in [vec![], vec![("real_domains", "no")], vec![("recipients", "callout")]] {
         let config = config(&pairs);
-        for (number, &(name, alias)) in domains.iter().enumerate() {
-            let mut rest = domains.to_vec();
+        for (number, &(name, alias)) in MEETING.iter().enumerate() {
+            let mut rest = MEETING.to_vec();
             rest.remove(number);
-            let (with, without) = (TestRoster::new(&domains, &[]), TestRoster::new(&rest, &[]));
+            let (with, without) = (TestRoster::new(&MEETING, &[]), TestRoster::new(&rest, &[]));
             let domain = DomainView { name, alias };
             let added = planned(&config, &with, Change::DomainAdded(domain)).applied_to(whole(&config, &without));
             assert_eq!(added, whole(&config, &with), "{pairs:?}: {name} added");

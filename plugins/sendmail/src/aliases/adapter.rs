@@ -12,13 +12,15 @@ use crate::{
     test_mode,
 };
 use postrider_plugin_api::sdk::{
-    for_each_address, Change, Command, CommandInput, Context, Error, Extent, Finding, HostLog, IncomingAdapter, Need,
-    Phase, PlanSink, Privilege, Result, Roster, SettingSpec, Settings, Snippet, SnippetKind, Table, TableFormat,
-    TableRole, Tools,
+    for_each_address, Change, Command, CommandInput, Context, Error, Extent, Facts, Finding, HostLog, IncomingAdapter,
+    Need, Phase, PlanSink, Privilege, Result, Roster, SettingSpec, Settings, Site, Snippet, SnippetKind, Table,
+    TableFormat, TableRole, Tools,
 };
 use std::collections::{BTreeSet, HashMap};
 
 pub(crate) const TABLE: &str = "sendmail_aliases";
+/// `yes` or `no`.
+const IMPORT_IS_THERE: &str = "import program";
 /// What every administrator has to know before choosing this.
 const LOSES_DETAIL: &str =
     "what follows a plus sign is lost: bounces of single members (VERP) and confirmations cannot \
@@ -38,6 +40,11 @@ impl IncomingAdapter for Aliases {
         Ok(Aliases { config: Config::parse(settings)? })
     }
 
+    fn probe(&self, _site: &Site, tools: &dyn Tools) -> Result<Facts> {
+        let answer = if tools.exists(script::IMPORT) { "yes" } else { "no" };
+        Ok(std::iter::once((IMPORT_IS_THERE.into(), answer.into())).collect())
+    }
+
     fn plan(&self, context: Context<'_>, _change: Change<'_>, sink: &mut dyn PlanSink) -> Result<()> {
         sink.table(&Table {
             path: TABLE.into(),
@@ -47,7 +54,12 @@ impl IncomingAdapter for Aliases {
             comment: format!("Aliases for the lists, taken into {} by {}.", self.config.alias_file, script::IMPORT),
         })?;
         self.rows(context, sink)?;
-        sink.command(&self.update())
+        let update = self.update();
+        let not_there = context.facts.get(IMPORT_IS_THERE).map_or(false, |answer| answer == "no");
+        if not_there && update.argv.iter().any(|argument| argument == script::IMPORT) {
+            return Ok(()); // not hooked up yet: the hookup takes the aliases in
+        }
+        sink.command(&update)
     }
 
     fn snippets(&self, context: Context<'_>) -> Result<Vec<Snippet>> {
@@ -76,7 +88,7 @@ impl IncomingAdapter for Aliases {
                 format!(
                     "sed '/^# begin of postrider$/,/^# end of postrider$/d' {alias_file} > {alias_file}.postrider-new\n\
                      cat {alias_file}.postrider-new > {alias_file}\n\
-                     rm -f {alias_file}.postrider-new\n\
+                     rm -f {alias_file}.postrider-new {alias_file}.before-postrider\n\
                      {sendmail} -C {cf_file} -bi\n"
                 ),
             ),

@@ -20,5 +20,7 @@
 mod adapter;
 mod config;
 mod script;
+#[cfg(test)]
+mod tests;
 
 pub use adapter::Aliases;

@@ -78,6 +78,7 @@ set -eu
 umask 022
 new={aliases}.postrider-new
 good='^[-_.0-9a-z]+: +"\|{program} [-_.0-9a-z]+ [-.0-9a-z]+"$'
+test -f {table} || {{ echo '{table} is not there: run postrider aliases first' >&2; exit 66; }}
 # A copy first: what is looked over must be what is taken.
 lines=$(grep -v -e '^#' -e '^$' {table} || [ $? -eq 1 ])
 if bad=$(printf '%s\n' "$lines" | grep -E -v -e "$good" -e '^$'); then
@@ -87,9 +88,10 @@ fi
 cp -p {aliases} "$new"
 sed '/^# begin of postrider$/,/^# end of postrider$/d' {aliases} > "$new"
 # An alias of the site's own is not to be hidden or doubled.
-if taken=$(printf '%s\n' "$lines" | sed 's/:.*//' | while read -r name; do
-        [ -z "$name" ] || grep -i "^$(printf '%s' "$name" | sed 's/\./\\./g')[[:space:]]*:" "$new" || :
-    done | grep .); then
+taken=$(printf '%s\n' "$lines" | awk -F '[ \t]*:' '
+    NR == FNR {{ own[tolower($1)] = $0; next }}
+    $1 in own {{ print own[$1] }}' "$new" -)
+if [ -n "$taken" ]; then
     printf '%s\n' "{aliases} has aliases of its own with the names of lists:" "$taken" >&2
     rm -f "$new"
     exit 65

@@ -134,22 +134,24 @@ impl Checker<'_> {
         "write the tables again: postrider aliases".into()
     }
 
-    /// The table directory and those above it that have a write bit for group or others, with their modes.
+    /// What Sendmail says of the table directory and those above it (`-d44.4`), with their modes.
     fn writable_directories(&self) -> Vec<(String, String)> {
-        const STAT: &str = "/usr/bin/stat";
-        let mut found = Vec::new();
-        if !self.tools.exists(STAT) {
-            return found;
-        }
-        let mut directory = self.context.site.table_dir.trim_end_matches('/');
-        while !directory.is_empty() {
-            if let Ok(output) = self.tools.run(&[STAT, "-c", "%a", directory], "") {
-                let mode = output.stdout.trim();
-                if u32::from_str_radix(mode, 8).map_or(false, |bits| bits & 0o022 != 0) {
-                    found.push((directory.to_owned(), mode.to_owned()));
-                }
+        let Config { sendmail, cf_file, .. } = self.config;
+        let argv = [sendmail.as_str(), "-d44.4", "-C", cf_file, "-bt"];
+        let question = format!("/map {} postrider.invalid\n", fragment::DOMAINS_MAP);
+        let said = self.tools.run(&argv, &question).map_or(String::new(), |output| output.stdout);
+        let mut found: Vec<(String, String)> = Vec::new();
+        for line in said.lines().filter(|line| line.ends_with(" FATAL")) {
+            // [dir /var/lib/postrider/data] mode 40775 FATAL
+            let rest = line.trim_start().strip_prefix("[dir ").and_then(|rest| rest.split_once("] mode "));
+            let (directory, mode) = match rest {
+                Some((directory, mode)) => (directory, mode.trim_end_matches(" FATAL").trim_start_matches("40")),
+                None => continue,
+            };
+            let ours = self.context.site.table_dir.starts_with(directory);
+            if ours && !found.iter().any(|(seen, _)| seen == directory) {
+                found.push((directory.to_owned(), mode.to_owned()));
             }
-            directory = directory.rsplit_once('/').map_or("", |(above, _)| above);
         }
         found
     }

@@ -6,8 +6,8 @@
 //! - **Ruleset 0** (`LOCAL_RULE_0`) looks up the domain, then the address, then the address with `+*` for its
 //!   detail. A list goes to the mailer `postrider`. Anything else in a domain of lists is refused with 550,
 //!   unless the domain is the site's own too (class w, class VirtHost, or `shared` in the map): then all goes
-//!   on as if we were not there. A map that cannot be read is a 451 for everybody, because nobody can
-//!   tell then what is a list. (`-T<TMPF>` makes it so; with `-o` it would be 550.)
+//!   on as if we were not there. A map that cannot be read is a 451 for every recipient, because nobody can
+//!   tell then what is a list. (`-T<TMPF>` makes it so; with `-o` it would be 550.) Senders are not looked up.
 //! - **Rcpt_ok** says whether a client may relay to a recipient. Ours runs after Sendmail's own rules (a
 //!   ruleset that is begun twice is appended to) and permits what ruleset 0 gave to the mailer `postrider`,
 //!   so no class R and no access map has to know the domains, and nothing else is ever permitted. It does
@@ -71,6 +71,9 @@ fn ruleset_0(site: &Site, destination: &Destination) -> String {
     let host = &destination.host;
     let mut text = format!(
         "# mailing lists: < what the domain is > < the list > address\n\
+         R$*\t\t\t\t$: $&{{addr_type}} $| $1\n\
+         Re s $| $*\t\t\t$@ $1\n\
+         R$* $| $*\t\t\t$: $2\n\
          R$+ < @ $+ . >\t\t\t$: < $( {DOMAINS_MAP} $2 $: ? $) > $1 < @ $2 . >\n\
          R$+ < @ $* $~. >\t\t$: < $( {DOMAINS_MAP} $2 $3 $: ? $) > $1 < @ $2 $3 >\n\
          R< ? > $*\t\t\t$: $1\n\

@@ -11,13 +11,13 @@ pub(crate) fn all(config: &Config, context: Context<'_>) -> Result<Vec<Snippet>>
         Snippet {
             kind: SnippetKind::Commands,
             file: String::new(),
-            text: format!("cp -np {mc} {mc}.before-postrider\ncp -np {cf} {cf}.before-postrider\n"),
+            text: format!("cp -np {cf} {cf}.before-postrider\n"),
             explanation: format!(
                 "Keeps the configuration as it is now. Taking everything back builds {cf} anew from {mc}, so that \
                  what you change there meanwhile stays."
             ),
             // Steps are taken back in the reverse order: when this one is, the line is out of sendmail.mc again.
-            undo: format!("{}{}", build.new_cf(), build.install()),
+            undo: format!("{}{}rm -f {cf}.before-postrider\n", build.new_cf(), build.install()),
         },
         Snippet {
             kind: SnippetKind::File,

@@ -10,6 +10,9 @@ Kpostrider_addresses hash -T<TMPF> /var/lib/postrider/data/sendmail_addresses
 PUSHDIVERT(-1)
 LOCAL_RULE_0
 `# mailing lists: < what the domain is > < the list > address
+R$*				$: $&{addr_type} $| $1
+Re s $| $*			$@ $1
+R$* $| $*			$: $2
 R$+ < @ $+ . >			$: < $( postrider_domains $2 $: ? $) > $1 < @ $2 . >
 R$+ < @ $* $~. >		$: < $( postrider_domains $2 $3 $: ? $) > $1 < @ $2 $3 >
 R< ? > $*			$: $1

@@ -1,0 +1,239 @@
+//! The aliases and the two programs, against the files in `tests/golden/aliases`; and the programs run.
+
+use super::*;
+use crate::testing::{site, TestRoster, TestSink};
+use postrider_plugin_api::sdk::{
+    Change, Context, Facts, HostLog, IncomingAdapter, LogLevel, Privilege, Settings, Snippet, SnippetKind,
+};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+struct NoLog;
+
+impl HostLog for NoLog {
+    fn log(&self, _: LogLevel, _: &str) {}
+}
+
+fn adapter(pairs: &[(&str, &str)]) -> Aliases {
+    Aliases::new(Box::new(NoLog), &pairs.iter().copied().collect::<Settings>()).unwrap()
+}
+
+fn roster() -> TestRoster {
+    TestRoster::new(
+        &[("lists.example.org", ""), ("example.com", "")],
+        &["ants@lists.example.org", "bees.x@example.com"],
+    )
+}
+
+fn plan(adapter: &Aliases, roster: &TestRoster) -> postrider_plugin_api::sdk::Result<TestSink> {
+    let mut sink = TestSink::default();
+    let (site, facts) = (site(), Facts::new());
+    adapter.plan(Context { site: &site, facts: &facts, roster }, Change::Everything, &mut sink).map(|()| sink)
+}
+
+fn snippets(adapter: &Aliases, site: &postrider_plugin_api::sdk::Site) -> Vec<Snippet> {
+    adapter.snippets(Context { site, facts: &Facts::new(), roster: &roster() }).unwrap()
+}
+
+/// With `WRITE_GOLDEN=1` writes the file instead.
+#[track_caller]
+fn assert_golden(name: &str, seen: &str) {
+    let path = format!("{}/tests/golden/aliases/{}", env!("CARGO_MANIFEST_DIR"), name);
+    if std::env::var_os("WRITE_GOLDEN").is_some() {
+        fs::write(&path, seen).unwrap();
+    }
+    assert_eq!(seen, fs::read_to_string(&path).unwrap(), "{path}");
+}
+
+#[test]
+fn every_address_is_an_alias_for_the_program() {
+    assert_golden("sendmail_aliases", &plan(&adapter(&[]), &roster()).unwrap().text("sendmail_aliases"));
+}
+
+#[test]
+fn the_two_programs_are_files_of_the_hookup() {
+    let snippets = snippets(&adapter(&[]), &site());
+    let files: Vec<&Snippet> = snippets.iter().filter(|snippet| snippet.kind == SnippetKind::File).collect();
+    assert_eq!(files[0].file, "/etc/mail/smrsh/postrider-lmtp");
+    assert_golden("postrider-lmtp", &files[0].text);
+    assert_eq!(files[1].file, "/etc/mail/import-postrider-aliases");
+    assert_golden("import-postrider-aliases", &files[1].text);
+}
+
+#[test]
+fn the_loss_of_the_detail_is_told_before_anything_is_done() {
+    let first = &snippets(&adapter(&[]), &site())[0].explanation;
+    assert!(first.contains("plus sign is lost") && first.contains("know no domains"), "{first}");
+}
+
+#[test]
+fn two_lists_that_differ_in_their_domain_only_are_refused() {
+    let roster = TestRoster::new(&[("a.example", ""), ("b.example", "")], &["ants@a.example", "ants@b.example"]);
+    let error = plan(&adapter(&[]), &roster).err().unwrap().to_string();
+    assert!(error.contains("ants@a.example and ants@b.example") && error.contains("sendmail.LMTP"), "{error}");
+}
+
+#[test]
+fn the_update_is_roots_unless_the_site_has_a_command_of_its_own() {
+    let commands = plan(&adapter(&[]), &roster()).unwrap().commands;
+    assert_eq!(commands[0].argv, ["/bin/sh", "/etc/mail/import-postrider-aliases"]);
+    assert_eq!(commands[0].privilege, Privilege::Root);
+    let pairs =
+        [("update_command", "/usr/bin/sudo"), ("update_arguments", "-n /bin/sh /etc/mail/import-postrider-aliases")];
+    let commands = plan(&adapter(&pairs), &roster()).unwrap().commands;
+    assert_eq!(commands[0].argv, ["/usr/bin/sudo", "-n", "/bin/sh", "/etc/mail/import-postrider-aliases"]);
+    assert_eq!(commands[0].privilege, Privilege::Owner);
+}
+
+#[test]
+fn before_the_hookup_nothing_is_updated() {
+    let (site, roster, mut sink) = (site(), roster(), TestSink::default());
+    let facts = adapter(&[]).probe(&site, &crate::testing::TestTools::default()).unwrap();
+    adapter(&[]).plan(Context { site: &site, facts: &facts, roster: &roster }, Change::Everything, &mut sink).unwrap();
+    assert!(sink.commands.is_empty() && sink.tables.len() == 1);
+}
+
+/// A directory that vanishes.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("postrider-sendmail-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Directory(path)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+
+    fn program(&self, name: &str, text: &str) -> String {
+        let file = self.file(name);
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        file
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The import program of a site whose files are all in `directory`, run.
+fn import(directory: &Directory, table: &str, aliases: &str) -> (Output, String) {
+    let sendmail = directory.program("sendmail", "#!/bin/sh\nexit 0\n");
+    fs::write(directory.file("aliases"), aliases).unwrap();
+    fs::write(directory.file("sendmail_aliases"), table).unwrap();
+    let alias_file = directory.file("aliases");
+    let adapter = adapter(&[("sendmail_command", sendmail.as_str()), ("alias_file", alias_file.as_str())]);
+    let mut site = site();
+    site.table_dir = directory.0.display().to_string();
+    let script = directory.program("import", &snippets(&adapter, &site)[2].text);
+    let output = Command::new("sh").arg(script).stdin(Stdio::null()).output().unwrap();
+    (output, fs::read_to_string(alias_file).unwrap())
+}
+
+const SITE: &str = "root: anna\n# a comment\nants-fans: anna\n";
+
+#[test]
+fn import_keeps_what_the_site_has_and_replaces_what_is_ours() {
+    let directory = Directory::new("import");
+    let first = "# head\nants:   \"|/etc/mail/smrsh/postrider-lmtp ants lists.example.org\"\n";
+    let (output, aliases) = import(&directory, first, SITE);
+    assert!(output.status.success(), "{output:?}");
+    let ours = first.lines().nth(1).unwrap();
+    let expected = |ours: &str| format!("{SITE}# begin of postrider\n{ours}\n# end of postrider\n");
+    assert_eq!(aliases, expected(ours));
+    let second = first.replace("ants", "bees");
+    let (output, aliases) = import(&directory, &second, &aliases);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(aliases, expected(second.lines().nth(1).unwrap()));
+    let (output, aliases) = import(&directory, "# no lists\n", &aliases);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(aliases, expected(""));
+}
+
+#[test]
+fn import_takes_no_line_that_could_run_anything_else() {
+    let directory = Directory::new("boundary");
+    for line in [
+        "ants: \"|/bin/sh -c id\"",
+        "ants: \"|/etc/mail/smrsh/postrider-lmtp ants lists.example.org; id\"",
+        "ants: \"|/etc/mail/smrsh/postrider-lmtp $(id) lists.example.org\"",
+        "ants: \"|/etc/mail/smrsh/postrider-lmtpx ants lists.example.org\"",
+        "ants: :include:/etc/shadow",
+        "ants: /etc/passwd",
+        "ants: anna",
+        " continued",
+    ] {
+        let (output, aliases) = import(&directory, &format!("{line}\n"), SITE);
+        assert_eq!(output.status.code(), Some(65), "{line}: {output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(line.trim()), "{output:?}");
+        assert_eq!(aliases, SITE, "{line}");
+    }
+}
+
+#[test]
+fn import_hides_no_alias_of_the_site() {
+    let directory = Directory::new("taken");
+    let (output, aliases) =
+        import(&directory, "root: \"|/etc/mail/smrsh/postrider-lmtp root lists.example.org\"\n", "Root : anna\n");
+    assert_eq!(output.status.code(), Some(65), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Root : anna"), "{output:?}");
+    assert_eq!(aliases, "Root : anna\n");
+}
+
+/// The delivery program with a `qmail-lmtp` that shows what it is given and ends with `code`.
+fn deliver(directory: &Directory, code: u8, arguments: [&str; 2], input: &str) -> (Option<i32>, String) {
+    let command = directory.program(
+        "qmail-lmtp",
+        &format!("#!/bin/sh\nprintf '%s|' \"$*\" \"$LOCAL\" \"$HOST\" \"$SENDER\" \"$RPLINE\" \"$DTLINE\"; cat\nexit {code}\n"),
+    );
+    let adapter = adapter(&[("lmtp_command", command.as_str())]);
+    let script = directory.program("postrider-lmtp", &snippets(&adapter, &site())[1].text);
+    fs::write(directory.file("input"), input).unwrap();
+    let input = fs::File::open(Path::new(&directory.file("input"))).unwrap();
+    let output = Command::new(script).args(arguments).stdin(input).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+const MAIL: &str = "From carla@remote.example  Sun Nov 22 21:00:00 2026\nSubject: x\n\nFrom me\n";
+
+#[test]
+fn the_program_passes_sender_recipient_and_message_on() {
+    let directory = Directory::new("deliver");
+    let (code, seen) = deliver(&directory, 0, ["ants-owner", "lists.example.org"], MAIL);
+    assert_eq!(code, Some(0));
+    assert_eq!(
+        seen,
+        "--host 127.0.0.1 --port 8024 --strip 0|ants-owner|lists.example.org|carla@remote.example|\
+         Return-Path: <carla@remote.example>\n|Delivered-To: ants-owner@lists.example.org\n|Subject: x\n\nFrom me\n"
+    );
+}
+
+#[test]
+fn the_empty_sender_is_known_by_sendmails_name_for_it() {
+    let directory = Directory::new("empty");
+    for from in ["MAILER-DAEMON", "MAILER-DAEMON@mta.example.com", "<>"] {
+        let mail = MAIL.replace("carla@remote.example", from);
+        let (code, seen) = deliver(&directory, 0, ["ants-bounces", "lists.example.org"], &mail);
+        assert_eq!(code, Some(0));
+        assert!(seen.contains("|lists.example.org||Return-Path: <>\n|"), "{seen}");
+    }
+}
+
+#[test]
+fn exit_codes_become_those_that_sendmail_knows() {
+    let directory = Directory::new("codes");
+    for (code, expected) in [(0, 0), (100, 69), (111, 75), (1, 75), (127, 75)] {
+        assert_eq!(deliver(&directory, code, ["ants", "lists.example.org"], MAIL).0, Some(expected), "{code}");
+    }
+    assert_eq!(deliver(&directory, 0, ["ants;id", "lists.example.org"], MAIL).0, Some(64));
+    assert_eq!(deliver(&directory, 0, ["ants", "lists.example.org"], "Subject: x\n\n").0, Some(75));
+}
