@@ -260,8 +260,9 @@ impl<'b> Site<'b> {
         let ask = || {
             let mut session = self.stranger()?;
             session.set_patience(PATIENCE)?;
-            session.mail(CARLA)?;
-            session.rcpt(address)
+            let reply = session.mail(CARLA)?;
+            // Some refuse the sender already while they cannot look anything up.
+            if reply.code == 250 { session.rcpt(address) } else { Ok(reply) }
         };
         ask().map_or(0, |reply| reply.code)
     }
@@ -269,7 +270,10 @@ impl<'b> Site<'b> {
     /// A stranger's whole message; returns the last reply.
     pub fn post(&self, list: &str, subject: &str) -> io::Result<u16> {
         let mut session = self.stranger()?;
-        session.mail(CARLA)?;
+        let code = session.mail(CARLA)?.code;
+        if code != 250 {
+            return Ok(code);
+        }
         let code = session.rcpt(list)?.code;
         if code != 250 {
             return Ok(code);
