@@ -20,7 +20,7 @@ use std::{
 };
 
 /// Generous: several sites share a machine.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_mins(1);
 /// How long somebody waits for a reply who only wants to know.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Between two looks at something that takes its time.
