@@ -286,6 +286,7 @@ impl<'b> Site<'b> {
     /// # Panics
     /// When it never does.
     #[track_caller]
+    #[allow(clippy::unused_self, reason = "reads as its sisters do, and what fails is reported for the site")]
     pub fn wait_for<T>(&self, what: &str, mut done: impl FnMut() -> Option<T>) -> T {
         let begun = Instant::now();
         loop {
