@@ -45,7 +45,7 @@ pub fn main(subjects: &[Box<dyn Mta>]) -> ExitCode {
     }
     let begun = Instant::now();
     panic::set_hook(Box::new(|info| {
-        lock(&PANICS).push((text_of(info.payload()), info.location().map(ToString::to_string).unwrap_or_default()))
+        lock(&PANICS).push((text_of(info.payload()), info.location().map(ToString::to_string).unwrap_or_default()));
     }));
     matrix::begin();
     println!("\nrunning {} tests", selected.len());
@@ -58,10 +58,11 @@ pub fn main(subjects: &[Box<dyn Mta>]) -> ExitCode {
     }
     let whole = records.len() == tests().count();
     let mut result = if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-    if whole && failures.is_empty() {
-        if let Err(why) = matrix::finish(subjects) {
-            result = failed(&why);
-        }
+    if whole
+        && failures.is_empty()
+        && let Err(why) = matrix::finish(subjects)
+    {
+        result = failed(&why);
     }
     println!(
         "\ntest result: {}. {} passed; {} failed; finished in {:.1} s\n",
