@@ -113,7 +113,7 @@ impl IncomingAdapter for Aliases {
         }
         snippets.push(commands(
             format!(
-                "chmod 755 {program} {import}\n/bin/sh {import}\n{reload}",
+                "chmod 755 {program} {import}\n{import}\n{reload}",
                 import = script::IMPORT,
                 reload = reload(sendmail, cf_file)
             ),
@@ -165,7 +165,7 @@ impl IncomingAdapter for Aliases {
                 findings.push(good(&address, "its alias is in force"));
             } else {
                 let seen = output.stdout.trim().replace('\n', "; ");
-                let advice = format!("take the aliases in: /bin/sh {}", script::IMPORT);
+                let advice = format!("take the aliases in: {}", script::IMPORT);
                 findings.push(error(&address, seen, &self.config.program(), &advice));
             }
         }
@@ -196,14 +196,14 @@ impl Aliases {
     }
 
     fn update(&self) -> Command {
-        let own = !self.config.update.is_empty();
+        let roots = self.config.update[0] == script::IMPORT;
         Command {
             phase: Phase::Activate,
-            argv: if own { self.config.update.clone() } else { vec!["/bin/sh".into(), script::IMPORT.into()] },
+            argv: self.config.update.clone(),
             stdin: CommandInput::Nothing,
             tables: vec![TABLE.into()],
             need: Need::Required,
-            privilege: if own { Privilege::Owner } else { Privilege::Root },
+            privilege: if roots { Privilege::Root } else { Privilege::Owner },
             settle: None,
             reason: format!("so that Sendmail knows the aliases ({})", self.config.alias_file),
         }

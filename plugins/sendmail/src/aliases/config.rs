@@ -1,5 +1,6 @@
 //! The section `[sendmail]` for `sendmail.Aliases`.
 
+use super::script;
 use crate::programs::{self, spec};
 use postrider_plugin_api::sdk::{Result, SettingKind, SettingSpec, Settings};
 
@@ -15,7 +16,7 @@ pub(crate) struct Config {
     /// Where programs lie that Sendmail may run.
     pub(crate) program_directory: String,
     pub(crate) lmtp_command: String,
-    /// Program and arguments; empty: the import program, as root.
+    /// Program and arguments; the import program itself needs root.
     pub(crate) update: Vec<String>,
 }
 
@@ -51,15 +52,15 @@ pub(crate) fn specs() -> Vec<SettingSpec> {
         spec(
             "update_command",
             SettingKind::Program,
-            "",
-            "The program that makes Sendmail know changed aliases, with Postrider's rights: /usr/bin/sudo. Empty: \
-             the import program itself, which needs root; where Postrider is not root the command is printed.",
+            script::IMPORT,
+            "The program that makes Sendmail know changed aliases. The import program itself needs root; where \
+             Postrider is not root the command is printed. Any other (/usr/bin/sudo) runs with Postrider's rights.",
         ),
         spec(
             "update_arguments",
             SettingKind::Text,
             "",
-            "Arguments for update_command, with blanks between them: -n /bin/sh /etc/mail/import-postrider-aliases.",
+            "Arguments for update_command, with blanks between them: -n /etc/mail/import-postrider-aliases.",
         ),
     ]
 }
@@ -67,11 +68,8 @@ pub(crate) fn specs() -> Vec<SettingSpec> {
 impl Config {
     pub(crate) fn parse(settings: &Settings) -> Result<Self> {
         let path = |name: &str, default: &str| programs::path(settings, name, default);
-        let mut update = Vec::new();
-        if !settings.value("update_command").is_empty() {
-            update.push(path("update_command", "")?);
-            update.extend(settings.value("update_arguments").split_whitespace().map(str::to_owned));
-        }
+        let mut update = vec![path("update_command", script::IMPORT)?];
+        update.extend(settings.value("update_arguments").split_whitespace().map(str::to_owned));
         Ok(Config {
             sendmail: path("sendmail_command", programs::SENDMAIL)?,
             cf_file: path("cf_file", "/etc/mail/sendmail.cf")?,

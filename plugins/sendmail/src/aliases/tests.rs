@@ -80,12 +80,11 @@ fn two_lists_that_differ_in_their_domain_only_are_refused() {
 #[test]
 fn the_update_is_roots_unless_the_site_has_a_command_of_its_own() {
     let commands = plan(&adapter(&[]), &roster()).unwrap().commands;
-    assert_eq!(commands[0].argv, ["/bin/sh", "/etc/mail/import-postrider-aliases"]);
+    assert_eq!(commands[0].argv, ["/etc/mail/import-postrider-aliases"]);
     assert_eq!(commands[0].privilege, Privilege::Root);
-    let pairs =
-        [("update_command", "/usr/bin/sudo"), ("update_arguments", "-n /bin/sh /etc/mail/import-postrider-aliases")];
+    let pairs = [("update_command", "/usr/bin/sudo"), ("update_arguments", "-n /etc/mail/import-postrider-aliases")];
     let commands = plan(&adapter(&pairs), &roster()).unwrap().commands;
-    assert_eq!(commands[0].argv, ["/usr/bin/sudo", "-n", "/bin/sh", "/etc/mail/import-postrider-aliases"]);
+    assert_eq!(commands[0].argv, ["/usr/bin/sudo", "-n", "/etc/mail/import-postrider-aliases"]);
     assert_eq!(commands[0].privilege, Privilege::Owner);
 }
 
