@@ -102,11 +102,26 @@ fn without_qmails_verp_each_member_has_a_run() {
 
 #[test]
 fn a_temporary_failure_keeps_the_message_and_tells_why() {
-    let (site, queue, daemon) = ants("", "", 53);
+    let (site, queue, daemon) = ants("", "", 71);
     post(&site);
     wait_for("a refused run", SOON, || (!queue.refused().is_empty()).then_some(()));
-    wait_for("the reason", SOON, || site.installation.run(&["queue"]).contains("4.3.1").then_some(()));
+    wait_for("the reason", SOON, || site.installation.run(&["queue"]).contains("4.7.1").then_some(()));
     assert!(queue.queued().is_empty());
+    daemon.stop();
+}
+
+#[test]
+fn a_full_disk_is_nobodys_fault() {
+    let (site, queue, daemon) = ants("", "", 53);
+    post(&site);
+    let away = || site.installation.log().contains("no mail goes out for ").then_some(());
+    wait_for("the MTA to be left alone", SOON, away);
+    let log = site.installation.log();
+    assert!(log.contains("4.3.1 qmail-queue: write error") && !log.contains("next try in"), "{log}");
+    queue.exit_with(0);
+    site.installation.run(&["queue", "retry"]);
+    queued(&queue, 1);
+    empties(&site);
     daemon.stop();
 }
 
