@@ -65,7 +65,8 @@ pub fn check(programs: &[String]) -> Result<(), ProgramProblem> {
 /// What to do under systemd, if one of the programs is set-user-id or set-group-id: whoever asks may have
 /// powers that the service has not.
 pub fn notice(programs: &[String]) -> Option<String> {
-    let (program, kind) = programs.iter().find_map(|program| Some((program, set_id(&std::fs::metadata(program).ok()?, None, None)?)))?;
+    let (program, kind) =
+        programs.iter().find_map(|program| Some((program, set_id(&std::fs::metadata(program).ok()?, None, None)?)))?;
     Some(format!(
         "{program} is {kind}, which has no effect in the hardened service: under systemd, put postrider-injection.conf (in the documentation \
          directory) into /etc/systemd/system/postrider.service.d and set ReadWritePaths= in it, unless that is done already"
