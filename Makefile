@@ -44,14 +44,17 @@ install: $(BUILT)/postrider
 	# By rename: a program that runs, or a library that one has mapped, must never be written over.
 	install -m 0755 $(BUILT)/postrider $(BIN)/.postrider.new
 	mv -f $(BIN)/.postrider.new $(BIN)/postrider
+	install -m 0755 $(BUILT)/qmail-lmtp $(BIN)/.qmail-lmtp.new
+	mv -f $(BIN)/.qmail-lmtp.new $(BIN)/qmail-lmtp
 	set -e; for plugin in $(PLUGINS); do \
 	  library=libpostrider_$$plugin.so; \
 	  install -m 0644 $(BUILT)/$$library $(DESTDIR)$(PLUGIN_DIR)/.$$library.new; \
 	  mv -f $(DESTDIR)$(PLUGIN_DIR)/.$$library.new $(DESTDIR)$(PLUGIN_DIR)/$$library; \
 	  install -m 0644 plugins/$$plugin/README.md $(SHARE)/doc/postrider/README.$$plugin.md; \
 	done
-	install -m 0644 packaging/postrider.cfg.sample README.md CHANGELOG.md $(SHARE)/doc/postrider/
-	install -m 0644 packaging/man/postrider.1 $(SHARE)/man/man1/
+	install -m 0644 packaging/postrider.cfg.sample packaging/systemd/postrider-injection.conf README.md \
+	  CHANGELOG.md $(SHARE)/doc/postrider/
+	install -m 0644 packaging/man/postrider.1 packaging/man/qmail-lmtp.1 $(SHARE)/man/man1/
 	install -m 0644 packaging/man/postrider.cfg.5 $(SHARE)/man/man5/
 	install -m 0644 packaging/completions/postrider.bash $(SHARE)/bash-completion/completions/postrider
 	install -m 0644 packaging/completions/_postrider $(SHARE)/zsh/vendor-completions/

@@ -4,6 +4,7 @@
 //! the receiver, not at the sender.
 
 mod peers;
+mod publication;
 
 use peers::{CountingSink, Peers};
 use postrider::{
@@ -25,6 +26,9 @@ fn main() {
     let peers =
         Peers::unpacked_at(args.next().expect("directory of the unpacked Postfix package; use tests/bench/run"));
     let rounds = args.next().and_then(|text| text.parse().ok()).unwrap_or(3);
+    if std::env::args().any(|arg| arg == "publication") {
+        return publication::measure(&peers);
+    }
     println!("| what | Postrider | beside it | ratio |\n|---|---|---|---|");
     for lists in [10, 10_000] {
         for sessions in [1, 10] {
@@ -32,8 +36,8 @@ fn main() {
         }
     }
     fan_out(&peers, rounds);
-    publication(&peers);
     idle();
+    publication::measure(&peers);
 }
 
 /// LMTP messages of 4 KiB a second, answered 250 (on disk), beside `smtp-sink -L` (no disk).
@@ -92,30 +96,6 @@ fn fan_out(peers: &Peers, rounds: usize) {
             "smtp-source -d -s 4",
             median(theirs),
         );
-    }
-}
-
-/// Time of `aliases` and of one more `create`.
-fn publication(peers: &Peers) {
-    for kind in ["texthash", "sqlite", "hash"] {
-        for lists in [10, 1_000, 10_000] {
-            let installation = with_lists(lists, 0);
-            installation.write(
-                "postfix.cfg",
-                &format!(
-                    "[postfix]\ntransport_file_type: {kind}\npostmap_command: {}\npostfix_command: /bin/true\n",
-                    peers.postmap(installation.path())
-                ),
-            );
-            // postmap is the real one; there is no running Postfix that could be reloaded.
-            let aliases = timed(|| drop(installation.run(&["aliases"])));
-            let create = timed(|| drop(installation.run(&["create", "one-more@lists.example.com"])));
-            println!(
-                "| {kind} tables, {lists} lists: `aliases` / one `create` | {} / {} ms | | |",
-                aliases.as_millis(),
-                create.as_millis()
-            );
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! smtp-sink, smtp-source and postmap of an unpacked Debian package.
+//! smtp-sink, smtp-source, postmap and makemap of unpacked Debian packages.
 
 use postrider_tests::installation::{free_port, wait_for};
 use std::{
@@ -6,7 +6,7 @@ use std::{
     io::{BufReader, Read as _},
     net::TcpStream,
     os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
         Arc,
@@ -16,13 +16,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Where the package was unpacked.
+/// Where the packages were unpacked.
 pub struct Peers {
     root: PathBuf,
 }
 
 impl Peers {
-    /// The package unpacked here.
+    /// The packages unpacked here.
     pub fn unpacked_at(root: impl Into<PathBuf>) -> Self {
         Peers { root: root.into() }
     }
@@ -58,22 +58,36 @@ impl Peers {
         start.elapsed()
     }
 
-    /// A script that runs the real postmap with its libraries and a configuration directory.
-    pub fn postmap(&self, directory: &Path) -> String {
-        let script = directory.join("postmap");
-        let etc = directory.join("postfix-etc");
+    /// The real postmap, with its libraries and a configuration directory.
+    pub fn postmap(&self) -> PathBuf {
+        let root = self.root.display();
+        let etc = self.root.join("postfix-etc");
         fs::create_dir_all(&etc).expect("directory");
         fs::write(etc.join("main.cf"), "compatibility_level = 3.6\nmail_owner = daemon\nsetgid_group = mail\n")
             .expect("main.cf");
-        let root = self.root.display();
-        let text = format!(
-            "#!/bin/sh\nLD_LIBRARY_PATH={root}/usr/lib/postfix exec {root}/usr/sbin/postmap -c {} \"$@\"\n",
-            etc.display()
-        );
-        fs::write(&script, text).expect("script");
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("mode");
-        script.display().to_string()
+        // Its own dynamicmaps.cf names libraries where the package is not installed.
+        fs::write(
+            etc.join("dynamicmaps.cf"),
+            format!("lmdb {root}/usr/lib/postfix/postfix-lmdb.so dict_lmdb_open mkmap_lmdb_open\n"),
+        )
+        .expect("dynamicmaps.cf");
+        script(
+            self.root.join("postmap"),
+            &format!("LD_LIBRARY_PATH={root}/usr/lib/postfix exec {root}/usr/sbin/postmap -c {} \"$@\"", etc.display()),
+        )
     }
+
+    /// The real makemap of Sendmail.
+    pub fn makemap(&self) -> PathBuf {
+        self.root.join("usr/libexec/sendmail/makemap")
+    }
+}
+
+/// A program of an unpacked package behind a script, so that it finds its libraries and configuration.
+fn script(path: PathBuf, text: &str) -> PathBuf {
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("script");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("mode");
+    path
 }
 
 /// An smtp-sink whose counter of messages we read.

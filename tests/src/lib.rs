@@ -5,11 +5,13 @@
 //! - [`fixtures`]: fixture plugins, good and bad;
 //! - [`names`]: nasty names of lists, with the addresses that are theirs and those that only look so;
 //! - [`set_on_drop`]: ends the threads of a failing test;
+//! - [`qmail_stand_in`]: does what qmail does, where no real qmail can be had;
 //! - [`require`]: what a test needs of the machine, asked before it starts.
 
 pub mod fixtures;
 pub mod installation;
 pub mod mta_box;
 pub mod names;
+pub mod qmail_stand_in;
 pub mod require;
 pub mod set_on_drop;

@@ -39,6 +39,7 @@ fn the_list_shows_good_plugins_beside_bad_ones() {
             [
                 ("LMTP", AdapterKind::Incoming, "Lists in a text table"),
                 ("Memory", AdapterKind::Outgoing, "Mail into memory"),
+                ("Program", AdapterKind::Outgoing, "Mail through a program"),
             ]
         );
     }
@@ -211,7 +212,7 @@ fn a_missing_plugin_or_adapter_is_refused() {
     let error = registry.incoming_settings(&named("good", "Lmtp")).unwrap_err().to_string();
     assert_eq!(error, format!("{}: has no incoming adapter \"Lmtp\"; did you mean \"LMTP\"?", file.display()));
     let error = registry.outgoing_settings(&named("good", "LMTP")).unwrap_err().to_string();
-    assert_eq!(error, format!("{}: has no outgoing adapter \"LMTP\"; there is: Memory", file.display()));
+    assert_eq!(error, format!("{}: has no outgoing adapter \"LMTP\"; there is: Memory, Program", file.display()));
 }
 
 #[test]

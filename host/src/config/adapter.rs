@@ -99,7 +99,7 @@ fn from_bytes<'s>(
             )));
             continue;
         }
-        match check(&spec.kind, &entry.value) {
+        match check(spec, &entry.value) {
             Ok(value) if own.is_some() => drop(values.insert(spec.name.clone(), value)),
             Ok(_) => {} // another adapter's
             Err(message) => errors.push(here(message)),
@@ -125,10 +125,18 @@ fn unknown_key(key: &str, plugin: &str, specs: &[SettingSpec]) -> String {
 }
 
 /// The value as the adapter gets it.
-fn check(kind: &SettingKind, value: &str) -> Result<String, String> {
-    match kind {
-        SettingKind::Program | SettingKind::Path if !value.starts_with('/') => {
-            Err(format!("`{value}` is not allowed; allowed is an absolute path"))
+fn check(spec: &SettingSpec, value: &str) -> Result<String, String> {
+    match &spec.kind {
+        // A default may be something else: empty, or a word for what the adapter finds out itself.
+        SettingKind::Program | SettingKind::Path | SettingKind::OutputDirectory
+            if value != spec.default && (!value.starts_with('/') || value.contains(char::is_control)) =>
+        {
+            let default = match spec.default.as_str() {
+                "" => ", or nothing".to_owned(),
+                path if path.starts_with('/') => String::new(),
+                word => format!(", or `{word}`"),
+            };
+            Err(format!("`{value}` is not allowed; allowed is an absolute path{default}"))
         }
         SettingKind::Integer => match value.parse::<i64>() {
             Ok(number) => Ok(number.to_string()),
@@ -236,6 +244,49 @@ mod tests {
         assert!(errors.contains("no section [postfix], only [postfx]"), "{errors}");
         let errors = settings("limit: 1\n[postfix]\nlimit: 2\n").expect_err("twice");
         assert!(errors.contains("lines 1 and 3"), "{errors}");
+    }
+
+    #[test]
+    fn adapters_of_one_plugin_share_a_section() {
+        let (own, all) = (&specs()[..2], specs());
+        let read = |text: &str| from_bytes("p.cfg", text.as_bytes(), "postfix", own, &all, Whose::Configured);
+        let settings = read("[postfix]\ntransport_file_type: lmdb\nlimit: 7\n").expect("both adapters' keys");
+        assert_eq!(settings.value("transport_file_type"), "lmdb");
+        assert!(settings.iter().all(|(name, _)| name != "limit"), "what it did not declare it does not get");
+        let error = read("limit: x\n").expect_err("still checked").to_string();
+        assert!(error.contains("whole number"), "{error}");
+        let error = read("limits: 1\n").expect_err("unknown").to_string();
+        assert!(error.contains("did you mean `limit`?"), "{error}");
+    }
+
+    #[test]
+    fn a_plugin_that_is_not_configured_gets_its_section_and_nothing_else() {
+        let read = |text: &str| from_bytes("p.cfg", text.as_bytes(), "postfix", &specs(), &specs(), Whose::Other);
+        for text in ["", "limit: 7\n", "unknown: 7\n", "[exim4]\nlimit: 7\n"] {
+            assert_eq!(read(text).expect(text).value("limit"), "5", "{text}");
+        }
+        assert_eq!(read("unknown: 7\n[postfix]\nlimit: 7\n").expect("its section").value("limit"), "7");
+        assert!(read("[postfix]\nlimit: x\n").is_err());
+    }
+
+    #[test]
+    fn a_path_is_absolute_or_the_default() {
+        for kind in [SettingKind::Program, SettingKind::Path, SettingKind::OutputDirectory] {
+            for (default, value, good) in [
+                ("", "", true),
+                ("", "/x", true),
+                ("", "x", false),
+                ("/x", "", false),
+                ("auto", "auto", true),
+                ("auto", "other", false),
+                ("/x", "/y\tz", false),
+            ] {
+                let spec = spec("path", kind.clone(), default);
+                assert_eq!(check(&spec, value).is_ok(), good, "{kind:?} {default:?} {value:?}");
+            }
+        }
+        let error = check(&spec("path", SettingKind::Path, "auto"), "x").expect_err("relative");
+        assert_eq!(error, "`x` is not allowed; allowed is an absolute path, or `auto`");
     }
 
     #[test]

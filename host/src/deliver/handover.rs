@@ -179,3 +179,161 @@ fn addresses(envelope: &Envelope) -> (String, Vec<String>) {
 fn for_all(envelope: &Envelope, verdict: Verdict) -> Vec<Verdict> {
     vec![verdict; envelope.recipients.len()]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deliver::path::ReversePath;
+    use crate::lists::EmailAddress;
+    use crate::spool::DueRecipient;
+    use postrider_plugin_api::sdk::{Content, Error, ExitMeaning, HostLog, Input, RecipientResult, Result, Settings};
+    use std::sync::atomic::AtomicUsize;
+
+    type Plan = dyn Fn(sdk::Envelope<'_>) -> Result<Injection> + Send + Sync;
+
+    /// Plans as told and counts; delivers everything.
+    struct Plugin {
+        plan: Box<Plan>,
+        verp: bool,
+        asked: Arc<AtomicUsize>,
+    }
+
+    impl OutgoingAdapter for Plugin {
+        fn new(_: Box<dyn HostLog>, _: &Settings) -> Result<Self> {
+            Err(Error::failed("not needed"))
+        }
+
+        fn abilities(&self) -> Abilities {
+            let mut abilities = Abilities::default();
+            abilities.verp = self.verp;
+            abilities
+        }
+
+        fn programs(&self) -> Vec<String> {
+            vec!["/bin/sh".to_owned(), "/nowhere/program".to_owned()]
+        }
+
+        fn inject(&self, envelope: sdk::Envelope<'_>) -> Result<Injection> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            (self.plan)(envelope)
+        }
+
+        fn deliver(&self, batch: Batch<'_>) -> Result<Vec<RecipientResult>> {
+            let one = RecipientResult { outcome: Outcome::Delivered, reply: String::new() };
+            Ok(vec![one; batch.recipients.len()])
+        }
+    }
+
+    fn handover(plan: Box<Plan>, verp: bool) -> (Handover, Arc<AtomicUsize>) {
+        let asked = Arc::<AtomicUsize>::default();
+        let plugin = Plugin { plan, verp, asked: Arc::clone(&asked) };
+        (Handover::new(Arc::new(plugin), "test.Handover"), asked)
+    }
+
+    fn envelope(recipients: usize, verp_delimiter: Option<&str>) -> Envelope {
+        let recipient = |id| DueRecipient {
+            id: id as i64,
+            address: EmailAddress::parse(&format!("u{id}@example.org")).expect("address"),
+            attempts: 0,
+        };
+        Envelope {
+            sender: ReversePath::parse("ants-bounces@lists.example.com").expect("sender"),
+            recipients: (0..recipients).map(recipient).collect(),
+            smtp_utf8: false,
+            verp_delimiter: verp_delimiter.map(Arc::from),
+        }
+    }
+
+    fn shell(script: &str, arguments: impl Iterator<Item = String>) -> Injection {
+        let refused = ExitMeaning { first: 1, last: 9, outcome: Outcome::PermanentFailure, text: "5.0.0 no".into() };
+        Injection {
+            argv: ["/bin/sh", "-c", script, "sh"].map(str::to_owned).into_iter().chain(arguments).collect(),
+            environment: Vec::new(),
+            inputs: vec![Input { descriptor: 0, content: Content::MessageCrLf }],
+            exits: vec![refused],
+            otherwise: Outcome::TemporaryFailure,
+        }
+    }
+
+    fn message() -> Arc<[u8]> {
+        Arc::from(&b"Subject: x\n\n\xfc\r\n"[..])
+    }
+
+    fn replies(verdicts: Vec<Verdict>) -> Vec<String> {
+        let reply = |verdict| match verdict {
+            Verdict::Permanent(reply) | Verdict::Temporary(reply) => reply,
+            other => panic!("{other:?}"),
+        };
+        verdicts.into_iter().map(reply).collect()
+    }
+
+    #[tokio::test]
+    async fn the_adapter_learns_the_envelope_and_the_verdict_is_for_all() {
+        let plan = |envelope: sdk::Envelope<'_>| {
+            let words = [envelope.sender.to_owned(), envelope.verp_delimiter.to_owned(), envelope.size.to_string()];
+            let recipients = envelope.recipients.iter().map(|&one| one.to_owned());
+            let words = words.into_iter().chain([envelope.eight_bit.to_string()]).chain(recipients);
+            Ok(shell("echo \"$@\"; exit 3", words))
+        };
+        let (handover, _) = handover(Box::new(plan), true);
+        let sent = replies(handover.send(&envelope(2, Some("+")), &message()).await.expect("tried"));
+        let said = "ants-bounces@lists.example.com + 17 true u0@example.org u1@example.org (/bin/sh exited with 3)";
+        assert_eq!(sent, [said, said]);
+    }
+
+    #[tokio::test]
+    async fn an_adapter_that_plans_nothing_is_asked_once() {
+        let unsupported = |_: sdk::Envelope<'_>| Err(Error::new(ErrorKind::Unsupported, "no program"));
+        let (handover, asked) = handover(Box::new(unsupported), true);
+        let format = VerpFormat::default();
+        assert_eq!(handover.verp_delimiter(&format), Some("+"));
+        // It promised what it cannot do: nobody gets mail from a wrong sender.
+        let sent = replies(handover.send(&envelope(1, Some("+")), &message()).await.expect("tried"));
+        assert!(sent[0].contains("mistake in the plugin"), "{sent:?}");
+        assert_eq!(handover.verp_delimiter(&format), None);
+        for _ in 0..2 {
+            let sent = handover.send(&envelope(3, None), &message()).await.expect("tried");
+            assert_eq!(sent, vec![Verdict::Delivered; 3]);
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_plan_that_fails_is_tried_again_later_and_does_not_make_it_deliver() {
+        let plan = |_: sdk::Envelope<'_>| Err(Error::failed("no plan"));
+        let (handover, asked) = handover(Box::new(plan), false);
+        for _ in 0..2 {
+            let sent = replies(handover.send(&envelope(1, None), &message()).await.expect("tried"));
+            assert!(sent[0].starts_with("the outgoing adapter failed: no plan"), "{sent:?}");
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn what_says_nothing_about_recipients_judges_none() {
+        let missing = |_: sdk::Envelope<'_>| {
+            let mut injection = shell("", std::iter::empty());
+            injection.argv[0] = "/nowhere/program".to_owned();
+            Ok(injection)
+        };
+        let (away, _) = handover(Box::new(missing), false);
+        assert!(matches!(away.send(&envelope(2, None), &message()).await, Err(NotTried::Away(_))));
+
+        let many = |_: sdk::Envelope<'_>| Ok(shell("", (0..100).map(|_| "x".repeat(100_000))));
+        let (many, _) = handover(Box::new(many), false);
+        assert!(matches!(many.send(&envelope(2, None), &message()).await, Err(NotTried::TooMany)));
+        let sent = replies(many.send(&envelope(1, None), &message()).await.expect("tried"));
+        assert!(sent[0].contains("E2BIG"), "{sent:?}");
+    }
+
+    #[tokio::test]
+    async fn a_program_has_its_time_and_no_more() {
+        let plan = |_: sdk::Envelope<'_>| Ok(shell("sleep 1000", std::iter::empty()));
+        let (mut handover, _) = handover(Box::new(plan), false);
+        assert_eq!(handover.time_limit, Duration::from_mins(10));
+        handover.time_limit = Duration::from_millis(200);
+        let sent = handover.send(&envelope(1, None), &message()).await.expect("tried");
+        let text = "/bin/sh did not end within 0.2 s and was killed";
+        assert_eq!(sent, [Verdict::Temporary(text.to_owned())]);
+    }
+}

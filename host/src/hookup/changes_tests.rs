@@ -363,10 +363,10 @@ fn what_a_failure_replaced_in_a_directory_is_brought_back_octet_by_octet() {
 fn guards_are_set_while_files_change_and_only_then() {
     for fails in [false, true] {
         let lab = Lab::new(marked_directory());
-        let home = lab.tables().join("home");
+        let home = lab.tables().join("accepted");
         fs::create_dir_all(&home).expect("made");
         fs::set_permissions(&home, Permissions::from_mode(0o2755)).expect("mode");
-        lab.set(|setup| setup.guards = vec![Guard { path: "home".into(), mode: 0o3000 }]);
+        lab.set(|setup| setup.guards = vec![Guard { path: "accepted".into(), mode: 0o3000 }]);
         if fails {
             let argv =
                 lab.script(&format!("[ -e {0}/once ] || {{ touch {0}/once; exit 1; }}", lab.dir.path().display()));
@@ -394,9 +394,9 @@ fn guards_are_set_while_files_change_and_only_then() {
 fn a_guard_of_a_killed_run_is_cleared_by_the_next_whatever_its_plan() {
     for at in 1..200 {
         let lab = Lab::new(marked_directory());
-        let home = lab.tables().join("home");
+        let home = lab.tables().join("accepted");
         fs::create_dir_all(&home).expect("made");
-        lab.set(|setup| setup.guards = vec![Guard { path: "home".into(), mode: 0o1000 }]);
+        lab.set(|setup| setup.guards = vec![Guard { path: "accepted".into(), mode: 0o1000 }]);
         lab.hookup.stop_at.store(at, Ordering::Relaxed);
         let killed = apply(&lab, &["ants@example.com"]).is_err();
         lab.hookup.stop_at.store(0, Ordering::Relaxed);
@@ -416,10 +416,36 @@ fn a_guard_of_a_killed_run_is_cleared_by_the_next_whatever_its_plan() {
 #[test]
 fn a_guard_that_cannot_be_set_stops_everything_before_it_begins() {
     let lab = Lab::new(directory());
-    lab.set(|setup| setup.guards = vec![Guard { path: "missing".into(), mode: 0o1000 }]);
+    let outside = lab.outside();
+    fs::create_dir(&outside).expect("made");
+    let path = format!("{}/accepted", outside.display());
+    lab.set(|setup| {
+        setup.prefix = format!("{}/", outside.display());
+        setup.guards = vec![Guard { path: path.clone(), mode: 0o1000 }];
+    });
     let error = apply(&lab, &["ants@example.com"]).expect_err("no such directory").to_string();
-    assert!(error.contains("missing") && error.contains("not touched"), "{error}");
+    assert!(error.contains(&path) && error.contains("not touched"), "{error}");
     assert!(lab.all_files().is_empty());
+}
+
+#[test]
+fn a_guard_concerns_only_the_directory_in_which_something_changes() {
+    let lab = Lab::new(directory());
+    let (accepted, other) = (lab.tables().join("accepted"), lab.tables().join("other"));
+    fs::create_dir_all(&other).expect("made");
+    let guard = |path: &str| Guard { path: path.into(), mode: 0o1000 };
+    lab.set(|setup| setup.guards = vec![guard("accepted"), guard("other")]);
+    apply(&lab, &["ants@example.com"]).expect("a directory that is yet to be made needs no guard");
+    let seen = RefCell::new(Vec::new());
+    let observer = |step: super::Step<'_>| {
+        if step.what == "published" {
+            seen.borrow_mut().push((mode(&accepted) & 0o1000, mode(&other) & 0o1000));
+        }
+        ControlFlow::Continue(())
+    };
+    let options = Options { observer: Some(&observer), ..Options::default() };
+    lab.hookup.apply(&roster(&["bees@example.com"]), Change::Everything, options).expect("applied");
+    assert!(!seen.borrow().is_empty() && seen.borrow().iter().all(|seen| *seen == (0o1000, 0)), "{seen:?}");
 }
 
 #[test]

@@ -360,12 +360,11 @@ fn check_format(table: &Table) -> Result<()> {
 fn check_extent(table: &Table, single: bool) -> Result<()> {
     let bad = |reason: &str| Err(wrong(format!("table {} {reason}", table.path)));
     match table.extent {
-        Extent::Whole => Ok(()),
         Extent::Changes if !single => bad("has only changed rows, but everything was asked for"),
         Extent::Changes if !matches!(table.format, TableFormat::Sqlite | TableFormat::Directory { .. }) => {
             bad("has only changed rows; that is possible for SQLite databases and directories alone")
         }
-        Extent::Changes => Ok(()),
+        Extent::Whole | Extent::Changes => Ok(()),
         _ => bad("has an extent that this version of Postrider does not know"),
     }
 }
@@ -491,9 +490,8 @@ fn check_command(command: &Command) -> Result<()> {
         }
     }
     match command.stdin {
-        CommandInput::Nothing => Ok(()),
         CommandInput::Table if command.phase == Phase::Activate => bad("an activation cannot read a table"),
-        CommandInput::Table => Ok(()),
+        CommandInput::Nothing | CommandInput::Table => Ok(()),
         _ => bad("this version of Postrider does not know what it reads"),
     }
 }
@@ -655,6 +653,120 @@ mod tests {
     fn files_that_others_may_write_are_refused() {
         for mode in [0o666, 0o4755, 0o200] {
             assert!(rejected(|sink| sink.file("x", mode, b"")).contains("mode"), "{mode:o}");
+        }
+    }
+
+    fn changes(path: &str, format: TableFormat) -> Table {
+        Table { extent: Extent::Changes, ..table(path, format) }
+    }
+
+    fn directory(mark: &str) -> TableFormat {
+        TableFormat::Directory { mark: mark.into() }
+    }
+
+    #[test]
+    fn changed_rows_are_for_single_changes_of_databases_and_directories() {
+        let plan = |single, table: &Table, rows: &[&str], absent: &[&str]| {
+            let mut sink = Collector::default().for_a_single_change(single);
+            let mut work = || {
+                sink.table(table)?;
+                for key in rows {
+                    sink.rows(&[Row { key, value: "v", column: 0 }])?;
+                }
+                if absent.is_empty() { Ok(()) } else { sink.absent(absent) }
+            };
+            let _ignored_by_a_bad_adapter = work();
+            sink.finish().map(drop).map_err(|error| error.to_string())
+        };
+        for format in [TableFormat::Sqlite, directory(""), directory("# m")] {
+            assert_eq!(plan(true, &changes("t", format.clone()), &["a"], &["b", "b"]), Ok(()), "{format:?}");
+            let error = plan(false, &changes("t", format.clone()), &["a"], &[]).expect_err("everything was asked for");
+            assert!(error.contains("table t has only changed rows, but everything was asked for"), "{error}");
+            let error = plan(true, &changes("t", format), &["a", "b"], &["c", "b"]).expect_err("both");
+            assert!(error.contains("the key \"b\" shall be there and be absent"), "{error}");
+        }
+        for format in [TableFormat::Text, TableFormat::CompiledRename { suffix: ".db".into() }] {
+            let error = plan(true, &changes("t", format), &["a"], &[]).expect_err("no such format");
+            assert!(error.contains("SQLite databases and directories alone"), "{error}");
+        }
+        let error = plan(true, &changes("t", TableFormat::Sqlite), &["A"], &["a"]).expect_err("case does not count");
+        assert!(error.contains("shall be there and be absent"), "{error}");
+        let error = plan(true, &table("t", TableFormat::Sqlite), &[], &["a"]).expect_err("it is whole");
+        assert!(error.contains("has all its rows"), "{error}");
+    }
+
+    #[test]
+    fn rows_of_a_directory_are_files_with_harmless_names() {
+        let long = "x".repeat(256);
+        for key in ["", ".", "..", "a/b", "/", ".postrider", ".postrider-unfinished", "a\nb", "a\0", &long] {
+            let error = rejected(|sink| {
+                sink.table(&table("lists", directory("")))?;
+                sink.rows(&[Row { key, value: "v", column: 0 }])
+            });
+            assert!(error.contains("table lists: the key"), "{key:?}: {error}");
+        }
+        for value in ["a\rb", "a\0b", "a\tb", "\x1b"] {
+            let error = rejected(|sink| {
+                sink.table(&table("lists", directory("")))?;
+                sink.rows(&[Row { key: "k", value, column: 0 }])
+            });
+            assert!(error.contains("control character"), "{value:?}: {error}");
+        }
+        assert!(rejected(|sink| sink.table(&table("lists", directory("a\nb")))).contains("mark that is not one line"));
+        let error = rejected(|sink| {
+            sink.file("lists/ants", 0o644, b"")?;
+            sink.table(&table("lists", directory("")))
+        });
+        assert!(error.contains("lists/ants in lists, all files of which are rows"), "{error}");
+
+        let mut sink = Collector::default();
+        sink.table(&table("lists", directory(""))).expect("table");
+        for (key, value) in [("-default", "a\nb"), ("Two Words", "a\n"), ("empty", ""), ("two words", "#")] {
+            sink.rows(&[Row { key, value, column: 0 }]).expect(key);
+        }
+        let plan = sink.finish().expect("plan");
+        let values: Vec<_> = plan.tables[0].rows.iter().map(|row| row.value).collect();
+        assert_eq!(values, ["a\nb\n", "a\n", "", "#\n"]);
+    }
+
+    #[test]
+    fn guards_have_the_high_bits_only() {
+        let guard = |path: &str, mode| Guard { path: path.into(), mode };
+        for mode in [0, 0o755, 0o1755, 0o10000] {
+            assert!(rejected(|sink| sink.guard(&guard("home", mode))).contains("at least one"), "{mode:o}");
+        }
+        assert!(rejected(|sink| sink.guard(&guard("/home", 0o1000))).contains("cannot be used"));
+        let twice = rejected(|sink| {
+            sink.guard(&guard("home", 0o1000))?;
+            sink.guard(&guard("home", 0o2000))
+        });
+        assert!(twice.contains("guards home twice"), "{twice}");
+    }
+
+    #[test]
+    fn a_table_as_standard_input_is_for_checks_and_compilers() {
+        let reads = |one: Command| Command { stdin: CommandInput::Table, ..one };
+        let plan = |one: Command| {
+            let mut sink = Collector::default();
+            let work = sink.table(&text("lists")).and_then(|()| sink.command(&one));
+            work.and_then(|()| sink.finish().map(drop)).map_err(|error| error.to_string())
+        };
+        assert_eq!(plan(reads(command(Phase::Check, &["/bin/x"], &["lists"]))), Ok(()));
+        let error = plan(reads(command(Phase::Activate, &["/bin/x"], &["lists"]))).expect_err("activation");
+        assert!(error.contains("an activation cannot read a table"), "{error}");
+    }
+
+    #[test]
+    fn absolute_paths_stay_in_the_output_directories_and_away_from_our_own_files() {
+        let sink = || Collector::allowing(Programs::default(), Outputs::only(["/srv/mta".to_owned()]));
+        for path in ["/srv/mta/lists", "/srv/mta/spool-of-mine", "/srv/mta"] {
+            assert_eq!(sink().table(&table(path, directory("# m"))), Ok(()), "{path}");
+        }
+        for path in
+            ["/srv/mta/../x", "/srv/mta2/x", "/srv", "//srv/mta/x", "/srv/mta/postrider.db", "/srv/mta/spool.db"]
+        {
+            let error = sink().table(&text(path)).expect_err(path).to_string();
+            assert!(error.contains("cannot be used"), "{path}: {error}");
         }
     }
 

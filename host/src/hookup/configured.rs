@@ -31,7 +31,7 @@ pub enum AdapterError {
         /// The setting with the program, in brackets; empty if there is none.
         setting: String,
         /// What is wrong.
-        problem: ProgramProblem,
+        problem: Box<ProgramProblem>,
     },
     /// Its settings.
     #[error("{0}")]
@@ -84,7 +84,7 @@ pub fn outgoing_from_config(config: &Config, plugins: &PluginRegistry) -> Result
         set_id::check(handover.programs()).map_err(|problem| AdapterError::Program {
             adapter: name.to_string(),
             setting: setting_of(handover.programs(), &specs, &settings),
-            problem,
+            problem: Box::new(problem),
         })?;
     }
     Ok(outgoing)

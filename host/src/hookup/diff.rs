@@ -3,6 +3,7 @@
 use super::rows::Rows;
 use postrider_plugin_api::sdk::Row;
 use std::cmp::Ordering;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Row numbers of what differs.
@@ -102,7 +103,8 @@ pub(crate) fn of_names(name: &str, old: &Rows, new: &Rows, diff: &RowDiff) -> St
             text.extend([sign.to_string().as_str(), rows.row(*number).key, "\n"]);
         }
         if numbers.len() > MAX_NAMES {
-            text.push_str(&format!("{sign}({} more)\n", numbers.len() - MAX_NAMES));
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "{sign}({} more)", numbers.len() - MAX_NAMES);
         }
     }
     text

@@ -458,7 +458,7 @@ fn awaited(plan: &Plan, tables: &[String]) -> Vec<Waiting> {
     let concerns = |one: &&postrider_plugin_api::sdk::Command| {
         one.phase == Phase::Activate && one.tables.iter().any(|name| tables.contains(name))
     };
-    plan.commands.iter().filter(concerns).map(|one| Waiting::for_command(one)).collect()
+    plan.commands.iter().filter(concerns).map(Waiting::for_command).collect()
 }
 
 /// Turns tables whose compiler is not installed here into plain text, and says how to compile them.

@@ -11,6 +11,7 @@
 use super::error::HookupError;
 use super::guard::Guarded;
 use super::place;
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -70,7 +71,8 @@ impl Marker {
             Unfinished::Publishing(guarded) => {
                 text.push_str("publishing\n");
                 for Guarded { path, bits } in guarded {
-                    text.push_str(&format!("guard {bits:04o} {}\n", path.display()));
+                    // Writing to a string does not fail.
+                    let _ = writeln!(text, "guard {bits:04o} {}", path.display());
                 }
             }
             Unfinished::Waiting(tables) => {

@@ -35,7 +35,7 @@ use super::schedule::{Item, Passes, Version};
 use super::sqlite::{self, Unwanted};
 use super::steps::Steps;
 use super::undo::Undo;
-use postrider_plugin_api::sdk::{Phase, TableFormat};
+use postrider_plugin_api::sdk::{Guard, Phase, TableFormat};
 use std::io::Write;
 use std::path::Path;
 
@@ -130,9 +130,7 @@ impl<'a> Publication<'a> {
 
     fn stage(&mut self) -> Result<(), HookupError> {
         place::make_directory(self.table_dir)?;
-        let changes_something = |item: &Item| !matches!(item, Item::Table(_, Version::AsIs));
-        let guards = if self.passes.iter().flatten().any(changes_something) { &self.plan.guards[..] } else { &[] };
-        let guarded = guard::prepare(self.table_dir, guards, &self.guarded)?;
+        let guarded = guard::prepare(self.table_dir, &self.guards(), &self.guarded)?;
         self.remove_temporaries()?;
         for (at, item) in self.passes.iter().flatten().enumerate() {
             match *item {
@@ -159,6 +157,22 @@ impl<'a> Publication<'a> {
         self.steps.done("opened the note", self.marker.path())?;
         guard::set(&self.guarded)?;
         self.steps.done("set the guards", self.table_dir)
+    }
+
+    /// The guards of directories in which something changes: an MTA defers mail because of them, so there are no
+    /// others. A directory of ours that is yet to be made is not read by any MTA.
+    fn guards(&self) -> Vec<Guard> {
+        let changed = |item: &Item| match *item {
+            Item::Table(_, Version::AsIs) => None,
+            Item::Table(number, _) => Some(self.tables[number].name()),
+            Item::File(number) => Some(self.plan.files[number].path.as_str()),
+            Item::Removal(number) => Some(self.plan.removals[number].as_str()),
+        };
+        let items = || self.passes.iter().flatten();
+        let concerned =
+            |guard: &Guard| items().filter_map(changed).any(|path| Path::new(path).starts_with(&guard.path));
+        let is_there = |guard: &Guard| guard.path.starts_with('/') || self.table_dir.join(&guard.path).exists();
+        self.plan.guards.iter().filter(|guard| concerned(guard) && is_there(guard)).cloned().collect()
     }
 
     /// Clears the guards after a failure; the note, if there is one, must not name them any longer.

@@ -21,6 +21,10 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How often we look whether a program that keeps its output open has ended.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How long we wait for the last output of a program that has ended: the threads that read it may
+/// have to wait for a processor, but a daemon that it has started may keep it open for ever.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// How much a program may use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -124,8 +128,7 @@ fn wait(child: &mut Child, all_closed: &Receiver<()>, time: Duration) -> io::Res
         }
         if let Some(status) = child.try_wait()? {
             if output_open {
-                // A daemon that it started may keep the output open for ever.
-                let _ = all_closed.recv_timeout(LOOK);
+                let _ = all_closed.recv_timeout(LAST_WORDS);
             }
             return Ok(end_of(status));
         }

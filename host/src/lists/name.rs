@@ -3,7 +3,12 @@
 use std::fmt;
 
 /// Longest list name, in octets: `NAME-unsubscribe` must still fit into a local part of 64.
-const MAX_LIST_NAME: usize = 64 - "-unsubscribe".len();
+const MAX_LIST_NAME: usize = 64 - LONGEST_SUFFIX.len();
+/// What is put behind the name of a list.
+const LONGEST_SUFFIX: &str = "-unsubscribe";
+/// Longest address that a path may hold (RFC 5321, section 4.5.3.1.3, less the brackets), in octets. File names
+/// may have 255 too, which matters where an MTA wants a file for each address.
+const MAX_ADDRESS: usize = 254;
 
 /// Why a text is no name of a domain or list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +45,10 @@ impl DomainName {
         if !ascii.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.') {
             return Err(error("only letters, digits, dashes and dots are allowed"));
         }
+        // `10.1.2.3` is an address of a machine to most programs, and no domain of the world ends so (RFC 3696, section 2).
+        if ascii.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit())) {
+            return Err(error("its last label is a number, as in an IP address"));
+        }
         Ok(DomainName(ascii.to_ascii_lowercase()))
     }
 
@@ -49,8 +58,13 @@ impl DomainName {
     }
 }
 
-/// The name of a list: the local part of its posting address. Lower case, `[-_.0-9a-z]`, begins
-/// and ends with a letter, digit or underscore.
+/// The name of a list: the local part of its posting address. Lower case, `[-_.0-9a-z]` as in Mailman, begins
+/// and ends with a letter, digit or underscore, without two dots in a row.
+///
+/// Mailman takes dashes and dots at the ends too. We do not: a command line takes `-x` for an option, a directory
+/// takes `.x` for something hidden and `..` for its parent, RFC 5321 wants local parts with other dots quoted, and
+/// `x-` cannot be told from the beginning of a sub-address. What is left means nothing to a shell, a pattern
+/// (but for the dot), a table or a file system.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListName(String);
 
@@ -107,7 +121,11 @@ impl ListAddress {
         if domain.contains('@') {
             return Err(error("it has more than one @"));
         }
-        Ok(ListAddress { name: ListName::parse(name)?, domain: DomainName::parse(domain)? })
+        let (name, domain) = (ListName::parse(name)?, DomainName::parse(domain)?);
+        if name.0.len() + LONGEST_SUFFIX.len() + "@".len() + domain.0.len() > MAX_ADDRESS {
+            return Err(error("it is so long that LIST-unsubscribe@DOMAIN would be longer than 254 octets"));
+        }
+        Ok(ListAddress { name, domain })
     }
 
     /// The list-id (RFC 2919), without brackets: `NAME.DOMAIN`.
@@ -176,8 +194,52 @@ mod tests {
     fn names_that_would_be_harmful_cannot_be_made() {
         let long = "a".repeat(300);
         for name in [
-            "", "a/b", "a\nb", "a\"b", "a'b", "a+b", "a b", "a%b", "-bounces", ".a", "a.", "a-", "a..b", "naïve", "a*",
-            "a$b", "a{b", "a:b", "../a", "a\0b", &long,
+            "",
+            "a/b",
+            "a\nb",
+            "a\"b",
+            "a'b",
+            "a+b",
+            "a b",
+            "a%b",
+            "-bounces",
+            ".a",
+            "a.",
+            "a-",
+            "a..b",
+            "naïve",
+            "a*",
+            "a$b",
+            "a{b",
+            "a:b",
+            "../a",
+            "a\0b",
+            "a\\b",
+            "a,b",
+            "a;b",
+            "a|b",
+            "a&b",
+            "a=b",
+            "a!b",
+            "a#b",
+            "a~b",
+            "a^b",
+            "a`b",
+            "a?b",
+            "a<b",
+            "a(b",
+            "a[b",
+            "|a",
+            "a\tb",
+            "a\r",
+            "a\n",
+            "..",
+            ".",
+            "-",
+            "--",
+            "a\u{212a}",
+            "\u{ff41}",
+            &long,
         ] {
             let text = format!("{name}@example.com");
             assert!(ListAddress::parse(&text).is_err(), "{text:?}");
@@ -195,6 +257,23 @@ mod tests {
             "a@-b",
             "a@b_c.example",
             "a@[192.0.2.1]",
+            "a@192.0.2.1",
+            "a@1",
+            "a@b\n",
+            "a@b\r\nc",
+            "a@*.example",
+            "a@b+c",
+            "a@$b",
+            "a@b:25",
+            "a@b%c",
+            "a@'b'",
+            "a@\"b\"",
+            "a@xn--a.example",
+            "a@xn--.example",
+            "a@b-.example",
+            "a@..",
+            "a@b\0c",
+            "a@b\u{200b}c\u{7f}",
         ] {
             assert!(ListAddress::parse(text).is_err(), "{text:?}");
         }
@@ -202,6 +281,28 @@ mod tests {
 
     #[test]
     fn international_domains_become_a_labels() {
-        assert_eq!(DomainName::parse("Bücher.example").expect("IDN").as_str(), "xn--bcher-kva.example");
+        for text in ["Bücher.example", "BÜCHER。example", "xn--bcher-kva.example", "XN--BCHER-KVA.Example"] {
+            assert_eq!(DomainName::parse(text).expect("IDN").as_str(), "xn--bcher-kva.example", "{text}");
+        }
+        assert_eq!(DomainName::parse("ｅｘａｍｐｌｅ.com").expect("wide letters").as_str(), "example.com");
+    }
+
+    #[test]
+    fn names_that_only_look_harmful_can_be_made() {
+        for name in ["_", "a-bounces-bounces", "a--b", "a-.b", "owner-a", "2024", "default", "xn--a", "a_-_b"] {
+            assert!(ListName::parse(name).is_ok(), "{name}");
+        }
+        assert!(DomainName::parse("1.example").is_ok());
+    }
+
+    #[test]
+    fn every_address_of_a_list_fits_into_a_path() {
+        let label = "a".repeat(63);
+        let domain = format!("{label}.{label}.{}.example", "b".repeat(63));
+        let longest = "l".repeat(254 - LONGEST_SUFFIX.len() - 1 - domain.len());
+        let address = ListAddress::parse(&format!("{longest}@{domain}")).expect("fits");
+        assert_eq!(address.with("unsubscribe").len(), 254);
+        let error = ListAddress::parse(&format!("{longest}l@{domain}")).expect_err("too long").to_string();
+        assert!(error.contains("254 octets"), "{error}");
     }
 }

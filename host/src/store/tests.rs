@@ -391,6 +391,65 @@ async fn the_wanted_generation_only_rises() {
 }
 
 #[tokio::test]
+async fn a_generation_says_what_it_changed_and_when_the_one_before_came() {
+    let store = Fixture::new().await;
+    let change = || async { store.generation().await.expect("generation").change };
+    assert_eq!(change().await, "");
+    assert_eq!(store.generation().await.expect("generation").changed_before, 0);
+    store.add_domain(&domain("example.com", None)).await.expect("domain");
+    assert_eq!(change().await, ChangeNote::DomainAdded(&domain_name("example.com")).to_string());
+    let list = store.made("ants@example.com").await;
+    assert_eq!(change().await, "list ants@example.com added");
+    let before = store.generation().await.expect("generation").changed_before;
+    assert!((crate::clock::unix_now_ms() - before).abs() < 600_000, "{before}");
+    store.remove_list(list).await.expect("remove");
+    assert_eq!(change().await, "list ants@example.com removed");
+    store.remove_domain(&domain_name("example.com")).await.expect("remove");
+    assert_eq!(change().await, "domain example.com removed");
+}
+
+#[tokio::test]
+async fn what_a_single_change_asks_is_answered_exactly() {
+    let store = Fixture::new().await;
+    store.add_domain(&domain("b.example", Some("x.example"))).await.expect("domain");
+    store.made("ants@a.example").await;
+    store.made("bees@b.example").await;
+    for (address, there) in [
+        ("ants@a.example", true),
+        ("bees@b.example", true),
+        ("bees@x.example", false),
+        ("ants@b.example", false),
+        ("ants-request@a.example", false),
+    ] {
+        assert_eq!(store.has_list(&list_address(address)).await.expect("asked"), there, "{address}");
+    }
+    for (routed, names) in [("a.example", vec!["a.example"]), ("x.example", vec!["b.example"]), ("b.example", vec![])] {
+        let found = store.domains_routed_to(&domain_name(routed)).await.expect("asked");
+        assert_eq!(found.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), names, "{routed}");
+    }
+    // Both by index, however many there are.
+    for (query, parameters) in [
+        ("SELECT EXISTS (SELECT 1 FROM list WHERE domain = $1 AND name = $2)", 2),
+        (
+            "SELECT name FROM domain WHERE alias = $1
+             UNION ALL SELECT name FROM domain WHERE name = $1 AND alias IS NULL ORDER BY name",
+            1,
+        ),
+    ] {
+        let mut explain = sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")));
+        for _ in 0..parameters {
+            explain = explain.bind("x");
+        }
+        let plan: Vec<(i64, i64, i64, String)> = explain.fetch_all(&store.inner.readers).await.expect("plan");
+        assert!(
+            plan.iter().all(|(.., step)| !step.starts_with("SCAN domain") && !step.starts_with("SCAN list")),
+            "{plan:?}"
+        );
+        assert!(plan.iter().any(|(.., step)| step.starts_with("SEARCH")), "{plan:?}");
+    }
+}
+
+#[tokio::test]
 async fn two_processes_may_write_at_the_same_time() {
     let store = Fixture::new().await;
     let list = store.made("ants@example.com").await;

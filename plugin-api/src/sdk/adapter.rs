@@ -126,7 +126,8 @@ pub trait OutgoingAdapter: Send + Sync + 'static {
     /// Absolute paths of the programs that injections run, and of those that these run in turn
     /// (`postdrop`). The host runs no others, sees whether they are there, and refuses to start when one of
     /// them is set-user-id or set-group-id and the host runs where that has no effect
-    /// (`no_new_privs`, prctl(2)). Those that only may be there count only if they are.
+    /// (`no_new_privs`, prctl(2)). The first
+    /// must be there; the others count only if they are.
     fn programs(&self) -> Vec<String> {
         Vec::new()
     }

@@ -118,7 +118,7 @@ impl Clashes {
         counts.retain(|_, count| *count > 1);
         let mut clashes = Clashes {
             like_subaddresses: HashMap::new(),
-            shared: counts.into_iter().map(|(routed, _)| (routed, HashMap::new())).collect(),
+            shared: counts.into_keys().map(|routed| (routed, HashMap::new())).collect(),
         };
         roster.for_each_list(&mut |list| {
             let routed = list.domain.routed();

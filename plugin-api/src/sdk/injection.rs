@@ -39,9 +39,11 @@ pub struct Injection {
     /// error always is.
     pub inputs: Vec<Input>,
     /// What exit codes mean; the first that fits counts. The outcome is that of every recipient. The reply
-    /// text is what the program printed, or [`ExitMeaning::text`] when it printed nothing.
+    /// text is what the program printed, or [`ExitMeaning::text`] when it printed nothing; program and exit
+    /// code stand behind it in brackets.
     pub exits: Vec<ExitMeaning>,
-    /// What any other exit code means, and being killed. [`Outcome::Delivered`] is not allowed here.
+    /// What any other exit code means; [`Outcome::Delivered`] is not allowed here. Being killed is always a
+    /// temporary failure.
     pub otherwise: Outcome,
 }
 

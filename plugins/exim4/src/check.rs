@@ -114,7 +114,7 @@ impl Checker<'_> {
 
     /// Is what Exim reads what we would write today? A new delimiter or LMTP port changes it.
     fn blocks(&mut self) -> Result<()> {
-        let place = Place::of(self.config, self.context.facts)?;
+        let place = Place::of(self.config, self.context.site, self.context.facts)?;
         let live = self.tools.read_file(facts::value(self.context.facts, facts::CONFIG_FILE)).unwrap_or_default();
         for (section, text) in configuration::blocks(self.config, self.context)? {
             if section == Section::Acl {
@@ -227,3 +227,6 @@ fn is_last_line_of_a_reply(line: &str) -> bool {
     let bytes = line.as_bytes();
     bytes.len() > 3 && bytes[..3].iter().all(u8::is_ascii_digit) && bytes[3] == b' '
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,8 +53,8 @@ pub(crate) const END: &str = "# end Postrider";
 pub(crate) fn blocks(config: &Config, context: Context<'_>) -> Result<Vec<(Section, String)>> {
     let site = context.site;
     let layout = facts::layout(config, context.facts);
-    let lists = Lists::of(config, site)?;
-    let mut blocks = vec![(Section::Main, main(config, layout, lists.is_none(), site)?)];
+    let lists = Lists::of(config, site, context.facts)?;
+    let mut blocks = vec![(Section::Main, main(config, layout, lists.is_none(), context)?)];
     let router = match &lists {
         Some(lists) => routers(lists, site)?,
         None => {
@@ -77,11 +77,12 @@ pub(crate) fn blocks(config: &Config, context: Context<'_>) -> Result<Vec<(Secti
     Ok(blocks)
 }
 
-fn main(config: &Config, layout: Layout, by_callout: bool, site: &Site) -> Result<String> {
+fn main(config: &Config, layout: Layout, by_callout: bool, context: Context<'_>) -> Result<String> {
+    let site = context.site;
     let mut text = format!(
         "# A file for each domain, looked for each time: new ones need no change here and no restart.\n\
          domainlist postrider_domains = {}\n",
-        lookup::domains(site)?
+        lookup::domains(site, context.facts)?
     );
     let relay = destination::other_host(site)?.map(|host| {
         // An IPv6 address has colons, which separate the items of a list.
@@ -248,10 +249,6 @@ impl Detail {
 }
 
 /// The sub-addresses, those with a detail first: Exim takes the first that fits.
-pub(crate) fn suffix_list(site: &Site) -> Result<String> {
-    Ok(suffixes(site, &Detail::of(&site.delimiter)?))
-}
-
 fn suffixes(site: &Site, detail: &Detail) -> String {
     let with_detail = site.subaddresses.iter().filter(|one| one.detail);
     let with_detail = with_detail.flat_map(|one| detail.delimiters.iter().map(move |c| format!("-{}{c}*", one.name)));

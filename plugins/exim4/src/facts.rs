@@ -47,7 +47,7 @@ fn layout_seen(config: &Config, facts: &Facts, tools: &dyn Tools) -> Option<Layo
     match settings {
         Ok(text) if file.is_empty() || file.ends_with(GENERATED) => {
             // It is a piece of shell; the last assignment counts.
-            let split = text.lines().filter_map(|line| line.trim().strip_prefix("dc_use_split_config=")).last();
+            let split = text.lines().filter_map(|line| line.trim().strip_prefix("dc_use_split_config=")).next_back();
             let is_split =
                 split.map_or(false, |value| value.trim_matches(&['\'', '"'][..]).eq_ignore_ascii_case("true"));
             Some(if is_split { Layout::Split } else { Layout::Single })

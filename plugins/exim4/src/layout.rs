@@ -6,10 +6,10 @@
 
 use crate::{
     configuration::{Section, BEGIN, DIRECTORY, END},
-    facts,
+    destination, facts,
     settings::{Config, Layout},
 };
-use postrider_plugin_api::sdk::{Facts, Result};
+use postrider_plugin_api::sdk::{Facts, Result, Site};
 
 /// What a shell needs to know about the place of the configuration.
 pub(crate) struct Place<'a> {
@@ -19,10 +19,22 @@ pub(crate) struct Place<'a> {
     directory: String,
     /// The file of the layouts single and plain.
     file: String,
+    /// Does the list server need the right to relay?
+    relays: bool,
+}
+
+/// What the site's own lists are called, once there are lists around them.
+const SITE_DOMAINS: &str = "postrider_site_domains";
+const SITE_RELAYS: &str = "postrider_site_relays";
+
+/// An edit of sed that gives a named list another name.
+fn renamed(kind: &str, from: &str, to: &str) -> String {
+    format!("-e 's/^\\([[:space:]]*{kind}[[:space:]]\\{{1,\\}}\\){from}\\([[:space:]]*=\\)/\\1{to}\\2/'")
 }
 
 impl<'a> Place<'a> {
-    pub(crate) fn of(config: &'a Config, facts: &Facts) -> Result<Place<'a>> {
+    pub(crate) fn of(config: &'a Config, site: &Site, facts: &Facts) -> Result<Place<'a>> {
+        let relays = destination::other_host(site)?.is_some();
         let layout = facts::layout(config, facts);
         let (directory, file) = match layout {
             Layout::Plain => {
@@ -34,7 +46,7 @@ impl<'a> Place<'a> {
                 (config.config_directory.clone(), format!("{}/exim4.conf.template", config.config_directory))
             }
         };
-        Ok(Place { config, layout, directory, file })
+        Ok(Place { config, layout, directory, file, relays })
     }
 
     /// The directory with the files of the blocks.
@@ -134,21 +146,26 @@ impl<'a> Place<'a> {
 
     fn install_plain(&self, sections: &[Section]) -> String {
         let file = &self.file;
-        let (exim, list) = (&self.config.exim, &self.config.local_domains);
-        let relays = &self.config.relay_hosts;
-        let rename = [
-            format!("-e 's/^\\([[:space:]]*domainlist[[:space:]]\\{{1,\\}}\\){list}\\([[:space:]]*=\\)/\\1postrider_site_domains\\2/'"),
-            format!("-e 's/^\\([[:space:]]*hostlist[[:space:]]\\{{1,\\}}\\){relays}\\([[:space:]]*=\\)/\\1postrider_site_relays\\2/'"),
-        ];
+        let (exim, list, relays) = (&self.config.exim, &self.config.local_domains, &self.config.relay_hosts);
+        let needs_relays = self.relays || sections.contains(&Section::Acl);
+        // Back first: what an earlier time renamed need not be renamed now.
+        let mut rename = vec![self.renamed_back(), renamed("domainlist", list, SITE_DOMAINS)];
+        if self.relays {
+            rename.push(renamed("hostlist", relays, SITE_RELAYS));
+        }
         format!(
             "staged=$(mktemp -d)\ntrap 'rm -rf \"$staged\"' EXIT\n\
              cp -np {file} {file}.before-postrider\n\
-             grep -Eq '^[[:space:]]*domainlist[[:space:]]+({list}|postrider_site_domains)[[:space:]]*=' {file} || {{\n\
-             \x20 echo \"{file} has no domainlist {list}: set local_domains to the name of its list of local domains\" >&2\n\
-             \x20 exit 1\n}}\n{}{}\
+             {}{}{}{}\
              {exim} -C \"$staged/new\" -bV > /dev/null\n\
              cp -p {file} {file}.postrider-new\ncat \"$staged/new\" > {file}.postrider-new\n\
              mv -f {file}.postrider-new {file}\n{}",
+            self.list_is_there("domainlist", list, SITE_DOMAINS, "local_domains"),
+            if needs_relays {
+                self.list_is_there("hostlist", relays, SITE_RELAYS, "relay_hosts")
+            } else {
+                String::new()
+            },
             self.sections_are_there(&["routers", "transports"]),
             self.insert(sections, &rename),
             self.reload(),
@@ -156,11 +173,11 @@ impl<'a> Place<'a> {
     }
 
     fn renamed_back(&self) -> String {
-        format!(
-            "-e 's/^\\([[:space:]]*domainlist[[:space:]]\\{{1,\\}}\\)postrider_site_domains\\([[:space:]]*=\\)/\\1{}\\2/' \
-             -e 's/^\\([[:space:]]*hostlist[[:space:]]\\{{1,\\}}\\)postrider_site_relays\\([[:space:]]*=\\)/\\1{}\\2/'",
-            self.config.local_domains, self.config.relay_hosts
-        )
+        let back = [
+            ("domainlist", SITE_DOMAINS, &self.config.local_domains),
+            ("hostlist", SITE_RELAYS, &self.config.relay_hosts),
+        ];
+        back.iter().map(|(kind, from, to)| renamed(kind, from, to)).collect::<Vec<_>>().join(" ")
     }
 
     /// The snippet was made for one of Debian's layouts: is it still that?
@@ -182,6 +199,16 @@ impl<'a> Place<'a> {
         format!(
             "{} --confdir \"$staged\" --output \"$staged/result\"\n{} -C \"$staged/result\" -bV > /dev/null\n",
             self.config.update, self.config.exim
+        )
+    }
+
+    /// Exim notices only at work that it does not know a list.
+    fn list_is_there(&self, kind: &str, name: &str, renamed: &str, setting: &str) -> String {
+        format!(
+            "grep -Eq '^[[:space:]]*{kind}[[:space:]]+({name}|{renamed})[[:space:]]*=' {file} || {{\n\
+             \x20 echo \"{file} has no {kind} {name}: set {setting} to the name of its list\" >&2\n\
+             \x20 exit 1\n}}\n",
+            file = self.file
         )
     }
 
@@ -226,10 +253,10 @@ impl<'a> Place<'a> {
             }
         }
         if self.layout == Layout::Plain {
-            // Without that section every failure is for good.
+            // Without that section every failure is for good. The end of the block that follows is its end.
             script.push_str(&format!(
                 "grep -Eq '^[[:space:]]*begin[[:space:]]+retry[[:space:]]*$' \"$staged/bare\" ||\n\
-                 \x20 printf '%s\\n' '{BEGIN}: a section of its own' 'begin retry' '{END}' >> \"$staged/bare\"\n"
+                 \x20 printf '%s\\n' '{BEGIN}: a section of its own' 'begin retry' >> \"$staged/bare\"\n"
             ));
         }
         script.push_str(&format!(

@@ -13,15 +13,28 @@
 //! `dsearch` compares names in a directory; a key with a slash is an error (451), so that no key leads out
 //! of it, and the routers decline those before they look.
 
+use crate::facts;
 use crate::settings::{plain_path, Config, FileType, Recipients};
 use crate::tables;
-use postrider_plugin_api::sdk::{Result, Site};
+use postrider_plugin_api::sdk::{Facts, Result, Site};
+
+/// Exim's SMTP process otherwise gives the same answer as long as the connection lasts, also for a list that
+/// is made meanwhile.
+fn not_from_memory(facts: &Facts) -> &'static str {
+    // Older versions take it for a fault.
+    if facts::is_before(facts, 4, 96) {
+        ""
+    } else {
+        ",cache=no_rd"
+    }
+}
 
 /// What a `domainlist` of the domains of lists contains.
-pub(crate) fn domains(site: &Site) -> Result<String> {
+pub(crate) fn domains(site: &Site, facts: &Facts) -> Result<String> {
     let directory = path(site, tables::DOMAINS)?;
+    let fresh = not_from_memory(facts);
     Ok(format!(
-        "${{if exists {{{directory}/.}} {{dsearch,filter=file;{directory}}} {{${{lookup {{unavailable}} dsearch {{{directory}}}}}}}}}"
+        "${{if exists {{{directory}/.}} {{dsearch,filter=file{fresh};{directory}}} {{${{lookup {{unavailable}} dsearch {{{directory}}}}}}}}}"
     ))
 }
 
@@ -33,17 +46,18 @@ pub(crate) struct Lists {
 
 impl Lists {
     /// `None`: Exim asks the list server instead.
-    pub(crate) fn of(config: &Config, site: &Site) -> Result<Option<Lists>> {
+    pub(crate) fn of(config: &Config, site: &Site, facts: &Facts) -> Result<Option<Lists>> {
+        let fresh = not_from_memory(facts);
         let table = match tables::lists(config.recipients) {
             Some(table) => table,
             None => return Ok(None),
         };
         let file = path(site, table)?;
         Ok(match config.recipients {
-            Recipients::Directory => Some(Lists { kind: "dsearch,filter=file".into(), file }),
-            Recipients::File(FileType::Lsearch) => Some(Lists { kind: "lsearch".into(), file }),
+            Recipients::Directory => Some(Lists { kind: format!("dsearch,filter=file{fresh}"), file }),
+            Recipients::File(FileType::Lsearch) => Some(Lists { kind: format!("lsearch{fresh}"), file }),
             Recipients::File(other) => {
-                Some(Lists { kind: other.name().into(), file: format!("{file}.{}", other.name()) })
+                Some(Lists { kind: format!("{}{fresh}", other.name()), file: format!("{file}.{}", other.name()) })
             }
             Recipients::Callout => None,
         })

@@ -11,7 +11,7 @@ use postrider_plugin_api::sdk::{Context, Result, Snippet, SnippetKind};
 
 pub(crate) fn all(config: &Config, context: Context<'_>) -> Result<Vec<Snippet>> {
     let blocks = configuration::blocks(config, context)?;
-    let place = Place::of(config, context.facts)?;
+    let place = Place::of(config, context.site, context.facts)?;
     let layout = facts::layout(config, context.facts);
     let sections: Vec<Section> = blocks.iter().map(|(section, _)| *section).collect();
 
@@ -89,3 +89,6 @@ fn explanation(layout: Layout, place: &Place<'_>) -> String {
         place.blocks()
     )
 }
+
+#[cfg(test)]
+mod tests;

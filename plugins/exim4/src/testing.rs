@@ -1,8 +1,8 @@
 //! Stand-ins for the host in unit tests.
 
 use postrider_plugin_api::sdk::{
-    Command, DomainView, Error, Guard, ListView, LmtpAddress, PlanSink, ProgramOutput, Result, Roster, Row, Site,
-    Subaddress, Table, Tools,
+    Command, DomainView, Error, Extent, Guard, ListView, LmtpAddress, PlanSink, ProgramOutput, Result, Roster, Row,
+    Site, Subaddress, Table, Tools,
 };
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -71,57 +71,75 @@ impl Roster for TestRoster {
     }
 }
 
-/// Key, value and column.
-pub(crate) type TestRow = (String, String, u16);
-
 /// Keeps a plan, and holds it to the rules.
 #[derive(Default)]
 pub(crate) struct TestSink {
-    pub(crate) tables: Vec<(Table, Vec<TestRow>)>,
-    pub(crate) files: BTreeMap<String, String>,
+    pub(crate) tables: Vec<(Table, BTreeMap<String, String>)>,
+    /// Keys that must not be there.
+    pub(crate) absent: Vec<String>,
     pub(crate) commands: Vec<Command>,
 }
 
 impl TestSink {
-    /// A table as the host would write it, without its comment.
-    pub(crate) fn text(&self, path: &str) -> String {
-        let (_, rows) = self.tables.iter().find(|(table, _)| table.path == path).expect("the table was planned");
-        rows.iter()
-            .map(|(key, value, column)| format!("{key:<width$} {value}\n", width = usize::from(*column).max(1) - 1))
-            .collect()
+    /// The rows of a table.
+    pub(crate) fn rows_of(&self, path: &str) -> &BTreeMap<String, String> {
+        &self.tables.iter().find(|(table, _)| table.path == path).expect("the table was planned").1
+    }
+
+    /// What all tables have after this plan, by table and key, if they had `before`.
+    pub(crate) fn applied_to(
+        &self,
+        mut before: BTreeMap<String, BTreeMap<String, String>>,
+    ) -> BTreeMap<String, BTreeMap<String, String>> {
+        for (table, rows) in &self.tables {
+            let kept = before.entry(table.path.clone()).or_default();
+            if table.extent == Extent::Whole {
+                kept.clear();
+            }
+            kept.extend(rows.clone());
+        }
+        for (path, key) in self.absent.iter().map(|absent| absent.split_once(' ').expect("table and key")) {
+            before.get_mut(path).expect("a table that was planned").remove(key);
+        }
+        before
     }
 }
 
 impl PlanSink for TestSink {
     fn table(&mut self, table: &Table) -> Result<()> {
-        self.tables.push((table.clone(), Vec::new()));
+        self.tables.push((table.clone(), BTreeMap::new()));
         Ok(())
     }
 
     fn rows(&mut self, rows: &[Row<'_>]) -> Result<()> {
         let (table, seen) = self.tables.last_mut().expect("a table was begun");
         for row in rows {
-            assert!(!seen.iter().any(|(key, _, _)| key == row.key), "{}: {} stands there twice", table.path, row.key);
-            seen.push((row.key.into(), row.value.into(), row.column));
+            let before = seen.insert(row.key.into(), row.value.into());
+            assert_eq!(before, None, "{}: {} stands there twice", table.path, row.key);
         }
         Ok(())
     }
 
     fn absent(&mut self, keys: &[&str]) -> Result<()> {
-        unreachable!("{:?} in a plan of everything", keys)
+        let (table, rows) = self.tables.last().expect("a table was begun");
+        assert_eq!(table.extent, Extent::Changes);
+        for key in keys {
+            assert!(!rows.contains_key(*key), "{key} is there and is not");
+            self.absent.push(format!("{} {key}", table.path));
+        }
+        Ok(())
     }
 
     fn guard(&mut self, guard: &Guard) -> Result<()> {
-        unreachable!("{:?} for Postfix", guard)
+        unreachable!("{:?} for Exim", guard)
     }
 
-    fn file(&mut self, path: &str, _mode: u32, contents: &[u8]) -> Result<()> {
-        self.files.insert(path.into(), String::from_utf8(contents.to_vec()).expect("text"));
-        Ok(())
+    fn file(&mut self, path: &str, _mode: u32, _contents: &[u8]) -> Result<()> {
+        unreachable!("{path}: Exim needs tables only")
     }
 
-    fn remove(&mut self, _path: &str) -> Result<()> {
-        Ok(())
+    fn remove(&mut self, path: &str) -> Result<()> {
+        unreachable!("{path}: nothing is removed")
     }
 
     fn command(&mut self, command: &Command) -> Result<()> {
@@ -136,7 +154,8 @@ impl PlanSink for TestSink {
 #[derive(Default)]
 pub(crate) struct TestTools {
     pub(crate) answers: Vec<(String, ProgramOutput)>,
-    pub(crate) ran: RefCell<Vec<String>>,
+    /// What programs read, one after the other.
+    pub(crate) asked: RefCell<Vec<String>>,
     pub(crate) files: BTreeMap<String, String>,
 }
 
@@ -149,9 +168,9 @@ impl TestTools {
 }
 
 impl Tools for TestTools {
-    fn run(&self, argv: &[&str], _stdin: &str) -> Result<ProgramOutput> {
+    fn run(&self, argv: &[&str], stdin: &str) -> Result<ProgramOutput> {
         let line = argv.join(" ");
-        self.ran.borrow_mut().push(line.clone());
+        self.asked.borrow_mut().push(stdin.into());
         let answer = self.answers.iter().find(|(prefix, _)| line.starts_with(prefix));
         Ok(answer.unwrap_or_else(|| panic!("nobody expected `{line}`")).1.clone())
     }
@@ -161,6 +180,6 @@ impl Tools for TestTools {
     }
 
     fn exists(&self, path: &str) -> bool {
-        self.answers.iter().any(|(prefix, _)| prefix.split(' ').next() == Some(path))
+        self.files.contains_key(path) || self.answers.iter().any(|(prefix, _)| prefix.split(' ').next() == Some(path))
     }
 }

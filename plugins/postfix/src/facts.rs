@@ -112,7 +112,7 @@ fn probe_instance(config: &Config, directory: &str, site: &Site, tools: &dyn Too
             let names = names_in_files(expanded(&facts, parameter), tools);
             facts.insert(format!("{parameter} (files)"), names);
         }
-        if matches!(site.lmtp, LmtpAddress::Unix(_)) {
+        if may_be_out_of_reach(&site.lmtp, self::raw(&facts, "queue_directory"), tools) {
             let told = ask(&["-F", "lmtp/unix/chroot"])?.stdout;
             if let Some((_, value)) = told.trim().split_once(" = ") {
                 facts.insert(LMTP_CHROOT.into(), value.into());
@@ -131,6 +131,15 @@ fn probe_instance(config: &Config, directory: &str, site: &Site, tools: &dyn Too
         facts.insert(TABLE_TYPES.into(), types.stdout.split_whitespace().collect::<Vec<_>>().join(" "));
     }
     Ok(facts)
+}
+
+/// Is it a socket that a client in a chroot does not see? The chroot is the queue directory; somebody may
+/// have put the socket there, under the same name.
+fn may_be_out_of_reach(lmtp: &LmtpAddress, queue_directory: &str, tools: &dyn Tools) -> bool {
+    match lmtp {
+        LmtpAddress::Unix(path) => !tools.exists(&format!("{}{path}", queue_directory.trim_end_matches('/'))),
+        _ => false,
+    }
 }
 
 /// A list of domains may name files, which hold more of them (a line each, `#` begins a comment).
@@ -343,6 +352,14 @@ mod tests {
             is_lmtp_in_chroot(&probe(&config(""), &site, &tools).unwrap())
         };
         assert!(chroot("y", "3.6") && !chroot("n", "0") && !chroot("-", "3.6") && chroot("-", "0"));
+
+        // The same path below the queue directory.
+        let tools = TestTools::default()
+            .answer("/var/spool/postfix/run/lmtp", 0, "", "")
+            .answer("/usr/sbin/postconf -m", 0, "hash\n", "")
+            .answer("/usr/sbin/postconf", 0, "queue_directory = /var/spool/postfix\n", "");
+        assert!(!is_lmtp_in_chroot(&probe(&config(""), &site, &tools).unwrap()));
+        assert!(!tools.ran.borrow().iter().any(|line| line.contains("-F")));
     }
 
     #[test]

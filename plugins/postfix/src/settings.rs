@@ -159,6 +159,44 @@ mod tests {
         Config::parse(&pairs.iter().copied().collect())
     }
 
+    /// The sample, made from the settings themselves.
+    fn sample() -> String {
+        let mut text = String::from(
+            "# Settings of postfix.LMTP: the file that `configuration` in the section [mta] of postrider.cfg names.\n\
+             # Every key is shown with its default and needs to be set only where you want something else: remove\n\
+             # the `#` directly before the key. README.md of the plugin says more.\n[postfix]\n",
+        );
+        for spec in specs() {
+            text.push_str("\n#");
+            let mut width = 1;
+            for word in spec.help.split_whitespace() {
+                if width + word.len() > 98 {
+                    text.push_str("\n#");
+                    width = 1;
+                }
+                text.push_str(&format!(" {word}"));
+                width += word.len() + 1;
+            }
+            if let SettingKind::Choice(words) = &spec.kind {
+                let words: Vec<&str> = words.iter().map(|word| word.split('=').next().unwrap_or(word)).collect();
+                text.push_str(&format!("\n# Allowed: {}.", words.join(", ")));
+            }
+            text.push_str(format!("\n#{}: {}", spec.name, spec.default).trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
+    #[test]
+    fn the_sample_has_every_setting() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("postfix.cfg.sample");
+        if std::env::var_os("WRITE_SAMPLE").is_some() {
+            std::fs::write(&file, sample()).unwrap();
+        }
+        let kept = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(kept, sample(), "{}: write it anew with WRITE_SAMPLE=1", file.display());
+    }
+
     #[test]
     fn what_mailman_calls_regex_is_regexp() {
         let config = config(&[("transport_file_type", "regex")]).unwrap();

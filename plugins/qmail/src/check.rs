@@ -87,7 +87,7 @@ impl Checker<'_> {
             let expected = format!("{}:{}", domain, self.config.prefix);
             let route = routes.iter().rev().find_map(|line| {
                 let (name, prefix) = line.split_once(':')?;
-                name.eq_ignore_ascii_case(&domain).then(|| prefix)
+                name.eq_ignore_ascii_case(&domain).then_some(prefix)
             });
             let subject = self.config.control("virtualdomains");
             match route {

@@ -18,7 +18,8 @@ use std::collections::BTreeSet;
 pub(crate) const DOMAINS: &str = "qmail_domains";
 
 pub(crate) fn plan(config: &Config, context: Context<'_>, change: Change<'_>, sink: &mut dyn PlanSink) -> Result<()> {
-    if matches!(change, Change::ListAdded(_) | Change::ListRemoved(_)) {
+    // A list may be new together with its domain; a domain that loses its last list is one still.
+    if matches!(change, Change::ListRemoved(_)) {
         return Ok(());
     }
     sink.table(&Table {

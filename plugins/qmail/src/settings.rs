@@ -259,6 +259,26 @@ mod tests {
     }
 
     #[test]
+    fn the_sample_has_every_key_with_its_default_and_help() {
+        let sample = include_str!("../qmail.cfg.sample");
+        let (head, _) = sample.split_once("[qmail]\n").unwrap();
+        let mut expected = format!("{}[qmail]\n", head);
+        for spec in specs() {
+            let mut line = String::from("\n#");
+            for word in spec.help.split(' ') {
+                if line.len() + word.len() > 100 {
+                    expected.push_str(&line);
+                    line = String::from("\n#");
+                }
+                line.push(' ');
+                line.push_str(word);
+            }
+            expected.push_str(&format!("{}\n{}\n", line, format!("#{}: {}", spec.name, spec.default).trim_end()));
+        }
+        crate::testing::assert_file("qmail.cfg.sample", &expected);
+    }
+
+    #[test]
     fn a_home_of_the_sites_own_is_named_by_its_path() {
         let config = config(&[("home", "/home/lists/"), ("user", "lists")]).unwrap();
         assert_eq!(config.home(&site()), "/home/lists");

@@ -237,9 +237,14 @@ pub(crate) fn run_sh(script: &str, arguments: &[&str]) -> (i32, String) {
     (output.status.code().unwrap_or(-1), said)
 }
 
-/// Compares with a file in `tests/golden`; `WRITE_GOLDEN=1` writes it anew.
+/// Compares with a file in `tests/golden`.
 pub(crate) fn assert_golden(name: &str, text: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    assert_file(&format!("tests/golden/{}", name), text);
+}
+
+/// Compares with a file of this package; `WRITE_GOLDEN=1` writes it anew.
+pub(crate) fn assert_file(name: &str, text: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
     if std::env::var_os("WRITE_GOLDEN").is_some() {
         fs::write(&path, text).expect(name);
     }

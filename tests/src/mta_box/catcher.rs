@@ -293,12 +293,11 @@ impl Session<'_> {
                     let (mut replies, mut kept) = (Vec::new(), Vec::new());
                     for recipient in recipients.drain(..) {
                         let lmtp = self.protocol == Protocol::Lmtp;
-                        match refusal(&self.state.message_refusals, &recipient).filter(|_| lmtp) {
-                            Some(reply) => replies.push(reply),
-                            None => {
-                                replies.push("250 2.0.0 kept".into());
-                                kept.push(recipient);
-                            }
+                        if let Some(reply) = refusal(&self.state.message_refusals, &recipient).filter(|_| lmtp) {
+                            replies.push(reply);
+                        } else {
+                            replies.push("250 2.0.0 kept".into());
+                            kept.push(recipient);
                         }
                     }
                     if self.protocol == Protocol::Smtp {

@@ -31,6 +31,7 @@
 //! vanish. The same happens when the test process dies, however it dies.
 
 mod catcher;
+mod exim;
 mod layer;
 mod machine;
 mod postfix;
@@ -39,6 +40,7 @@ mod sendmail;
 mod smtp;
 
 pub use catcher::{Catcher, Caught, Times};
+pub use exim::{Exim, EximLayout};
 pub use layer::{Layer, cache_dir};
 pub use machine::MtaBox;
 pub use postfix::Postfix;

@@ -85,6 +85,35 @@ impl<'b> Postfix<'b> {
         Ok(Postfix { machine, log })
     }
 
+    /// Runs the services as Debian installs them: nearly all of them in a chroot. Before
+    /// [`launch`](Self::launch).
+    pub fn use_debians_services(&self) {
+        self.machine.shell(
+            "cp /usr/share/postfix/master.cf.dist /etc/postfix/master.cf; /usr/lib/postfix/configure-instance.sh -",
+        );
+    }
+
+    /// Makes a second instance in `/etc/postfix-NAME`, as postmulti(1) does, with `main_cf` at the end of its
+    /// `main.cf`; its SMTP server listens on a port of its own. All instances are started by
+    /// [`launch`](Self::launch).
+    pub fn add_instance(&self, name: &str, port: u16, main_cf: &str) -> io::Result<()> {
+        let directory = format!("/etc/postfix-{name}");
+        self.machine.shell(&format!(
+            "postmulti -e init; postmulti -I postfix-{name} -e create; postconf -c {directory} -X master_service_disable"
+        ));
+        let log = self.machine.shared().join(format!("mail-{name}.log"));
+        let logging =
+            format!("maillog_file = {}\nmaillog_file_prefixes = {}\n", log.display(), self.machine.shared().display());
+        let own = format!(
+            "config_directory = {directory}\nqueue_directory = /var/spool/postfix-{name}\n\
+             data_directory = /var/lib/postfix-{name}\nmulti_instance_name = postfix-{name}\n\
+             multi_instance_enable = yes\n{logging}{main_cf}"
+        );
+        self.machine.write(&format!("{directory}/main.cf"), &format!("{}{own}", without_overridden(MAIN_CF, &own)))?;
+        let services = MASTER_CF.replacen("smtp  ", &format!("{port}  "), 1);
+        self.machine.write(&format!("{directory}/master.cf"), &services)
+    }
+
     /// Starts what was configured and waits for port 25.
     pub fn launch(&self) -> io::Result<()> {
         let output = self.machine.output(&["postfix", "start"])?;

@@ -90,6 +90,11 @@ impl SmtpSession {
         Ok(session)
     }
 
+    /// From now on waits only so long for a reply (else a minute).
+    pub fn set_patience(&self, limit: Duration) -> io::Result<()> {
+        self.reader.get_ref().set_read_timeout(Some(limit))
+    }
+
     /// Sends one line and reads its reply.
     pub fn command(&mut self, line: &str) -> io::Result<Reply> {
         self.transcript.note(format!("> {line}"));

@@ -14,6 +14,7 @@
 //! WRITE_MATRIX=1 cargo test -p postrider-tests --test mta           # and write docs/mta-matrix.md
 //! ```
 
+mod exim;
 mod matrix;
 mod mta;
 mod points;

@@ -151,7 +151,9 @@ impl Matrix {
             let _ = writeln!(text, "- **{}**: {}", heading(point), meaning(point));
         }
         text += "\n## Results\n\n| adapter |";
-        Point::ALL.iter().for_each(|point| text += &format!(" {} |", heading(*point)));
+        for point in Point::ALL {
+            let _ = write!(text, " {} |", heading(point));
+        }
         text += &format!("\n|---|{}\n", "---|".repeat(Point::ALL.len()));
         let mut remarks: Vec<String> = Vec::new();
         for subject in &self.subjects {

@@ -79,16 +79,20 @@ pub enum Unknown {
 
 /// What an MTA does by its nature with one kind of unknown address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "not every set of subjects needs every answer")]
 pub enum Refusal {
     /// A permanent refusal at `RCPT`.
     AtRcpt,
     /// It takes the message; Postrider refuses it, and the sender gets a bounce. Why it cannot do better
     /// stands in the matrix.
     Bounced(&'static str),
+    /// It takes the message, and Postrider takes it as one to the list itself. Why stands in the matrix.
+    Taken(&'static str),
 }
 
 /// What an MTA does while it cannot know whether an address is a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "not every set of subjects needs every answer")]
 pub enum WithoutTables {
     /// It refuses temporarily at `RCPT`, or it goes on with what it has read before.
     Deferred,
@@ -98,6 +102,7 @@ pub enum WithoutTables {
 
 /// Whether an MTA is put to a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "not every set of subjects needs every answer")]
 pub enum Demand {
     /// All of it.
     Whole,
@@ -150,7 +155,8 @@ pub trait Mta: Sync {
     fn log(&self, machine: &MtaBox) -> String;
 
     /// A rule of the site's own: `RCPT` of this address is answered so (`451 4.7.1 come later`),
-    /// whoever asks; without a reply the rule is taken back. In force when this returns.
+    /// whoever asks; without a reply the rule is taken back. In force for the next connection, when this
+    /// returns.
     fn set_rule(&self, machine: &MtaBox, address: &str, reply: Option<&str>);
 
     /// Mailbox of a local user, format mbox; empty when there is none.

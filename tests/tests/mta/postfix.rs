@@ -49,8 +49,9 @@ impl Mta for Postfix {
         machine.run(&["postfix", "start"]);
     }
 
+    /// `postfix stop` lets its processes finish first, which takes seconds when one of them hangs.
     fn stop(&self, machine: &MtaBox) {
-        machine.run(&["postfix", "stop"]);
+        machine.run(&["postfix", "abort"]);
     }
 
     fn flush(&self, machine: &MtaBox) {
@@ -90,7 +91,13 @@ impl Mta for Postfix {
     }
 
     fn tables(&self) -> &'static [&'static str] {
-        &["/var/lib/postrider/data/postfix_*"]
+        match self.table_type {
+            "hash" => &["/var/lib/postrider/data/postfix_{domains,recipients,transport,vmap}.db"],
+            "lmdb" => &["/var/lib/postrider/data/postfix_{domains,recipients,transport,vmap}.lmdb"],
+            "sqlite" => &["/var/lib/postrider/data/postfix_{domains,recipients,transport,vmap}.sqlite"],
+            "regexp" => &["/var/lib/postrider/data/postfix_{domains,lmtp,alias}"],
+            _ => &["/var/lib/postrider/data/postfix_{domains,recipients,transport,vmap}"],
+        }
     }
 
     /// Postfix opens its tables as root, whom no mode keeps out; nobody can read a directory as a table.
@@ -110,9 +117,8 @@ impl Mta for Postfix {
     fn refusal(&self, unknown: Unknown) -> Refusal {
         match (unknown, self.table_type) {
             (_, "regexp") | (Unknown::List | Unknown::Function | Unknown::Path | Unknown::Domain, _) => Refusal::AtRcpt,
-            (Unknown::Detail, _) => Refusal::Bounced(
-                "Postfix takes every detail off before it looks an address up (recipient_delimiter), and Postrider refuses \
-                 it then",
+            (Unknown::Detail, _) => Refusal::Taken(
+                "Postfix takes every detail off before it looks an address up in such a table (recipient_delimiter)",
             ),
         }
     }

@@ -45,7 +45,7 @@ pub fn main(subjects: &[Box<dyn Mta>]) -> ExitCode {
     }
     let begun = Instant::now();
     panic::set_hook(Box::new(|info| {
-        lock(&PANICS).push((text_of(info.payload()), info.location().map(ToString::to_string).unwrap_or_default()))
+        lock(&PANICS).push((text_of(info.payload()), info.location().map(ToString::to_string).unwrap_or_default()));
     }));
     matrix::begin();
     println!("\nrunning {} tests", selected.len());
@@ -58,10 +58,11 @@ pub fn main(subjects: &[Box<dyn Mta>]) -> ExitCode {
     }
     let whole = records.len() == tests().count();
     let mut result = if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-    if whole && failures.is_empty() {
-        if let Err(why) = matrix::finish(subjects) {
-            result = failed(&why);
-        }
+    if whole
+        && failures.is_empty()
+        && let Err(why) = matrix::finish(subjects)
+    {
+        result = failed(&why);
     }
     println!(
         "\ntest result: {}. {} passed; {} failed; finished in {:.1} s\n",
@@ -192,7 +193,7 @@ impl Record {
         let word = match &self.verdict {
             Verdict::Kept => "ok".to_owned(),
             Verdict::Not(why) => format!("n/a: {why}"),
-            Verdict::Failed(_) => "FAILED".to_owned(),
+            Verdict::Failed(why) => format!("FAILED: {}", why.lines().next().unwrap_or_default()),
         };
         println!("test {} ... {word} ({:.1} s)", self.test(), self.took.as_secs_f32());
         let _ = std::io::stdout().flush();

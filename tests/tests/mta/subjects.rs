@@ -1,8 +1,10 @@
 //! All mail servers that are put to the contract, in the order of the matrix.
 
+use crate::exim::Exim;
 use crate::mta::Mta;
 use crate::postfix::Postfix;
 use crate::sendmail::Sendmail;
+use postrider_tests::mta_box::EximLayout;
 
 /// One line each.
 pub fn all() -> Vec<Box<dyn Mta>> {
@@ -13,5 +15,8 @@ pub fn all() -> Vec<Box<dyn Mta>> {
         Box::new(Postfix::new("postfix.LMTP regexp", "regexp")),
         Box::new(Postfix::new("postfix.LMTP texthash", "texthash")),
         Box::new(Sendmail),
+        Box::new(Exim::new("exim4.LMTP split", EximLayout::Split, "directory")),
+        Box::new(Exim::new("exim4.LMTP single", EximLayout::Single, "cdb")),
+        Box::new(Exim::new("exim4.LMTP plain", EximLayout::Plain, "directory")),
     ]
 }

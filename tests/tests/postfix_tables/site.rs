@@ -6,7 +6,7 @@ use postrider_plugin_api::sdk::{
     LmtpAddress, LogLevel, Phase, PlanSink, ProgramOutput, Result, Roster, Row, Settings, Site, SnippetKind,
     Subaddress, Table, TableFormat, Tools,
 };
-use postrider_tests::mta_box::{MtaBox, Postfix};
+use postrider_tests::mta_box::MtaBox;
 use std::{
     collections::BTreeSet,
     fmt::Write as _,
@@ -24,12 +24,16 @@ pub struct ListServer<'b> {
 
 impl<'b> ListServer<'b> {
     pub fn new(machine: &'b MtaBox, table_type: &str, lmtp: LmtpAddress) -> Self {
+        Self::with_settings(machine, table_type, lmtp, &[])
+    }
+
+    pub fn with_settings(machine: &'b MtaBox, table_type: &str, lmtp: LmtpAddress, settings: &[(&str, &str)]) -> Self {
         let tables = machine.shared().join("tables");
         fs::create_dir(&tables).unwrap();
         let subaddress =
             |name: &&str| Subaddress { name: (*name).into(), detail: matches!(*name, "bounces" | "confirm") };
         let names = ["bounces", "confirm", "join", "leave", "owner", "request", "subscribe", "unsubscribe"];
-        let settings: Settings = [("transport_file_type", table_type)].into_iter().collect();
+        let settings: Settings = [("transport_file_type", table_type)].iter().chain(settings).copied().collect();
         ListServer {
             machine,
             adapter: postrider_postfix::Lmtp::new(Box::new(Silent), &settings).unwrap(),
@@ -59,25 +63,17 @@ impl<'b> ListServer<'b> {
         plan.publish(self.machine, Path::new(&self.site.table_dir), activate);
     }
 
-    /// Does what the plugin tells the administrator to do.
-    pub fn hook_up(&self, postfix: &Postfix<'_>) {
+    /// Does what the plugin tells the administrator to do; returns how to take it back.
+    pub fn hook_up(&self) -> WayBack<'b> {
         let facts = self.adapter.probe(&self.site, &BoxTools(self.machine)).unwrap();
-        assert_eq!(facts["config_directory"], "/etc/postfix");
-        for snippet in self.adapter.snippets(self.context(&facts)).unwrap() {
-            match snippet.kind {
-                SnippetKind::Lines => {
-                    assert_eq!(snippet.file, "/etc/postfix/main.cf");
-                    for line in snippet.text.lines() {
-                        let (name, value) = line.split_once(" = ").unwrap();
-                        postfix.set(name, value);
-                    }
-                }
-                SnippetKind::Commands => drop(self.machine.shell(&snippet.text)),
-                other => panic!("{other:?}"),
-            }
+        let snippets = self.adapter.snippets(self.context(&facts)).unwrap();
+        for snippet in &snippets {
+            assert_eq!(snippet.kind, SnippetKind::Commands);
+            self.machine.run(&["sh", "-ec", &snippet.text]);
         }
         let warnings = self.machine.output(&["postconf", "-n"]).unwrap().stderr;
         assert!(warnings.is_empty(), "{}", String::from_utf8_lossy(&warnings));
+        WayBack { machine: self.machine, steps: snippets.into_iter().rev().map(|snippet| snippet.undo).collect() }
     }
 
     pub fn check(&self) -> Vec<Finding> {
@@ -86,6 +82,20 @@ impl<'b> ListServer<'b> {
 
     fn context<'a>(&'a self, facts: &'a Facts) -> Context<'a> {
         Context { site: &self.site, facts, roster: &self.roster }
+    }
+}
+
+/// Commands that take a hookup back.
+pub struct WayBack<'b> {
+    machine: &'b MtaBox,
+    steps: Vec<String>,
+}
+
+impl WayBack<'_> {
+    pub fn go(&self) {
+        for step in self.steps.iter().filter(|step| !step.is_empty()) {
+            self.machine.run(&["sh", "-ec", step]);
+        }
     }
 }
 
@@ -151,6 +161,7 @@ impl Roster for Lists {
 struct Plan {
     tables: Vec<(Table, Vec<(String, String)>)>,
     files: Vec<(PathBuf, Vec<u8>)>,
+    removals: Vec<String>,
     commands: Vec<Command>,
 }
 
@@ -186,6 +197,9 @@ impl Plan {
             });
         }
         assert!(waiting.is_empty());
+        for path in self.removals {
+            let _ = fs::remove_file(directory.join(path));
+        }
     }
 }
 
@@ -237,7 +251,8 @@ impl PlanSink for Plan {
     }
 
     fn remove(&mut self, path: &str) -> Result<()> {
-        Err(Error::failed(format!("{path} was not expected to be removed")))
+        self.removals.push(path.into());
+        Ok(())
     }
 
     fn command(&mut self, command: &Command) -> Result<()> {

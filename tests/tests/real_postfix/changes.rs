@@ -15,8 +15,38 @@ pub fn a_new_list_takes_mail_from_the_moment_create_returns(table_type: &'static
     let Some(machine) = machine("a_new_list_takes_mail_from_the_moment_create_returns", table_type) else { return };
     let site = Site::hooked_up(&machine, table_type);
     let daemon = site.serve();
-    let machine = &machine;
-    for list in ["bees@lists.example.com", "cats@new.example"] {
+    takes_mail_at_once(&site, &["bees@lists.example.com", "cats@new.example"]);
+    daemon.stop();
+}
+
+/// In `mydestination`, where the route of each list is its own.
+pub fn a_new_list_beside_mailboxes_takes_mail_from_the_moment_create_returns(table_type: &'static str) {
+    let Some(machine) = machine("a_new_list_beside_mailboxes_takes_mail_from_the_moment_create_returns", table_type)
+    else {
+        return;
+    };
+    let site = Site::installed(&machine, table_type);
+    for list in [ANTS, "staff@mta.example.com"] {
+        site.run(&["create", list]);
+    }
+    site.hook_up();
+    let daemon = site.serve();
+    takes_mail_at_once(&site, &["bees@mta.example.com"]);
+    // Who lives there has the mail still.
+    site.stranger("carla@remote.example").send_to("root@mta.example.com", &message("carla@remote.example", "to root"));
+    site.postfix.wait_for_log("to=<root@mta.example.com>, relay=local", LIMIT);
+    assert_eq!(site.rcpt("nosuch@mta.example.com"), 550);
+    site.run(&["remove", "bees@mta.example.com"]);
+    site.wait_for("bees to be refused", || (site.rcpt("bees@mta.example.com") == 550).then_some(()));
+    assert_eq!(site.rcpt("staff-bounces+a=b@mta.example.com"), 250);
+    daemon.stop();
+}
+
+/// Strangers post to lists without pause while these come into being: nothing is refused once `create` has
+/// returned, and what is accepted arrives, at once and once.
+fn takes_mail_at_once(site: &Site<'_>, lists: &[&str]) {
+    let (machine, table_type) = (site.machine, site.table_type);
+    for list in lists {
         let stop = &AtomicBool::new(false);
         let (created, attempts) = thread::scope(|scope| {
             let _ends = SetOnDrop(stop);
@@ -40,7 +70,6 @@ pub fn a_new_list_takes_mail_from_the_moment_create_returns(table_type: &'static
         assert_eq!(doubled, None, "{table_type}");
     }
     site.assert_nothing_bounced_or_deferred();
-    daemon.stop();
 }
 
 pub fn a_removed_list_is_refused_and_what_it_had_accepted_is_delivered(table_type: &'static str) {

@@ -66,7 +66,8 @@ pub enum Asked {
 /// # Errors
 /// A sentence.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Asked, String> {
-    let mut arguments = arguments.map(|one| one.into_string().map_err(|one| format!("{one:?} is not UTF-8")));
+    let mut arguments =
+        arguments.map(|one| one.into_string().map_err(|one| format!("`{}` is not UTF-8", one.display())));
     let (mut plain, mut given) = (Vec::new(), Given::default());
     while let Some(argument) = arguments.next().transpose()? {
         let Some(option) = argument.strip_prefix("--") else {

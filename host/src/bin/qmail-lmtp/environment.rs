@@ -81,14 +81,11 @@ fn sender(sender: &str, local: &str, domain: &str) -> Result<String, (String, &'
         return Ok(String::new());
     }
     let verp = sender.strip_suffix("-@[]").and_then(|rest| rest.rsplit_once('@'));
-    let (sender_local, sender_domain) = match verp {
-        Some((prefix, host)) => (format!("{prefix}{local}={domain}"), host),
-        None => {
-            let (local, domain) = sender.rsplit_once('@').ok_or_else(|| (sender.to_owned(), "it has no @"))?;
-            (local.to_owned(), domain)
-        }
-    };
-    address::write(&sender_local, sender_domain).map_err(|why| (sender.to_owned(), why))
+    if let Some((prefix, host)) = verp {
+        return address::write(&format!("{prefix}{local}={domain}"), host).map_err(|why| (sender.to_owned(), why));
+    }
+    let (sender_local, sender_domain) = sender.rsplit_once('@').ok_or_else(|| (sender.to_owned(), "it has no @"))?;
+    address::write(sender_local, sender_domain).map_err(|why| (sender.to_owned(), why))
 }
 
 fn misplaced(what: &str) -> Outcome {

@@ -4,6 +4,7 @@ use super::content::{LoopGuard, Wire};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileTypeExt as _;
 
 /// Octets that are read at once.
 pub const BLOCK: usize = 32 * 1024;
@@ -24,9 +25,14 @@ pub struct Facts {
 
 impl Input {
     /// # Errors
-    /// There is no standard input.
+    /// There is none, or it cannot be a message.
     pub fn stdin() -> io::Result<Self> {
-        Ok(Input(File::from(io::stdin().as_fd().try_clone_to_owned()?)))
+        let file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+        // A closed one is opened as /dev/null before we see it; that is no empty message.
+        if file.metadata()?.file_type().is_char_device() {
+            return Err(io::Error::other("standard input is a device"));
+        }
+        Ok(Input(file))
     }
 
     /// Reads it once and goes back to where it was. qmail-local gives a file; of a pipe nothing can be

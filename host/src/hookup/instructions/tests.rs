@@ -315,7 +315,7 @@ fn a_plugins_mistakes_are_told_with_the_step() {
 fn the_text_has_the_steps_in_order_and_the_way_back_in_reverse() {
     let steps = [
         lines("/etc/main.mc", "one\n\ntwo\n"),
-        file("/etc/ours", "x\n"),
+        file("/etc/ours", "\tx\t \n"),
         commands("make -C /etc/mail\n", ""),
         snippet(SnippetKind::Commands, "", "service mta restart", "service mta reload"),
     ];
@@ -328,7 +328,7 @@ fn the_text_has_the_steps_in_order_and_the_way_back_in_reverse() {
    two
 2. Write the file /etc/ours:
    # It is so.
-   x
+   \tx\t\x20
 3. Run as root:
    # It is so.
    make -C /etc/mail
@@ -344,6 +344,16 @@ To undo it, in this order:
 1. Take the lines of step 1 out of /etc/main.mc.
 ";
     assert_eq!(text, expected);
+}
+
+#[test]
+fn an_explanation_is_wrapped_and_its_paths_are_not() {
+    let path = "/var/lib/a-path-with-dashes";
+    let long = Snippet { explanation: [path; 12].join("\r\n\u{1b}"), ..commands("true", "") };
+    let text = Instructions::parse("good.LMTP", &[long]).unwrap().text();
+    assert!(!text.contains('\u{1b}') && !text.contains('\r'), "{text:?}");
+    assert!(text.lines().filter(|line| line.starts_with("   # ")).count() > 3, "{text}");
+    assert_eq!(text.matches(path).count(), 12, "{text}");
 }
 
 #[test]

@@ -53,16 +53,19 @@ fn undo_text(step: &Step, text: &mut String) {
     };
 }
 
+/// Each line as it is, so that it can be copied.
 fn indent(lines: &str, text: &mut String) {
     for line in lines.lines() {
-        let _ = writeln!(text, "{}", format!("   {line}").trim_end());
+        let _ = if line.is_empty() { writeln!(text) } else { writeln!(text, "   {line}") };
     }
 }
 
 /// Wrapped lines, each behind `before`.
 pub(super) fn comment(words: &str, before: &str) -> String {
     let mut text = String::new();
-    for line in textwrap::wrap(words, EXPLANATION_WIDTH) {
+    // A path is not broken at its dashes.
+    let options = textwrap::Options::new(EXPLANATION_WIDTH).word_splitter(textwrap::WordSplitter::NoHyphenation);
+    for line in textwrap::wrap(words, options) {
         if !line.is_empty() {
             let _ = writeln!(text, "{before}{line}");
         }

@@ -146,9 +146,76 @@ impl OutgoingAdapter for Memory {
     }
 }
 
+/// Has a program run that takes mail as sendmail does.
+struct Program {
+    program: String,
+    helper: String,
+    verp: bool,
+}
+
+impl OutgoingAdapter for Program {
+    fn settings() -> Vec<SettingSpec> {
+        let program = |name: &str, default: &str, help: &str| SettingSpec {
+            name: name.into(),
+            kind: SettingKind::Program,
+            default: default.into(),
+            help: help.into(),
+        };
+        vec![
+            program("program", "/usr/sbin/sendmail", "What is run."),
+            program("helper", "/usr/sbin/postdrop", "What that runs in turn."),
+            SettingSpec {
+                name: "verp".into(),
+                kind: SettingKind::Boolean,
+                default: "no".into(),
+                help: "Whether it makes senders by itself.".into(),
+            },
+        ]
+    }
+
+    fn new(_: Box<dyn HostLog>, settings: &Settings) -> Result<Self> {
+        Ok(Program {
+            program: settings.value("program").to_owned(),
+            helper: settings.value("helper").to_owned(),
+            verp: settings.value("verp") == "yes",
+        })
+    }
+
+    fn abilities(&self) -> Abilities {
+        let mut abilities = Abilities::default();
+        abilities.verp = self.verp;
+        abilities
+    }
+
+    fn programs(&self) -> Vec<String> {
+        vec![self.program.clone(), self.helper.clone()]
+    }
+
+    fn inject(&self, envelope: Envelope<'_>) -> Result<Injection> {
+        let arguments =
+            [&self.program, "-f", envelope.sender, "--"].into_iter().chain(envelope.recipients.iter().copied());
+        let exit = |first, last, outcome, text: &str| ExitMeaning { first, last, outcome, text: text.into() };
+        Ok(Injection {
+            argv: arguments.map(str::to_owned).collect(),
+            environment: vec![
+                ("VERP".into(), envelope.verp_delimiter.into()),
+                ("SIZE".into(), envelope.size.to_string()),
+                ("EIGHT_BIT".into(), envelope.eight_bit.to_string()),
+            ],
+            inputs: vec![Input { descriptor: 0, content: Content::MessageLf }],
+            exits: vec![
+                exit(0, 0, Outcome::Delivered, ""),
+                exit(75, 75, Outcome::TemporaryFailure, "4.3.0 try again"),
+                exit(64, 78, Outcome::PermanentFailure, "5.0.0 refused"),
+            ],
+            otherwise: Outcome::TemporaryFailure,
+        })
+    }
+}
+
 postrider_plugin_api::export_plugin! {
     name: "good",
     version: env!("CARGO_PKG_VERSION"),
     incoming: ["LMTP" = Lmtp, "Lists in a text table"],
-    outgoing: ["Memory" = Memory, "Mail into memory"],
+    outgoing: ["Memory" = Memory, "Mail into memory", "Program" = Program, "Mail through a program"],
 }

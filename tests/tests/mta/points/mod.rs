@@ -52,11 +52,13 @@ impl Point {
             Point::AliasDomains => alias_domains::check(site),
             Point::TwoHosts => {
                 let mut outcome = outgoing::there_and_back(site);
+                site.begin_point();
                 outcome.remarks.extend(stopped::check(site).remarks);
                 outcome
             }
             Point::UnixSocket => {
                 let mut outcome = incoming::check(site);
+                site.begin_point();
                 outcome.remarks.extend(outgoing::there_and_back(site).remarks);
                 outcome
             }

@@ -37,6 +37,8 @@ pub fn check(site: &Site<'_>) -> Outcome {
     assert!(site.world.caught().iter().all(|message| message.recipients != [PUT_OFF]), "nothing was sent to {PUT_OFF}");
 
     site.mta.set_rule(site.machine, PUT_OFF, None);
+    // No connection is left that goes by the old rule.
+    site.restart_mta();
     site.run(&["queue", "retry"]);
     arrives(site, list, PUT_OFF);
     site.wait_until_idle();

@@ -24,7 +24,7 @@ const ADDRESSES: [(&str, Unknown); 13] = [
 pub fn check(site: &Site<'_>) -> Outcome {
     let mut outcome = Outcome::default();
     let daemon = site.serve();
-    let held = site.held().len();
+    let mut held = site.held().len();
     for (address, unknown) in ADDRESSES {
         match site.mta.refusal(unknown) {
             Refusal::AtRcpt => {
@@ -47,6 +47,14 @@ pub fn check(site: &Site<'_>) -> Outcome {
                     bounces[before..].iter().find(|bounce| bounce.text().contains(address)).map(drop)
                 });
                 outcome.remark(format!("{} bounced instead: {why}", described(unknown)));
+            }
+            Refusal::Taken(why) => {
+                let mut session = site.stranger_as(CARLA);
+                session.rcpt(address).expect("a reply").expect(250);
+                session.data(&message("taken for the list")).expect("a reply").expect(250);
+                held += 1;
+                site.wait_flushing(&format!("the post to {address}"), || (site.held().len() == held).then_some(()));
+                outcome.remark(format!("{} taken as mail to the list: {why}", described(unknown)));
             }
         }
     }

@@ -1,0 +1,106 @@
+//! What a new list costs, by adapter and by the number of lists that are there already.
+
+use crate::{LIST, median, peers::Peers, timed};
+use postrider::{
+    config::Config,
+    lists::{ListAddress, ListSettings, NewList},
+    store::Store,
+};
+use postrider_tests::installation::{Installation, build_dir};
+use std::{fs, process::Stdio};
+
+/// An adapter with a way to keep its tables.
+struct Subject {
+    what: &'static str,
+    plugin: &'static str,
+    settings: String,
+}
+
+/// `aliases`, one more `create`, and ten at once, in milliseconds. The programs of the mail servers that
+/// compile tables are the real ones; no mail server runs that could be told to reload.
+pub fn measure(peers: &Peers) {
+    println!("\n| adapter, lists | `aliases` | one `create` | ten `create` at once |\n|---|---|---|---|");
+    for lists in [10, 1_000, 100_000] {
+        let database = database_with(lists);
+        for subject in subjects(peers) {
+            let installation = installed(&subject, &database);
+            let aliases = timed(|| drop(installation.run(&["aliases"])));
+            let create = |name: String| timed(|| drop(installation.run(&["create", &name]))).as_secs_f64();
+            let one = median((0..3).map(|number| create(format!("more{number}@lists.example.com"))).collect());
+            let ten = timed(|| create_together(&installation, 10));
+            println!(
+                "| {}, {lists} lists | {} | {:.0} | {} |",
+                subject.what,
+                aliases.as_millis(),
+                one * 1000.0,
+                ten.as_millis()
+            );
+        }
+    }
+}
+
+fn subjects(peers: &Peers) -> Vec<Subject> {
+    let postfix = |what, kind: &str| Subject {
+        what,
+        plugin: "postfix",
+        settings: format!(
+            "transport_file_type: {kind}\npostmap_command: {}\npostfix_command: /bin/true\n",
+            peers.postmap().display()
+        ),
+    };
+    let other = |what, plugin, settings: String| Subject { what, plugin, settings };
+    vec![
+        postfix("postfix.LMTP sqlite", "sqlite"),
+        postfix("postfix.LMTP texthash", "texthash"),
+        postfix("postfix.LMTP hash", "hash"),
+        postfix("postfix.LMTP lmdb", "lmdb"),
+        other("exim4.LMTP directory", "exim4", "recipients: directory\n".into()),
+        other("exim4.LMTP file (lsearch)", "exim4", "recipients: file\n".into()),
+        other("sendmail.LMTP", "sendmail", format!("makemap_command: {}\n", peers.makemap().display())),
+        other("qmail.LMTP one file", "qmail", "recipients: default\ncontrol_command: /bin/true\n".into()),
+        other("qmail.LMTP files per list", "qmail", "recipients: per-list\ncontrol_command: /bin/true\n".into()),
+    ]
+}
+
+/// A database with so many lists, made through the library: one process per list would measure processes.
+fn database_with(lists: usize) -> tempfile::TempDir {
+    let installation = Installation::new();
+    installation.run(&["create", LIST]);
+    let config = Config::load(Some(&installation.config())).expect("configuration").config;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+    runtime.block_on(async {
+        let store = Store::open(&config.database).await.expect("store");
+        for number in 1..lists {
+            let address = ListAddress::parse(&format!("list{number}@lists.example.com")).expect("address");
+            let new = NewList { settings: ListSettings::defaults_for(&address), address };
+            store.create_list(&new, true).await.expect("list");
+        }
+        store.close().await;
+    });
+    let kept = tempfile::tempdir().expect("directory");
+    fs::copy(installation.data().join("postrider.db"), kept.path().join("postrider.db")).expect("database");
+    kept
+}
+
+fn installed(subject: &Subject, database: &tempfile::TempDir) -> Installation {
+    let plugin = subject.plugin;
+    let installation = Installation::with_mta(&format!("incoming: {plugin}.LMTP\nconfiguration: $DIR/{plugin}.cfg\n"));
+    installation.write(&format!("{plugin}.cfg"), &format!("[{plugin}]\n{}", subject.settings));
+    let library = format!("libpostrider_{plugin}.so");
+    installation.install_plugin(&build_dir().join(&library), &library);
+    fs::create_dir_all(installation.data()).expect("data directory");
+    fs::copy(database.path().join("postrider.db"), installation.data().join("postrider.db")).expect("database");
+    installation
+}
+
+fn create_together(installation: &Installation, count: usize) {
+    let start = |number: usize| {
+        let name = format!("together{number}@lists.example.com");
+        installation.command(&["create", &name]).stdout(Stdio::null()).spawn().expect("postrider")
+    };
+    let children: Vec<_> = (0..count).map(start).collect();
+    for mut child in children {
+        let status = child.wait().expect("postrider");
+        assert!(status.success(), "create: {status}");
+    }
+}
