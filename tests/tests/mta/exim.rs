@@ -1,6 +1,6 @@
 //! Debian's Exim, with its configuration in each of the three ways.
 
-use crate::mta::{Mta, Network};
+use crate::mta::{Demand, Mta, Network, Point};
 use postrider_tests::mta_box::{self, EximLayout, Layer, MtaBox};
 use std::io;
 
@@ -91,7 +91,28 @@ impl Mta for Exim {
         match self.recipients {
             "cdb" => Ok("cdb_command"),
             "dbm" => Ok("exim_dbmbuild_command"),
+            "callout" => Err("Exim asks Postrider itself"),
             _ => Err("Exim looks into directories and text files itself"),
+        }
+    }
+
+    /// With callouts Postrider is asked at `RCPT`.
+    fn demand(&self, point: Point) -> Demand {
+        if self.recipients != "callout" {
+            return Demand::Whole;
+        }
+        match point {
+            Point::Changes => {
+                Demand::Not("which lists there are knows Postrider alone, and this point has a stand-in for it")
+            }
+            Point::Stopped => {
+                Demand::Not("while Postrider is away Exim cannot ask: mail is put off (451) and waits with its sender")
+            }
+            Point::AliasDomains => Demand::Not(
+                "by asking, lists and mailboxes of one domain cannot be told apart: lists are known under the alias domain only",
+            ),
+            Point::UnixSocket => Demand::Not("Exim can ask at a TCP port only"),
+            _ => Demand::Whole,
         }
     }
 }

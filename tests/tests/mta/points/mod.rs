@@ -8,7 +8,7 @@ mod outgoing;
 mod refusals;
 mod stopped;
 
-use crate::mta::Point;
+use crate::mta::{Demand, Point};
 use crate::site::{Lmtp, Site};
 use std::time::Duration;
 
@@ -52,8 +52,10 @@ impl Point {
             Point::AliasDomains => alias_domains::check(site),
             Point::TwoHosts => {
                 let mut outcome = outgoing::there_and_back(site);
-                site.begin_point();
-                outcome.remarks.extend(stopped::check(site).remarks);
+                if site.mta.demand(Point::Stopped) == Demand::Whole {
+                    site.begin_point();
+                    outcome.remarks.extend(stopped::check(site).remarks);
+                }
                 outcome
             }
             Point::UnixSocket => {
