@@ -7,7 +7,7 @@
 //! thing first, so that the way back passes through the same mixtures as the way there.
 //! A kill is found by the [`Marker`], and the next run does everything again.
 //!
-//! How a format is replaced (measured on Postfix 3.7, `docs/`):
+//! How a format is replaced (measured on Postfix 3.7):
 //! - **text**: rename.
 //! - **compiled, by rename**: the compiled file first, then the text. Daemons read only the
 //!   compiled file, so that one rename is the moment of the change; the file that it replaces is given a later
