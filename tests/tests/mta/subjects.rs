@@ -14,6 +14,7 @@ pub fn all() -> Vec<Box<dyn Mta>> {
         Box::new(Postfix::new("postfix.LMTP sqlite", "sqlite")),
         Box::new(Postfix::new("postfix.LMTP regexp", "regexp")),
         Box::new(Postfix::new("postfix.LMTP texthash", "texthash")),
+        Box::new(Postfix::in_mydestination("postfix.LMTP sqlite, list domain in mydestination", "sqlite")),
         Box::new(Sendmail),
         Box::new(Exim::new("exim4.LMTP split", EximLayout::Split, "directory")),
         Box::new(Exim::new("exim4.LMTP lsearch", EximLayout::Split, "lsearch")),
