@@ -197,6 +197,11 @@ pub trait Mta: Sync {
         WithoutTables::Deferred
     }
 
+    /// Does it ask Postrider itself which addresses are lists? Then nothing is known while Postrider is away.
+    fn asks_postrider(&self) -> bool {
+        false
+    }
+
     /// Is it put to this point?
     fn demand(&self, _: Point) -> Demand {
         Demand::Whole

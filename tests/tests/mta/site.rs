@@ -94,8 +94,12 @@ impl<'b> Site<'b> {
         }
         self.run(&["hookup", "--write", "/root/hookup"]);
         self.machine.run(&["sh", "/root/hookup/install.sh"]);
+        let daemon = self.mta.asks_postrider().then(|| self.serve());
         self.wait_for("the MTA to take mail for the list", || (self.rcpt(ANTS) == 250).then_some(()));
         self.run(&["hookup", "--check"]);
+        if let Some(daemon) = daemon {
+            self.stop(daemon);
+        }
     }
 
     /// Program, plugins and configuration, where a package puts them.
