@@ -105,7 +105,11 @@ impl Build<'_> {
     }
 
     fn has_mailer(&self) -> String {
-        format!("grep -q '^M{},' {}.postrider-new\n", fragment::MAILER, self.config.cf_file)
+        let Config { mc_file, cf_file, .. } = self.config;
+        format!(
+            "grep -q '^M{mailer},' {cf_file}.postrider-new || {{ echo 'm4 made nothing of the line at the end of {mc_file}' >&2; exit 1; }}\n",
+            mailer = fragment::MAILER
+        )
     }
 
     fn install(&self) -> String {
