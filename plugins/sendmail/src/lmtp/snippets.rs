@@ -81,14 +81,13 @@ struct Build<'a> {
 
 impl Build<'_> {
     fn tables_are_there(&self, table_dir: &str, elsewhere: bool) -> String {
-        let advice = if elsewhere { "copy the tables here and run makemap first" } else { "run postrider aliases first" };
+        let advice =
+            if elsewhere { "copy the tables here and run makemap first" } else { "run postrider aliases first" };
         let (directory, suffix) = (table_dir.trim_end_matches('/'), self.config.map_type.suffix());
         let mut text = String::new();
         for table in [tables::DOMAINS, tables::ADDRESSES] {
             let file = format!("{directory}/{table}{suffix}");
-            text.push_str(&format!(
-                "test -f {file} || {{ echo '{file} is not there: {advice}' >&2; exit 1; }}\n"
-            ));
+            text.push_str(&format!("test -f {file} || {{ echo '{file} is not there: {advice}' >&2; exit 1; }}\n"));
         }
         text
     }

@@ -6,8 +6,8 @@
 use super::{config::Config, destination, facts};
 use crate::{names, rows::Rows};
 use postrider_plugin_api::sdk::{
-    for_each_address, Command, CommandInput, Context, Error, Extent, Need, Phase, PlanSink, Privilege, Result, Roster, Site,
-    Table, TableFormat, TableRole,
+    for_each_address, Command, CommandInput, Context, Error, Extent, Need, Phase, PlanSink, Privilege, Result, Roster,
+    Site, Table, TableFormat, TableRole,
 };
 use std::collections::BTreeMap;
 

@@ -82,7 +82,11 @@ fn before_sendmail_mc_is_touched_the_maps_and_a_build_are_tried() {
     let snippets = snippets(&site());
     let line = snippets.iter().position(|snippet| snippet.kind == SnippetKind::Lines).unwrap();
     let trial = snippets[..line].iter().find(|snippet| snippet.kind == SnippetKind::Commands).unwrap();
-    for part in ["test -f /var/lib/postrider/data/sendmail_domains.db", "/usr/bin/m4 /etc/mail/sendmail.mc.postrider-new", "-bt"] {
+    for part in [
+        "test -f /var/lib/postrider/data/sendmail_domains.db",
+        "/usr/bin/m4 /etc/mail/sendmail.mc.postrider-new",
+        "-bt",
+    ] {
         assert!(trial.text.contains(part), "{}", trial.text);
     }
     assert!(!trial.text.contains("> /etc/mail/sendmail.mc\n") && !trial.text.contains("mv "), "{}", trial.text);
