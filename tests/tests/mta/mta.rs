@@ -202,6 +202,16 @@ pub trait Mta: Sync {
         false
     }
 
+    /// Does Postrider get what follows a plus sign? If not, why.
+    fn keeps_detail(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    /// May lists in two domains have the same name?
+    fn tells_domains_apart(&self) -> bool {
+        true
+    }
+
     /// Is it put to this point?
     fn demand(&self, _: Point) -> Demand {
         Demand::Whole

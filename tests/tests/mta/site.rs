@@ -90,7 +90,9 @@ impl<'b> Site<'b> {
         self.run(&["create", ANTS]);
         for (domain, routed) in [STAFF, MIXED] {
             self.run(&["domain", "add", domain, "--alias-domain", routed]);
-            self.run(&["create", &format!("crew@{domain}")]);
+            if domain == STAFF.0 || self.mta.tells_domains_apart() {
+                self.run(&["create", &format!("crew@{domain}")]);
+            }
         }
         self.run(&["hookup", "--write", "/root/hookup"]);
         self.machine.run(&["sh", "/root/hookup/install.sh"]);
