@@ -1,6 +1,6 @@
 //! Debian's Exim, with its configuration in each of the three ways.
 
-use crate::mta::{Demand, Mta, Network, Point, Refusal, Unknown};
+use crate::mta::{Asked, Demand, Mta, Network, Point, Refusal, Unknown, WithoutTable};
 use postrider_tests::mta_box::{self, EximLayout, Layer, MtaBox};
 use std::io;
 
@@ -87,6 +87,12 @@ impl Mta for Exim {
         &["/var/lib/postrider/data/exim4_*"]
     }
 
+    /// Exim reads what `cdb` or `exim_dbmbuild` has made of the text.
+    fn without_table(&self, table: &str, _: Asked) -> WithoutTable {
+        let is_source = table.ends_with("/exim4_list_table") && self.recipients != "lsearch";
+        if is_source { WithoutTable::Taken } else { WithoutTable::PutOff }
+    }
+
     fn program_setting(&self) -> Result<&'static str, &'static str> {
         match self.recipients {
             "cdb" => Ok("cdb_command"),
@@ -121,7 +127,7 @@ impl Mta for Exim {
             Point::AliasDomains => Demand::Not(
                 "lists are known under the alias domain only, because asking does not tell lists from mailboxes",
             ),
-            Point::UnixSocket => Demand::Not("Exim can ask at a TCP port only"),
+            Point::UnixSocket | Point::Packaged => Demand::Not("Exim can ask at a TCP port only"),
             _ => Demand::Whole,
         }
     }

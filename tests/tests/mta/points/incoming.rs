@@ -53,6 +53,10 @@ fn addresses_arrive_as_they_were_written(site: &Site<'_>) {
         let expected = arriving(site, address);
         if mixed.contains(&address) {
             assert!(arrived.eq_ignore_ascii_case(&expected), "{address} arrived as {arrived}");
+            let detail = |text: &str| {
+                text.split_once('+').and_then(|(_, rest)| rest.rsplit_once('@')).map(|(d, _)| d.to_owned())
+            };
+            assert_eq!(detail(arrived), detail(&expected), "the detail of {address}");
         } else {
             assert_eq!(*arrived, expected);
         }

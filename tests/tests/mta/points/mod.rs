@@ -35,7 +35,7 @@ impl Point {
     pub fn lmtp(self) -> Lmtp {
         match self {
             Point::TwoHosts => Lmtp::SecondHost,
-            Point::UnixSocket => Lmtp::Socket,
+            Point::UnixSocket | Point::Packaged => Lmtp::Socket,
             _ => Lmtp::Port,
         }
     }
@@ -45,7 +45,7 @@ impl Point {
         match self {
             Point::Incoming => incoming::check(site),
             Point::Refusals => refusals::check(site),
-            Point::Changes => changes::check(site),
+            Point::Changes | Point::Packaged => changes::check(site),
             Point::Outgoing => outgoing::check(site),
             Point::Failures => failures::check(site),
             Point::Stopped => stopped::check(site),
@@ -56,6 +56,10 @@ impl Point {
                     site.begin_point();
                     outcome.remarks.extend(stopped::check(site).remarks);
                 }
+                outcome.remark(
+                    "Here the hosts share a file system. Elsewhere tables travel by the administrator's own means, or the \
+                     MTA asks Postrider itself.",
+                );
                 outcome
             }
             Point::UnixSocket => {
