@@ -90,7 +90,11 @@ pub fn explain(user: &User) -> (i32, String, String) {
         Ok(Some(found)) => {
             let programs: Vec<_> = found.text.lines().filter_map(|line| line.strip_prefix('|')).collect();
             if found.forward_only && !programs.is_empty() {
-                return (111, String::new(), "Uh-oh: .qmail has prog delivery but has x bit set. (#4.7.0)\n".to_owned());
+                return (
+                    111,
+                    String::new(),
+                    "Uh-oh: .qmail has prog delivery but has x bit set. (#4.7.0)\n".to_owned(),
+                );
             }
             let lines: String = programs.iter().map(|line| format!("program {line}\n")).collect();
             (0, format!("{lines}did 0+0+{}\n", programs.len()), warning.to_owned())

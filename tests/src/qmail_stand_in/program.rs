@@ -1,14 +1,7 @@
 //! The stand-in as a program of its own: the test's executable, called again with other arguments.
 
 use super::{Qmail, local, send, smtpd, write_program};
-use std::{
-    fs,
-    net::TcpListener,
-    path::Path,
-    process::ExitCode,
-    sync::Arc,
-    thread,
-};
+use std::{fs, net::TcpListener, path::Path, process::ExitCode, sync::Arc, thread};
 
 /// What tells such a call from one by cargo.
 pub const FIRST_ARGUMENT: &str = "qmail-stand-in";

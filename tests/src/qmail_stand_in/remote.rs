@@ -2,7 +2,7 @@
 
 use super::{Qmail, Report, local};
 use std::{
-    io::{self, BufRead as _, BufReader, Write as _},
+    io::{self, BufReader, Write as _},
     net::TcpStream,
     time::Duration,
 };

@@ -115,10 +115,7 @@ impl Mta for Qmail {
 
     fn settings(&self) -> String {
         let (lists, user) = LISTS;
-        format!(
-            "recipients: {}\nhome: {lists}\nuser: {user}\nreload_command: echo HUP >>{HOME}/hup\n",
-            self.recipients
-        )
+        format!("recipients: {}\nhome: {lists}\nuser: {user}\nreload_command: echo HUP >>{HOME}/hup\n", self.recipients)
     }
 
     fn tables(&self) -> &'static [&'static str] {
