@@ -180,6 +180,18 @@ async fn domains_come_and_go() {
 }
 
 #[tokio::test]
+async fn every_address_of_a_list_fits_into_a_path_in_the_alias_too() {
+    let store = Fixture::new().await;
+    let long = format!("{0}.{0}.{0}.{1}.example", "a".repeat(60), "b".repeat(40)); // 231 octets
+    store.add_domain(&domain("short.example", Some(&long))).await.expect("domain");
+    let error = store.create_list(&new_list("elevenchars@short.example"), true).await.expect_err("too long");
+    let error = error.to_string();
+    assert!(error.starts_with("the list elevenchars@short.example cannot be made: LIST-unsubscribe@aaa"), "{error}");
+    store.create_list(&new_list("tenletters@short.example"), false).await.expect("fits");
+    store.create_list(&new_list("elevenchars@other.example"), true).await.expect("no alias");
+}
+
+#[tokio::test]
 async fn recipients_are_resolved_as_in_mailman() {
     let store = Fixture::new().await;
     store.add_domain(&domain("example.com", Some("alias.example"))).await.expect("domain");

@@ -67,6 +67,11 @@ impl<'b> Sendmail<'b> {
         let sendmail = Sendmail { machine };
         sendmail.set_access(ACCESS)?;
         sendmail.build();
+        // The program that takes mail from local users reads a configuration of its own.
+        machine.shell(
+            "sed -i 's|^#*O ServiceSwitchFile=.*|O ServiceSwitchFile=/etc/mail/service.switch-box|' /etc/mail/submit.cf\n\
+             grep -q '^O ServiceSwitchFile=' /etc/mail/submit.cf",
+        );
         Ok(sendmail)
     }
 

@@ -1,6 +1,6 @@
 //! Debian's Exim, with its configuration in each of the three ways.
 
-use crate::mta::{Mta, Network};
+use crate::mta::{Asked, Demand, Mta, Network, Point, WithoutTable};
 use postrider_tests::mta_box::{self, EximLayout, Layer, MtaBox};
 use std::io;
 
@@ -87,11 +87,38 @@ impl Mta for Exim {
         &["/var/lib/postrider/data/exim4_*"]
     }
 
+    /// Exim reads what `cdb` or `exim_dbmbuild` has made of the text.
+    fn without_table(&self, table: &str, _: Asked) -> WithoutTable {
+        let is_source = table.ends_with("/exim4_list_table") && self.recipients != "lsearch";
+        if is_source { WithoutTable::Taken } else { WithoutTable::PutOff }
+    }
+
     fn program_setting(&self) -> Result<&'static str, &'static str> {
         match self.recipients {
             "cdb" => Ok("cdb_command"),
             "dbm" => Ok("exim_dbmbuild_command"),
+            "callout" => Err("Exim asks Postrider itself"),
             _ => Err("Exim looks into directories and text files itself"),
+        }
+    }
+
+    /// With callouts Postrider is asked at `RCPT`.
+    fn demand(&self, point: Point) -> Demand {
+        if self.recipients != "callout" {
+            return Demand::Whole;
+        }
+        match point {
+            Point::Changes => {
+                Demand::Not("which lists there are knows Postrider alone, and this point has a stand-in for it")
+            }
+            Point::Stopped => {
+                Demand::Not("while Postrider is away Exim cannot ask: mail is put off (451) and waits with its sender")
+            }
+            Point::AliasDomains => Demand::Not(
+                "by asking, lists and mailboxes of one domain cannot be told apart: lists are known under the alias domain only",
+            ),
+            Point::UnixSocket | Point::Packaged => Demand::Not("Exim can ask at a TCP port only"),
+            _ => Demand::Whole,
         }
     }
 }

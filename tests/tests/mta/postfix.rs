@@ -1,6 +1,6 @@
 //! Debian's Postfix.
 
-use crate::mta::{Mta, Network, Refusal, Unknown};
+use crate::mta::{Asked, Mta, Network, Refusal, Unknown, WithoutTable};
 use postrider_tests::mta_box::{self, Layer, MtaBox};
 use std::io;
 
@@ -36,9 +36,11 @@ impl Mta for Postfix {
     fn install(&self, machine: &MtaBox, network: Network) {
         machine.write(RULES, "").expect("rules");
         let interfaces = if network == Network::TwoHosts { "all" } else { "loopback-only" };
+        // What fails is tried again soon: tests wait for it. Relaying is refused for good; Postfix's default is to defer.
         // The first rule that applies wins; who is local or trusted is refused by them too.
         let main_cf = format!(
-            "inet_interfaces = {interfaces}\ninet_protocols = ipv4\n\
+            "inet_interfaces = {interfaces}\ninet_protocols = ipv4\nservice_throttle_time = 1s\n\
+             smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination\n\
              smtpd_recipient_restrictions = check_recipient_access texthash:{RULES}\n"
         );
         mta_box::Postfix::configure(machine, &main_cf).expect("main.cf");
@@ -100,10 +102,30 @@ impl Mta for Postfix {
         }
     }
 
-    /// Postfix opens its tables as root, whom no mode keeps out; nobody can read a directory as a table.
+    /// Postfix opens its tables as root, whom no mode keeps out; a link to itself nobody can open (ELOOP).
     fn make_unreadable(&self, machine: &MtaBox, path: &str) {
         machine.run(&["rm", path]);
-        machine.run(&["mkdir", path]);
+        machine.run(&["ln", "-s", path, path]);
+    }
+
+    fn without_table(&self, table: &str, asked: Asked) -> WithoutTable {
+        let is = |name: &str| table.rsplit('/').next().and_then(|file| file.split('.').next()) == Some(name);
+        let lost = match self.table_type {
+            "sqlite" => WithoutTable::NoReply(
+                "Postfix's process ends when SQLite fails, and is started again after service_throttle_time",
+            ),
+            _ => WithoutTable::PutOff,
+        };
+        match asked {
+            // Transport and class of the domain: one map for all addresses of lists, read but for the alias domains'.
+            _ if is("postfix_lmtp") => WithoutTable::Taken,
+            // The alias is taken and then waits: where it leads to is asked later.
+            Asked::Alias if self.table_type != "sqlite" && !is("postfix_vmap") && !is("postfix_alias") => {
+                WithoutTable::Taken
+            }
+            Asked::Alias if is("postfix_recipients") => WithoutTable::Taken,
+            _ => lost,
+        }
     }
 
     fn program_setting(&self) -> Result<&'static str, &'static str> {

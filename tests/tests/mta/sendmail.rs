@@ -1,6 +1,6 @@
 //! Debian's Sendmail.
 
-use crate::mta::{Mta, Network};
+use crate::mta::{Asked, Mta, Network, WithoutTable};
 use postrider_tests::mta_box::{self, Layer, MtaBox};
 use std::{io, net::Ipv4Addr};
 
@@ -77,6 +77,11 @@ impl Mta for Sendmail {
 
     fn tables(&self) -> &'static [&'static str] {
         &["/var/lib/postrider/data/sendmail_*"]
+    }
+
+    /// Sendmail reads what `makemap` has made of the texts.
+    fn without_table(&self, table: &str, _: Asked) -> WithoutTable {
+        if table.ends_with(".db") { WithoutTable::PutOff } else { WithoutTable::Taken }
     }
 
     fn program_setting(&self) -> Result<&'static str, &'static str> {

@@ -17,6 +17,8 @@ pub fn all() -> Vec<Box<dyn Mta>> {
         Box::new(Postfix::new("postfix.LMTP texthash", "texthash")),
         Box::new(Sendmail),
         Box::new(Exim::new("exim4.LMTP split", EximLayout::Split, "directory")),
+        Box::new(Exim::new("exim4.LMTP lsearch", EximLayout::Split, "lsearch")),
+        Box::new(Exim::new("exim4.LMTP callout", EximLayout::Split, "callout")),
         Box::new(Exim::new("exim4.LMTP single", EximLayout::Single, "cdb")),
         Box::new(Exim::new("exim4.LMTP plain", EximLayout::Plain, "directory")),
         Box::new(Qmail::new("qmail.LMTP default (stand-in)", "default")),

@@ -116,13 +116,24 @@ impl<'b> Site<'b> {
         self.stranger().rcpt(address).unwrap()
     }
 
+    /// What Postrider has logged, for messages of failing tests.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.machine.shared().join("postrider.log")).unwrap_or_default()
+    }
+
     /// Waits for mail in a user's mailbox.
     #[track_caller]
     pub fn wait_for_mailbox(&self, user: &str, text: &str) {
         let begun = Instant::now();
         let mailbox = || self.machine.read(&format!("/var/mail/{user}")).unwrap_or_default();
         while !mailbox().contains(text) {
-            assert!(begun.elapsed() < LIMIT, "no {text:?} for {user}: {}\n{}", mailbox(), self.sendmail.queue());
+            assert!(
+                begun.elapsed() < LIMIT,
+                "no {text:?} for {user}: {}\n{}{}",
+                mailbox(),
+                self.sendmail.queue(),
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
