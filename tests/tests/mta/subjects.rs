@@ -3,6 +3,7 @@
 use crate::exim::Exim;
 use crate::mta::Mta;
 use crate::postfix::Postfix;
+use crate::qmail::Qmail;
 use crate::sendmail::Sendmail;
 use postrider_tests::mta_box::EximLayout;
 
@@ -22,5 +23,7 @@ pub fn all() -> Vec<Box<dyn Mta>> {
         Box::new(Exim::new("exim4.LMTP callout", EximLayout::Split, "callout")),
         Box::new(Exim::new("exim4.LMTP single", EximLayout::Single, "cdb")),
         Box::new(Exim::new("exim4.LMTP plain", EximLayout::Plain, "directory")),
+        Box::new(Qmail::new("qmail.LMTP default (stand-in)", "default")),
+        Box::new(Qmail::new("qmail.LMTP per-list (stand-in)", "per-list")),
     ]
 }
