@@ -30,6 +30,20 @@ pub(crate) fn check_domain(domain: &str) -> Result<()> {
     }
 }
 
+/// A user of the machine, as the shell is to see it.
+///
+/// # Errors
+/// When it has other characters than `[-_.0-9A-Za-z]`, or begins with a dash.
+pub(crate) fn check_user(user: &str) -> Result<()> {
+    let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_');
+    if !user.is_empty() && !user.starts_with('-') && user.bytes().all(plain) {
+        Ok(())
+    } else {
+        Err(Error::failed(format!("the user {user:?}, who owns Postrider's data, cannot be written in a shell script"))
+            .with_hint("only letters, digits, dot, dash and underscore can"))
+    }
+}
+
 /// A path that stands in `sendmail.mc` between m4's quotes, in a line of `sendmail.cf`, and in the shell.
 ///
 /// # Errors
@@ -63,6 +77,14 @@ mod tests {
         assert_eq!(check_domain("xn--bcher-kva.example"), Ok(()));
         for domain in ["", "a b", "b\u{fc}cher.example", "a\n.b", "[127.0.0.1]", "a,b"] {
             assert!(check_domain(domain).is_err(), "{domain:?}");
+        }
+    }
+
+    #[test]
+    fn users_are_plain_words() {
+        assert_eq!(check_user("_postrider-1.x"), Ok(()));
+        for user in ["", "-c", "a b", "a;b", "$(id)", "a\nb"] {
+            assert!(check_user(user).is_err(), "{user:?}");
         }
     }
 

@@ -14,10 +14,10 @@ fn posts_go_out_through_the_program_with_the_sender_of_each_member() {
         "From: {CARLA}\nTo: ants@lists.example.com\nSubject: by the program\nMessage-ID: <x@remote.example>\n\n.\n.a line with a dot\n"
     );
     site.post(CARLA, "ants@lists.example.com", &message);
+    site.wait_for_mailbox("anna", "Return-Path: <ants-bounces+anna=mta.example.com@lists.example.com>");
     let caught = site.world.wait_for(CARLA, LIMIT);
     assert_eq!(caught.sender, "ants-bounces+carla=remote.example@lists.example.com");
     assert!(caught.text().contains("\r\n.\r\n.a line with a dot\r\n"), "{}", caught.text());
-    site.wait_for_mailbox("anna", "Return-Path: <ants-bounces+anna=mta.example.com@lists.example.com>");
     daemon.kill().unwrap();
     daemon.wait().unwrap();
 }

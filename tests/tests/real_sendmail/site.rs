@@ -32,10 +32,15 @@ pub struct Site<'b> {
 impl<'b> Site<'b> {
     /// With these lines in `[mta]`.
     pub fn installed(machine: &'b MtaBox, mta: &str) -> Self {
+        Self::with_mc_lines(machine, mta, "")
+    }
+
+    /// The same with these lines in `sendmail.mc`.
+    pub fn with_mc_lines(machine: &'b MtaBox, mta: &str, mc_lines: &str) -> Self {
         for user in ["anna", "ben"] {
             machine.add_user(user);
         }
-        let sendmail = Sendmail::configure(machine, Ipv4Addr::LOCALHOST, "").unwrap();
+        let sendmail = Sendmail::configure(machine, Ipv4Addr::LOCALHOST, mc_lines).unwrap();
         sendmail.start().unwrap();
         let world = Catcher::smtp(machine, "127.0.0.1:2599").unwrap();
         machine.shell("mkdir -p /etc/postrider /usr/lib/postrider/plugins");
@@ -116,13 +121,24 @@ impl<'b> Site<'b> {
         self.stranger().rcpt(address).unwrap()
     }
 
+    /// What Postrider has logged, for messages of failing tests.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.machine.shared().join("postrider.log")).unwrap_or_default()
+    }
+
     /// Waits for mail in a user's mailbox.
     #[track_caller]
     pub fn wait_for_mailbox(&self, user: &str, text: &str) {
         let begun = Instant::now();
         let mailbox = || self.machine.read(&format!("/var/mail/{user}")).unwrap_or_default();
         while !mailbox().contains(text) {
-            assert!(begun.elapsed() < LIMIT, "no {text:?} for {user}: {}\n{}", mailbox(), self.sendmail.queue());
+            assert!(
+                begun.elapsed() < LIMIT,
+                "no {text:?} for {user}: {}\n{}{}",
+                mailbox(),
+                self.sendmail.queue(),
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }

@@ -16,7 +16,7 @@ use postrider_plugin_api::sdk::{
     Need, Phase, PlanSink, Privilege, Result, Roster, SettingSpec, Settings, Site, Snippet, SnippetKind, Table,
     TableFormat, TableRole, Tools,
 };
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 pub(crate) const TABLE: &str = "sendmail_aliases";
 /// `yes` or `no`.
@@ -80,24 +80,29 @@ impl IncomingAdapter for Aliases {
             undo: String::new(),
         };
         let domains: String = domains(context.roster)?.into_iter().map(|domain| domain + "\n").collect();
+        // Taken back from the last to the first: aliases, domains, SIGHUP, and only then the programs that mail under way
+        // may still call.
         let mut snippets = vec![
-            commands(
-                format!("cp -np {alias_file} {alias_file}.before-postrider\n"),
-                format!("NOTE: with aliases, {LOSES_DETAIL}. Aliases know no domains either: each list is then in every \
-                         domain that Sendmail takes for its own."),
-                format!(
-                    "sed '/^# begin of postrider$/,/^# end of postrider$/d' {alias_file} > {alias_file}.postrider-new\n\
-                     cat {alias_file}.postrider-new > {alias_file}\n\
-                     rm -f {alias_file}.postrider-new {alias_file}.before-postrider\n\
-                     {sendmail} -C {cf_file} -bi\n"
-                ),
+            file(
+                &program,
+                script::deliver(&self.config, context.site)?,
+                &format!("NOTE: with aliases, {LOSES_DETAIL}. Aliases know no domains either: each list is then in every domain \
+                          that Sendmail takes for its own. Sendmail runs this for each message to a list."),
             ),
-            file(&program, script::deliver(&self.config, context.site)?, "Sendmail runs this for each message to a list."),
             file(
                 script::IMPORT,
                 script::import(&self.config, context.site)?,
                 "Takes the aliases into Sendmail's file. It takes nothing but calls of the program above, so whoever has \
                  Postrider's rights gets no others by it.",
+            ),
+            commands(
+                format!(
+                    "chmod 755 {program} {import}\n\
+                     test -e {alias_file}.before-postrider || cp -p {alias_file} {alias_file}.before-postrider\n",
+                    import = script::IMPORT,
+                ),
+                format!("Makes them programs, and keeps {alias_file} as it is now."),
+                format!("rm -f {alias_file}.before-postrider\n{}", reload(sendmail, cf_file)),
             ),
         ];
         if !domains.is_empty() {
@@ -112,13 +117,16 @@ impl IncomingAdapter for Aliases {
             });
         }
         snippets.push(commands(
-            format!(
-                "chmod 755 {program} {import}\n{import}\n{reload}",
-                import = script::IMPORT,
-                reload = reload(sendmail, cf_file)
-            ),
+            format!("{import}\n{reload}", import = script::IMPORT, reload = reload(sendmail, cf_file)),
             "The aliases as they are now, and a SIGHUP so that Sendmail reads its domains again.".into(),
-            String::new(),
+            format!(
+                "cp -p {alias_file} {alias_file}.postrider-new\n\
+                 sed '/^{begin}$/,/^{end}$/d' {alias_file} > {alias_file}.postrider-new\n\
+                 mv {alias_file}.postrider-new {alias_file}\n\
+                 {sendmail} -C {cf_file} -bi\n",
+                begin = script::BEGIN,
+                end = script::END,
+            ),
         ));
         Ok(snippets)
     }
@@ -152,6 +160,7 @@ impl IncomingAdapter for Aliases {
                 Err(said) => findings.push(error(&domain, said, "$# local", "")),
             }
         }
+        self.missing(context, tools, &mut findings)?;
         let mut names = Vec::new();
         context.roster.for_each_list(&mut |list| {
             if names.len() < 3 {
@@ -174,6 +183,52 @@ impl IncomingAdapter for Aliases {
 }
 
 impl Aliases {
+    /// Addresses that are not among the aliases between the marks, most often because the site has such an alias.
+    fn missing(&self, context: Context<'_>, tools: &dyn Tools, findings: &mut Vec<Finding>) -> Result<()> {
+        const SHOWN: usize = 10;
+        let file = &self.config.alias_file;
+        let aliases = match tools.read_file(file) {
+            Ok(aliases) => aliases,
+            Err(problem) => {
+                findings.push(warning(file, problem.to_string(), "a file that can be read", ""));
+                return Ok(());
+            }
+        };
+        let (mut ours, mut own, mut between) = (HashSet::new(), HashSet::new(), false);
+        for line in aliases.lines() {
+            match line {
+                script::BEGIN => between = true,
+                script::END => between = false,
+                line => {
+                    let name = line.split(':').next().unwrap_or_default().trim().trim_matches('"').to_lowercase();
+                    if between { &mut ours } else { &mut own }.insert(name);
+                }
+            }
+        }
+        let mut missing = 0;
+        for_each_address(context.site, context.roster, &mut |address| {
+            if ours.contains(address.local) {
+                return Ok(());
+            }
+            missing += 1;
+            if missing <= SHOWN {
+                let subject = format!("{}@{}", address.local, address.list.domain.name);
+                findings.push(if own.contains(address.local) {
+                    let advice = "mail goes there, not to the list: give the alias or the list another name";
+                    error(&subject, format!("{file} has an alias of its own with that name"), "", advice)
+                } else {
+                    let advice = format!("take the aliases in: {}", script::IMPORT);
+                    error(&subject, format!("it is not in {file}"), "", &advice)
+                });
+            }
+            Ok(())
+        })?;
+        if missing > SHOWN {
+            findings.push(error(file, format!("{} more addresses are missing in it", missing - SHOWN), "", ""));
+        }
+        Ok(())
+    }
+
     /// # Errors
     /// When two lists have an address in common but for the domain.
     fn rows(&self, context: Context<'_>, sink: &mut dyn PlanSink) -> Result<()> {

@@ -2,9 +2,12 @@
 
 use super::config::Config;
 use crate::names;
-use postrider_plugin_api::sdk::{Error, LmtpAddress, Result, Site};
+use postrider_plugin_api::sdk::{reachable_host, Error, LmtpAddress, Result, Site};
 
 pub(crate) const IMPORT: &str = "/etc/mail/import-postrider-aliases";
+/// The marks in the alias file.
+pub(crate) const BEGIN: &str = "# begin of postrider";
+pub(crate) const END: &str = "# end of postrider";
 
 /// Called as `postrider-lmtp LOCAL DOMAIN`, with what Sendmail's mailer prog passes: first the line `From SENDER
 /// DATE`, then the message. Exit codes are those of sysexits.h, for any other would be a bounce.
@@ -18,15 +21,10 @@ pub(crate) fn deliver(config: &Config, site: &Site) -> Result<String> {
             format!("--socket {path}")
         }
         LmtpAddress::Tcp { host, port } => {
-            let host = host.trim_start_matches('[').trim_end_matches(']');
+            let host = reachable_host(host);
             if host.is_empty() || !host.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b':' | b'-')) {
                 return Err(Error::setting(format!("the LMTP host `{host}` is neither an address nor a host name")));
             }
-            let host = match host {
-                "0.0.0.0" => "127.0.0.1",
-                "::" => "::1",
-                host => host,
-            };
             format!("--host {host} --port {port}")
         }
         _ => return Err(Error::setting("qmail-lmtp reaches an LMTP server by TCP or by a Unix socket only")),
@@ -36,8 +34,9 @@ pub(crate) fn deliver(config: &Config, site: &Site) -> Result<String> {
         r#"#!/bin/sh
 # Hands a message from Sendmail's mailer prog to the list server of Postrider, by LMTP.
 # Made by `postrider hookup`. Usage: postrider-lmtp LOCAL DOMAIN
+LC_ALL=C
 case $1@$2 in
-    *[!-_.0-9a-z@]*|@*|*@) echo "550 5.1.3 postrider-lmtp: $1@$2 is no address of a list" >&2; exit 64 ;;
+    *[!-_.0-9A-Za-z@]*|@*|*@) echo "550 5.1.3 postrider-lmtp: $1@$2 is no address of a list" >&2; exit 64 ;;
 esac
 IFS= read -r from || exit 75
 case $from in
@@ -66,37 +65,50 @@ esac
 
 /// Looks every line over, then puts them between two marks of the alias file, and has the database made anew.
 /// Run by root (cron, sudo, Postrider itself); takes no arguments.
+///
+/// # Errors
+/// When a path or the user's name cannot be written in a shell script.
 pub(crate) fn import(config: &Config, site: &Site) -> Result<String> {
     names::check_path("the table directory", &site.table_dir)?;
-    let (aliases, sendmail, cf_file) = (&config.alias_file, &config.sendmail, &config.cf_file);
+    names::check_user(&site.user)?;
+    let (aliases, sendmail, cf_file, user) = (&config.alias_file, &config.sendmail, &config.cf_file, &site.user);
     let table = format!("{}/{}", site.table_dir.trim_end_matches('/'), super::adapter::TABLE);
     let program = config.program();
+    let (begin, end) = (BEGIN, END);
     Ok(format!(
         r#"#!/bin/sh
 # Takes the aliases that Postrider wants into {aliases}. Made by `postrider hookup`.
 set -eu
 umask 022
+LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL PATH
+table={table}
 new={aliases}.postrider-new
-good='^[-_.0-9a-z]+: +"\|{program} [-_.0-9a-z]+ [-.0-9a-z]+"$'
-test -f {table} || {{ echo '{table} is not there: run postrider aliases first' >&2; exit 66; }}
-# A copy first: what is looked over must be what is taken.
-lines=$(grep -v -e '^#' -e '^$' {table} || [ $? -eq 1 ])
-if bad=$(printf '%s\n' "$lines" | grep -E -v -e "$good" -e '^$'); then
-    printf '%s\n' "{table}: these lines are no aliases of lists:" "$bad" >&2
+good='^[-_.0-9a-z]+: +"\|{program} [-_.0-9a-z]+ [-_.0-9A-Za-z]+"$'
+# With the rights of {user}, who could have put a link to any other file in its place. And once: what is
+# looked over must be what is taken.
+read_table() {{
+    if [ "$(id -un)" = {user} ]; then cat "$table"; else SHELL=/bin/sh su -m {user} -c "cat $table" < /dev/null; fi
+}}
+text=$(read_table) || {{ echo "$table cannot be read by {user}: run postrider aliases first" >&2; exit 66; }}
+# Only numbers: nothing of the file is shown to whoever may run this.
+bad=$(printf '%s\n' "$text" | grep -E -n -v -e "$good" -e '^#' -e '^$' | cut -d : -f 1 | tr '\n' ' ')
+if [ -n "$bad" ]; then
+    echo "$table: no aliases of lists are in these lines: $bad" >&2
     exit 65
 fi
 cp -p {aliases} "$new"
-sed '/^# begin of postrider$/,/^# end of postrider$/d' {aliases} > "$new"
-# An alias of the site's own is not to be hidden or doubled.
-taken=$(printf '%s\n' "$lines" | awk -F '[ \t]*:' '
-    NR == FNR {{ own[tolower($1)] = $0; next }}
-    $1 in own {{ print own[$1] }}' "$new" -)
-if [ -n "$taken" ]; then
-    printf '%s\n' "{aliases} has aliases of its own with the names of lists:" "$taken" >&2
-    rm -f "$new"
-    exit 65
-fi
-{{ echo '# begin of postrider'; printf '%s\n' "$lines"; echo '# end of postrider'; }} >> "$new"
+sed '/^{begin}$/,/^{end}$/d' {aliases} > "$new"
+# An alias of the site's own is neither hidden nor doubled; the others are taken, and the end is a good one: after
+# any other Postrider would take the whole change back.
+lines=$(printf '%s\n' "$text" | awk -F '[ \t]*:' '
+    /^#/ || /^$/ {{ next }}
+    {{ name = tolower($1); gsub(/"/, "", name) }}
+    !ours {{ own[name] = 1; next }}
+    !(name in own) {{ print; next }}
+    {{ print "{aliases} has an alias of its own called " name ": the list goes without" | "cat >&2" }}
+' ours=0 "$new" ours=1 -)
+{{ echo '{begin}'; printf '%s\n' "$lines"; echo '{end}'; }} >> "$new"
 mv "$new" {aliases}
 {sendmail} -C {cf_file} -bi > /dev/null
 "#

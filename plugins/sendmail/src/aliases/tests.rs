@@ -126,14 +126,26 @@ impl Drop for Directory {
 
 /// The import program of a site whose files are all in `directory`, run.
 fn import(directory: &Directory, table: &str, aliases: &str) -> (Output, String) {
+    fs::write(directory.file("sendmail_aliases"), table).unwrap();
+    import_as(directory, &whoami(), aliases)
+}
+
+/// Who runs this test.
+fn whoami() -> String {
+    let output = Command::new("id").arg("-un").output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().into()
+}
+
+/// The same with the table that is there, and Postrider's data owned by `user`.
+fn import_as(directory: &Directory, user: &str, aliases: &str) -> (Output, String) {
     let sendmail = directory.program("sendmail", "#!/bin/sh\nexit 0\n");
     fs::write(directory.file("aliases"), aliases).unwrap();
-    fs::write(directory.file("sendmail_aliases"), table).unwrap();
     let alias_file = directory.file("aliases");
     let adapter = adapter(&[("sendmail_command", sendmail.as_str()), ("alias_file", alias_file.as_str())]);
     let mut site = site();
     site.table_dir = directory.0.display().to_string();
-    let script = directory.program("import", &snippets(&adapter, &site)[2].text);
+    site.user = user.into();
+    let script = directory.program("import", &snippets(&adapter, &site)[1].text);
     let output = Command::new("sh").arg(script).stdin(Stdio::null()).output().unwrap();
     (output, fs::read_to_string(alias_file).unwrap())
 }
@@ -171,21 +183,89 @@ fn import_takes_no_line_that_could_run_anything_else() {
         "ants: anna",
         " continued",
     ] {
-        let (output, aliases) = import(&directory, &format!("{line}\n"), SITE);
+        let (output, aliases) = import(&directory, &format!("# head\n\n{line}\n"), SITE);
         assert_eq!(output.status.code(), Some(65), "{line}: {output:?}");
-        assert!(String::from_utf8_lossy(&output.stderr).contains(line.trim()), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.ends_with("in these lines: 3 \n") && !said.contains(line.trim()), "{said}");
         assert_eq!(aliases, SITE, "{line}");
     }
 }
 
 #[test]
-fn import_hides_no_alias_of_the_site() {
+fn import_leaves_out_the_names_of_the_sites_own_aliases_and_takes_the_others() {
     let directory = Directory::new("taken");
-    let (output, aliases) =
-        import(&directory, "root: \"|/etc/mail/smrsh/postrider-lmtp root lists.example.org\"\n", "Root : anna\n");
+    let line = |name: &str| format!("{name}: \"|/etc/mail/smrsh/postrider-lmtp {name} lists.example.org\"\n");
+    let own = "Support : anna\n\"help\": ben\n";
+    let table = line("ants") + &line("help") + &line("support") + &line("support-owner");
+    let (output, aliases) = import(&directory, &table, own);
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("called support:") && said.contains("called help:"), "{said}");
+    assert!(!said.contains("anna") && !said.contains("support-owner"), "{said}");
+    let expected = line("ants") + &line("support-owner");
+    assert_eq!(aliases, format!("{own}# begin of postrider\n{expected}# end of postrider\n"));
+    // An alias file that has nothing of the site's own.
+    let (output, aliases) = import(&directory, &line("ants"), "");
+    assert!(output.status.success(), "{output:?}");
+    assert!(aliases.contains(&line("ants")), "{aliases}");
+}
+
+#[test]
+fn import_takes_every_domain_that_a_plan_can_have() {
+    let directory = Directory::new("domain");
+    let roster = TestRoster::new(&[("My_lists.example", "")], &["ants@My_lists.example"]);
+    let table = plan(&adapter(&[]), &roster).unwrap().text("sendmail_aliases");
+    let (output, aliases) = import(&directory, &table, SITE);
+    assert!(output.status.success(), "{output:?}");
+    assert!(aliases.contains("postrider-lmtp ants-owner My_lists.example\"\n"), "{aliases}");
+    assert_eq!(deliver(&directory, 0, ["ants", "My_lists.example"], MAIL).0, Some(0));
+}
+
+#[test]
+fn import_reads_the_table_with_the_rights_of_its_owner() {
+    if whoami() != "root" {
+        return; // nobody else can take the rights of another
+    }
+    let directory = Directory::new("link");
+    let secret = directory.file("secret");
+    fs::write(&secret, "root:$6$hash:\nants: \"|/etc/mail/smrsh/postrider-lmtp ants lists.example.org\"\n").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::symlink(&secret, directory.file("sendmail_aliases")).unwrap();
+    let (output, aliases) = import_as(&directory, "nobody", SITE);
+    assert_eq!(output.status.code(), Some(66), "{output:?}");
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("hash"), "{output:?}");
+    assert_eq!(aliases, SITE);
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).unwrap();
+    let (output, _) = import_as(&directory, "nobody", SITE);
     assert_eq!(output.status.code(), Some(65), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("Root : anna"), "{output:?}");
-    assert_eq!(aliases, "Root : anna\n");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.ends_with("in these lines: 1 \n"), "{said}");
+}
+
+#[test]
+fn the_hookup_is_taken_back_without_a_bounce() {
+    let snippets = snippets(&adapter(&[]), &site());
+    let undone: Vec<(SnippetKind, &str)> =
+        snippets.iter().rev().map(|snippet| (snippet.kind, &*snippet.undo)).collect();
+    assert!(undone[0].1.contains("sed ") && undone[0].1.contains(" -bi\n"), "first the aliases: {undone:?}");
+    assert_eq!(undone[1].0, SnippetKind::Lines, "then the domains");
+    assert!(undone[2].1.contains("kill -HUP"), "which Sendmail is told: {undone:?}");
+    assert!(undone[3..].iter().all(|(kind, _)| *kind == SnippetKind::File), "the programs are the last");
+}
+
+#[test]
+fn the_check_names_lists_whose_alias_is_the_sites_own_or_missing() {
+    let mut tools = crate::testing::TestTools::default().answer("/usr/sbin/sendmail", 0, "", "");
+    let aliases = "root: anna\nAnts: anna\n# begin of postrider\nbees.x: x\n# end of postrider\n";
+    tools.files.insert("/etc/aliases".into(), aliases.into());
+    let roster = TestRoster::new(&[("e.org", "")], &["ants@e.org", "bees.x@e.org"]);
+    let (site, facts) = (site(), Facts::new());
+    let context = Context { site: &site, facts: &facts, roster: &roster };
+    let findings = adapter(&[]).check(context, &tools).unwrap();
+    let seen = |subject: &str| findings.iter().find(|finding| finding.subject == subject).map(|finding| &*finding.seen);
+    assert_eq!(seen("ants@e.org"), Some("/etc/aliases has an alias of its own with that name"));
+    assert_eq!(seen("ants-owner@e.org"), Some("it is not in /etc/aliases"));
+    assert_ne!(seen("bees.x@e.org"), Some("it is not in /etc/aliases"));
 }
 
 /// The delivery program with a `qmail-lmtp` that shows what it is given and ends with `code`.
@@ -195,7 +275,7 @@ fn deliver(directory: &Directory, code: u8, arguments: [&str; 2], input: &str) -
         &format!("#!/bin/sh\nprintf '%s|' \"$*\" \"$LOCAL\" \"$HOST\" \"$SENDER\" \"$RPLINE\" \"$DTLINE\"; cat\nexit {code}\n"),
     );
     let adapter = adapter(&[("lmtp_command", command.as_str())]);
-    let script = directory.program("postrider-lmtp", &snippets(&adapter, &site())[1].text);
+    let script = directory.program("postrider-lmtp", &snippets(&adapter, &site())[0].text);
     fs::write(directory.file("input"), input).unwrap();
     let input = fs::File::open(Path::new(&directory.file("input"))).unwrap();
     let output = Command::new(script).args(arguments).stdin(input).output().unwrap();
