@@ -89,7 +89,7 @@ impl Mta for Postfix {
         let others = rules.lines().filter(|line| line.split(' ').next() != Some(address));
         let mut text = others.fold(String::new(), |text, line| text + line + "\n");
         if let Some(reply) = reply {
-            text += &format!("{address} {reply}\n");
+            text = text + address + " " + reply + "\n";
         }
         machine.write(RULES, &text).expect("rules");
         machine.run(&["postfix", "reload"]);

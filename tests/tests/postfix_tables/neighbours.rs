@@ -8,11 +8,12 @@ use postrider_plugin_api::sdk::Severity;
 use postrider_tests::mta_box::{Catcher, Layer, MtaBox, Postfix, SmtpSession};
 use postrider_tests::require::{self, MTA_BOX};
 
-/// A box with a Postfix that has these lines, and `table` as `hash:/etc/postfix/table`.
+/// A box, unless this machine cannot have one.
 fn machine(test: &str) -> Option<MtaBox> {
     require::all(test, MTA_BOX).then(|| MtaBox::start(&Layer::postfix().unwrap()).unwrap())
 }
 
+/// A Postfix that has these lines, and `table` as `hash:/etc/postfix/table`.
 fn start<'b>(machine: &'b MtaBox, main_cf: &str, table: &str) -> Postfix<'b> {
     let postfix = Postfix::configure(machine, main_cf).unwrap();
     machine.write("/etc/postfix/table", table).unwrap();
@@ -115,8 +116,10 @@ fn a_gateway_that_knows_its_domains_by_a_table_stops_the_hookup() {
     let said = server.hook_up_stops();
     assert!(said.contains("Stopped: hash:/etc/postfix/table has example.com."), "{said}");
     let found = server.check();
-    let told = found.iter().find(|finding| finding.subject == "relay_domains" && finding.severity == Severity::Error);
-    assert!(found.iter().any(|finding| finding.advice.contains("shared_domains: example.com")), "{told:?}");
+    let told =
+        found.iter().find(|finding| finding.seen.starts_with("hash:/etc/postfix/table has example.com")).unwrap();
+    assert_eq!((told.subject.as_str(), told.severity), ("relay_domains", Severity::Error));
+    assert!(told.advice.contains("set shared_domains: example.com"), "{told:?}");
 
     // What they advise.
     remove_tables(&server);
