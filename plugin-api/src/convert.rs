@@ -463,7 +463,7 @@ impl From<sdk::Input> for abi::Input {
             sdk::Content::MessageLf => (abi::ContentKind::MESSAGE_LF, Vec::new()),
             sdk::Content::Bytes(bytes) => (abi::ContentKind::BYTES, bytes),
         };
-        abi::Input { descriptor: input.descriptor, kind, bytes: bytes.into() }
+        abi::Input { descriptor: input.descriptor, kind, bytes: bytes.into(), extra: RVec::new() }
     }
 }
 
@@ -479,7 +479,13 @@ fn input(input: abi::Input) -> sdk::Result<sdk::Input> {
 
 impl From<sdk::ExitMeaning> for abi::ExitMeaning {
     fn from(exit: sdk::ExitMeaning) -> Self {
-        abi::ExitMeaning { first: exit.first, last: exit.last, outcome: exit.outcome.into(), text: exit.text.into() }
+        abi::ExitMeaning {
+            first: exit.first,
+            last: exit.last,
+            outcome: exit.outcome.into(),
+            text: exit.text.into(),
+            extra: RVec::new(),
+        }
     }
 }
 

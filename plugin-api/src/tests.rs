@@ -527,6 +527,8 @@ fn each_recipient_gets_its_own_result() {
 fn values_of_a_newer_side_are_met_without_losing_mail() {
     let outcome = abi::RecipientResult { outcome: abi::Outcome(99), reply: "".into(), extra: Default::default() };
     assert_eq!(RecipientResult::from(outcome).outcome, Outcome::TemporaryFailure);
+    assert_eq!(abi::Outcome::from(Outcome::Unavailable), abi::Outcome(4));
+    assert_eq!(abi::Outcome(4).known(), Some(Outcome::Unavailable));
 
     let change = abi::ListChange { kind: abi::ChangeKind(99), ..Change::ListAdded(ANTS).into() };
     assert!(matches!(Change::from(change), Change::Everything));

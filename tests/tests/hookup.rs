@@ -130,15 +130,48 @@ fn who_may_not_read_the_database_sees_the_steps_all_the_same() {
     // As a package installs it: nobody else may look into the data directory.
     fs::set_permissions(installation.path(), fs::Permissions::from_mode(0o755)).expect("mode");
     fs::set_permissions(installation.data(), fs::Permissions::from_mode(0o700)).expect("mode");
-    let asked = installation.command(&["hookup", "--json"]);
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(asked.get_program()).args(asked.get_args());
-    let output = command.output().expect("setpriv");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{error}");
+    let as_nobody = |args: &[&str]| {
+        let asked = installation.command(args);
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        let output = command.arg(asked.get_program()).args(asked.get_args()).output().expect("setpriv");
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (status, shown, error) = as_nobody(&["hookup"]);
+    assert_eq!(status, Some(0), "{error}");
     assert!(error.contains("shown as if there were no lists"), "{error}");
-    let steps: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(steps[1]["text"], "# user root\n", "the daemon's user, not who asks");
+    assert!(shown.contains("# user root\n"), "the daemon's user, not who asks: {shown}");
+
+    // What a program or a person works with must not be made without the lists.
+    let kit = tempfile::tempdir().expect("directory");
+    fs::set_permissions(kit.path(), fs::Permissions::from_mode(0o777)).expect("mode");
+    let place = kit.path().join("kit");
+    let write = ["hookup", "--write", place.to_str().expect("UTF-8")];
+    for args in [&["hookup", "--json"][..], &["hookup", "--diff"], &write] {
+        let (status, shown, error) = as_nobody(args);
+        assert_eq!((status, shown.as_str()), (Some(1), ""), "{args:?}: {error}");
+        assert!(error.contains("the steps depend on the lists"), "{args:?}: {error}");
+    }
+    assert!(!place.exists());
+}
+
+#[test]
+fn commands_are_compared_by_asking_the_mail_server() {
+    let installation = installation("$DIR/postconf");
+    installation.run(&["aliases"]);
+    let output = installation.output(&["hookup", "--diff"]);
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    assert!(shown.contains("(commands): the mail server does not answer as it would after them:"), "{shown}");
+    assert!(shown.contains("error   ") && shown.contains("relay_domains"), "{shown}");
+
+    // A mail server that cannot be asked is no mail server that was hooked up.
+    let installation = good();
+    let output = installation.output(&["hookup", "--diff"]);
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    assert!(shown.contains("step 3 (commands)") && shown.contains("good_lists: missing"), "{shown}");
 }
 
 #[test]
@@ -184,7 +217,6 @@ fn a_machine_is_hooked_up_by_install_sh_and_unhooked_by_undo_sh() {
     assert_eq!(diff.status.code(), Some(1), "{shown}");
     assert!(shown.contains(&format!("\n+{}", lines.trim_end())), "{shown}");
     assert!(shown.contains("\n-the administrator's\n"), "{shown}");
-    assert!(shown.contains("use `postrider hookup --check`"), "{shown}");
 
     for _ in 0..2 {
         script(&kit, "install.sh");
@@ -255,6 +287,7 @@ fn root_compares_with_files_that_the_daemon_may_not_read() {
     assert!(lists.starts_with("# user nobody\n"), "{lists}");
     assert_eq!(fs::metadata(kit.join("install.sh")).expect("there").uid(), 0, "root will run it");
     script(&kit, "install.sh");
+    installation.run(&["aliases"]);
     fs::set_permissions(mta.join("good.d/lists"), fs::Permissions::from_mode(0o600)).expect("mode");
     installation.run(&["hookup", "--diff"]);
 }

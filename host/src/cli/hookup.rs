@@ -22,7 +22,7 @@ pub struct Hookup {
     /// Write the files, install.sh and undo.sh into this directory, which must be empty or new
     #[arg(long, value_name = "DIR", conflicts_with_all = ["diff", "check", "json"])]
     write: Option<PathBuf>,
-    /// Compare with what is installed; exit status 1 if anything differs
+    /// Compare files with what is installed, and ask the MTA what commands have done; exit status 1 if anything differs
     #[arg(long, conflicts_with_all = ["check", "json"])]
     diff: bool,
     /// Ask the MTA whether it knows the lists; exit status 1 if mail cannot flow
@@ -73,7 +73,7 @@ impl Hookup {
             output::line(&format!("{name} has nothing to be told to the MTA"));
             return Ok(Exit::Done);
         }
-        let Some(directory) = &self.write else { return Ok(tell_differences(&instructions.compare())) };
+        let Some(directory) = &self.write else { return self.differences(config, &instructions.compare()) };
         instructions.write(directory)?;
         let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.clone());
         output::line(&format!("{} has README, install.sh and undo.sh for {name}", absolute.display()));
@@ -89,7 +89,8 @@ impl Hookup {
         })
     }
 
-    /// All lists; none where there is no database yet. Who may not read it sees the steps all the same.
+    /// All lists; none where there is no database yet. Who may not read it sees the steps all the same, but
+    /// nothing is made of steps without the lists.
     async fn roster(&self, session: &Session) -> anyhow::Result<Roster> {
         let crate::config::DatabaseUrl::Sqlite(file) = &session.config().database;
         if matches!(file.try_exists(), Ok(false)) {
@@ -100,31 +101,66 @@ impl Hookup {
             Ok(Roster::new(store.domains().await?, store.lists(None).await?))
         };
         match read().await {
-            Err(error) if !self.check => {
+            Err(error) if !self.check && !self.json => {
                 output::error(&error);
                 output::note("shown as if there were no lists");
                 Ok(Roster::new(Vec::new(), Vec::new()))
             }
-            result => result,
+            result => result.context("the steps depend on the lists, and these cannot be read (run this as root)"),
         }
     }
 
-    /// What `postrider hookup --json` says; `None` when it failed and said so.
+    /// What the adapter's steps are; `None` when it failed and said so.
     fn ask_another_process(&self, config: Option<&Path>) -> anyhow::Result<Option<Vec<Snippet>>> {
+        let values = self.json_of(config, &[])?;
+        values.map(|values| values.iter().map(snippet_from).collect()).transpose()
+    }
+
+    /// What `postrider hookup --json` with these options says; `None` when it failed and said so.
+    fn json_of(&self, config: Option<&Path>, options: &[&str]) -> anyhow::Result<Option<Vec<Value>>> {
         let program = std::env::current_exe().context("the program's own file cannot be found")?;
         let mut command = Command::new(&program);
         if let Some(config) = config {
             command.arg("--config").arg(config);
         }
-        command.args(["hookup", "--json"]).args(["--"].iter().filter(|_| self.adapter.is_some())).args(&self.adapter);
+        command.args(["hookup", "--json"]).args(options);
+        command.args(["--"].iter().filter(|_| self.adapter.is_some())).args(&self.adapter);
         let failed = || format!("{} cannot be started", program.display());
         let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().with_context(failed)?;
-        if !output.status.success() {
+        // Findings that are errors make an exit status too.
+        if !output.status.success() && output.stdout.is_empty() {
             return Ok(None);
         }
-        let values: Vec<Value> =
-            serde_json::from_slice(&output.stdout).context("`postrider hookup --json` gave no JSON")?;
-        values.iter().map(snippet_from).collect::<anyhow::Result<_>>().map(Some)
+        serde_json::from_slice(&output.stdout).context("`postrider hookup --json` gave no JSON").map(Some)
+    }
+
+    /// Prints what differs; exit status 1 as diff(1) has it. What commands have done only the adapter can find
+    /// out, from the MTA.
+    fn differences(&self, config: Option<&Path>, comparisons: &[Comparison]) -> anyhow::Result<Exit> {
+        let mut exit = tell_differences(comparisons);
+        let commands: Vec<String> = comparisons
+            .iter()
+            .filter(|one| one.difference == Difference::Unknown)
+            .map(|one| one.step.to_string())
+            .collect();
+        if commands.is_empty() {
+            return Ok(exit);
+        }
+        let steps = if commands.len() == 1 { "step" } else { "steps" };
+        let commands = format!("{steps} {} (commands)", commands.join(", "));
+        let Some(findings) = self.json_of(config, &["--check"])? else {
+            output::note(&format!("{commands} could not be compared: the mail server could not be asked"));
+            return Ok(Exit::Failed);
+        };
+        let told: Vec<String> = findings.iter().flat_map(difference_of_commands).collect();
+        if !told.is_empty() {
+            output::line(&format!("{commands}: the mail server does not answer as it would after them:"));
+            for line in told {
+                output::line(&line);
+            }
+            exit = Exit::Failed;
+        }
+        Ok(exit)
     }
 
     fn tell(&self, findings: &[Finding]) -> Exit {
@@ -158,12 +194,26 @@ fn shell_words(words: &[&str]) -> String {
     words.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// Prints what differs; exit status 1 as diff(1) has it.
+/// What one of the adapter's findings says of commands, in lines; nothing when all is well.
+fn difference_of_commands(finding: &Value) -> Vec<String> {
+    let text = |key: &str| output::clean(finding[key].as_str().unwrap_or_default());
+    let (severity, expected) = (text("severity"), text("expected"));
+    if severity != "warning" && severity != "error" {
+        return Vec::new();
+    }
+    let mut lines = vec![format!("{severity:8}{}: {}", text("subject"), text("seen"))];
+    if !expected.is_empty() {
+        lines.push(format!("        expected: {expected}"));
+    }
+    lines
+}
+
+/// Prints what differs of files and lines.
 fn tell_differences(comparisons: &[Comparison]) -> Exit {
     let mut exit = Exit::Done;
-    for Comparison { step, file, difference } in comparisons {
+    for Comparison { file, difference, .. } in comparisons {
         match difference {
-            Difference::None => {}
+            Difference::None | Difference::Unknown => {}
             Difference::Some(text) => {
                 output::line(output::printable(text).trim_end());
                 exit = Exit::Failed;
@@ -171,9 +221,6 @@ fn tell_differences(comparisons: &[Comparison]) -> Exit {
             Difference::Unreadable(reason) => {
                 output::note(&format!("{file} cannot be read: {reason}"));
                 exit = Exit::Failed;
-            }
-            Difference::Unknown => {
-                output::line(&format!("step {step}: commands: not comparable, use `postrider hookup --check`"));
             }
         }
     }

@@ -5,7 +5,7 @@
 //! too, because Mailman's documentation prints its file that way. A file in which several plugins
 //! have sections is fine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use postrider_plugin_api::sdk::{SettingKind, SettingSpec, Settings};
@@ -14,7 +14,7 @@ use super::consistency::unreadable;
 use super::error::{ConfigError, ConfigErrors};
 use super::ini::{self, BareKeys, Entry};
 use super::parse::boolean;
-use super::types::{AdapterConfiguration, Config};
+use super::types::{AdapterConfiguration, AdapterName, Config, OutgoingName};
 use crate::nearest::nearest;
 
 /// Whether `[mta]` names the plugin whose settings are wanted.
@@ -43,7 +43,52 @@ pub fn adapter_settings(
         return Ok(defaults(specs));
     };
     let bytes = read(path)?;
-    from_bytes(&path.display().to_string(), &bytes, plugin, specs, all, whose)
+    from_bytes(&path.display().to_string(), &bytes, plugin, specs, all, whose, &known_plugins(config))
+}
+
+/// Plugins that may have a section: those that `[mta]` names, and all that are installed.
+fn known_plugins(config: &Config) -> BTreeSet<String> {
+    let mut known = configured_plugins(config);
+    for entry in
+        config.plugins.path.iter().filter_map(|directory| std::fs::read_dir(directory).ok()).flatten().flatten()
+    {
+        let file = entry.file_name();
+        let name = file.to_str().and_then(|name| name.strip_prefix("libpostrider_")?.strip_suffix(".so"));
+        known.extend(name.map(str::to_owned));
+    }
+    known
+}
+
+/// The plugins that `[mta]` names by their names.
+pub(super) fn configured_plugins(config: &Config) -> BTreeSet<String> {
+    let outgoing = match &config.mta.outgoing {
+        OutgoingName::Adapter(name) => Some(name),
+        OutgoingName::Deliver => None,
+    };
+    let names = [Some(&config.mta.incoming), outgoing].into_iter().flatten();
+    let plugin = |name: &AdapterName| match name {
+        AdapterName::Named { plugin, .. } => Some(plugin.clone()),
+        AdapterName::File { .. } | AdapterName::Null => None,
+    };
+    names.filter_map(plugin).collect()
+}
+
+/// Sections of the file of `[mta] configuration` that belong to no plugin; nothing when it cannot be read, which
+/// others tell.
+pub(super) fn unknown_sections(config: &Config) -> Vec<ConfigError> {
+    let AdapterConfiguration::File(path) = &config.mta.configuration else { return Vec::new() };
+    let Ok(bytes) = read(path) else { return Vec::new() };
+    let known = known_plugins(config);
+    let (file, _) = ini::parse(&path.display().to_string(), &bytes, BareKeys::Allowed);
+    let unknown = file.sections.iter().filter(|section| !section.name.is_empty() && !known.contains(&section.name));
+    unknown
+        .map(|section| {
+            let meant = nearest(&section.name, known.iter().map(String::as_str));
+            let meant = meant.map(|name| format!("; did you mean [{name}]?")).unwrap_or_default();
+            let message = format!("[{}] is the section of no plugin that is installed{meant}", section.name);
+            ConfigError::at(&section.place, message)
+        })
+        .collect()
 }
 
 fn defaults(specs: &[SettingSpec]) -> Settings {
@@ -68,10 +113,16 @@ fn from_bytes<'s>(
     specs: &'s [SettingSpec],
     all: &'s [SettingSpec],
     whose: Whose,
+    known: &BTreeSet<String>,
 ) -> Result<Settings, ConfigErrors> {
     let (file, mut errors) = ini::parse(name, bytes, BareKeys::Allowed);
     if whose == Whose::Other && !file.sections.iter().any(|section| section.name == plugin) {
-        return Ok(defaults(specs));
+        let is_meant = |name: &str| !known.contains(name) && nearest(name, [plugin]).is_some();
+        for section in file.sections.iter().filter(|section| is_meant(&section.name)) {
+            let message = format!("no plugin has the section [{}]; did you mean [{plugin}]?", section.name);
+            errors.push(ConfigError::at(&section.place, message));
+        }
+        return if errors.is_empty() { Ok(defaults(specs)) } else { Err(ConfigErrors(errors)) };
     }
     let mut values: BTreeMap<String, String> =
         specs.iter().map(|spec| (spec.name.clone(), spec.default.clone())).collect();
@@ -184,7 +235,7 @@ mod tests {
     }
 
     fn settings(text: &str) -> Result<Settings, String> {
-        from_bytes("p.cfg", text.as_bytes(), "postfix", &specs(), &specs(), Whose::Configured)
+        from_bytes("p.cfg", text.as_bytes(), "postfix", &specs(), &specs(), Whose::Configured, &BTreeSet::new())
             .map_err(|errors| errors.to_string())
     }
 
@@ -249,7 +300,9 @@ mod tests {
     #[test]
     fn adapters_of_one_plugin_share_a_section() {
         let (own, all) = (&specs()[..2], specs());
-        let read = |text: &str| from_bytes("p.cfg", text.as_bytes(), "postfix", own, &all, Whose::Configured);
+        let read = |text: &str| {
+            from_bytes("p.cfg", text.as_bytes(), "postfix", own, &all, Whose::Configured, &BTreeSet::new())
+        };
         let settings = read("[postfix]\ntransport_file_type: lmdb\nlimit: 7\n").expect("both adapters' keys");
         assert_eq!(settings.value("transport_file_type"), "lmdb");
         assert!(settings.iter().all(|(name, _)| name != "limit"), "what it did not declare it does not get");
@@ -261,12 +314,21 @@ mod tests {
 
     #[test]
     fn a_plugin_that_is_not_configured_gets_its_section_and_nothing_else() {
-        let read = |text: &str| from_bytes("p.cfg", text.as_bytes(), "postfix", &specs(), &specs(), Whose::Other);
+        let known = BTreeSet::from(["exim4".to_owned(), "postfit".to_owned()]);
+        let read =
+            |text: &str| from_bytes("p.cfg", text.as_bytes(), "postfix", &specs(), &specs(), Whose::Other, &known);
         for text in ["", "limit: 7\n", "unknown: 7\n", "[exim4]\nlimit: 7\n"] {
             assert_eq!(read(text).expect(text).value("limit"), "5", "{text}");
         }
         assert_eq!(read("unknown: 7\n[postfix]\nlimit: 7\n").expect("its section").value("limit"), "7");
         assert!(read("[postfix]\nlimit: x\n").is_err());
+        assert!(read("[postfit]\nlimit: 1\n").is_ok(), "another plugin's, however like");
+        let error = |text: &str| read(text).expect_err(text).to_string();
+        assert_eq!(
+            error("[exim4]\n[postfxi]\nlimit: 1\n"),
+            "p.cfg:2: no plugin has the section [postfxi]; did you mean [postfix]?"
+        );
+        assert!(error("[exim4\nlimit: 1\n").starts_with("p.cfg:1: "), "a file that cannot be read has no sections");
     }
 
     #[test]

@@ -114,6 +114,9 @@ impl Problems {
             (error.section, error.key) = (None, None);
             self.error("[mta] configuration", error.to_string(), "correct the file or its name");
         }
+        for unknown in adapter::unknown_sections(config) {
+            self.warning("[mta] configuration", unknown.to_string(), "correct or remove the section");
+        }
     }
 
     fn directories(&mut self, config: &Config) {
@@ -283,6 +286,27 @@ mod tests {
         std::fs::write(&file, "transport_file_type\n").expect("write");
         let found = errors(&config);
         assert!(found.len() == 1 && found[0].contains("p.cfg:1: `transport_file_type` has neither"), "{found:?}");
+    }
+
+    #[test]
+    fn a_section_that_belongs_to_no_plugin_is_told_with_the_nearest_name() {
+        let root = tempfile::tempdir().expect("directory");
+        let file = root.path().join("p.cfg");
+        std::fs::write(root.path().join("libpostrider_exim4.so"), "").expect("write");
+        let here = root.path().display();
+        let config = config(
+            root.path(),
+            &format!("[plugins]\npath: {here}\n[mta]\noutgoing: sendmail.Program\nconfiguration: {here}/p.cfg\n"),
+        );
+        std::fs::write(&file, "key: 1\n[exim4]\n[sendmail]\n[postfix]\n[sendmial]\n[other]\n").expect("write");
+        let found: Vec<String> = check_installed(&config)
+            .iter()
+            .filter(|one| one.severity == ProblemSeverity::Warning && one.subject == "[mta] configuration")
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].contains("p.cfg:5: [sendmial]") && found[0].contains("did you mean [sendmail]?"), "{found:?}");
+        assert!(found[1].contains("p.cfg:6: [other] is the section of no plugin"), "{found:?}");
     }
 
     #[test]

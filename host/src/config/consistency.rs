@@ -4,12 +4,15 @@ use std::path::Path;
 
 use regex::Regex;
 
+use super::adapter::configured_plugins;
 use super::error::{ConfigError, Notice};
 use super::load::{Loaded, Origin};
+use super::names::PLUGIN_PREFIXES;
 use super::template::{TemplatePart, template_parts};
-use super::types::{AdapterConfiguration, Config, SecureMode, Verp};
+use super::types::{AdapterConfiguration, AdapterName, Config, SecureMode, Verp};
 use crate::deliver::verp::VerpFormat;
 use crate::lists::EmailAddress;
+use crate::nearest::nearest;
 
 /// What is wrong; the error is put at the first of the keys involved that the file has.
 pub fn check(config: &Config, origins: &[Origin], file: &str) -> Vec<ConfigError> {
@@ -131,7 +134,30 @@ pub fn notices(config: &Config, origins: &[Origin]) -> Vec<Notice> {
             "name and password go over the network in the clear; set smtp_secure_mode to starttls or smtps",
         );
     }
+    notices.extend(other_plugins_defaults(config, origins));
     notices
+}
+
+/// Tells of `configuration: plugin:NAME` when `[mta]` names no such plugin. Mailman would not find the module; here
+/// it only shows that somebody mistyped the name or forgot to change it.
+fn other_plugins_defaults(config: &Config, origins: &[Origin]) -> Option<Notice> {
+    let origin = mta(origins, "configuration")?;
+    let (prefix, named) =
+        PLUGIN_PREFIXES.iter().find_map(|prefix| Some((*prefix, origin.text.strip_prefix(prefix)?)))?;
+    let configured = configured_plugins(config);
+    // What a file's plugin is called shows only when it is loaded.
+    if configured.is_empty() || configured.contains(named) || matches!(config.mta.incoming, AdapterName::File { .. }) {
+        return None;
+    }
+    let used: Vec<&str> = configured.iter().map(String::as_str).collect();
+    let message = format!(
+        "[mta] configuration: {} names the plugin `{named}`, which neither incoming nor outgoing does; used are the \
+         defaults of {} ({prefix}{})",
+        origin.text,
+        used.join(" and "),
+        nearest(named, used.iter().copied()).unwrap_or(used[0]),
+    );
+    Some(Notice { place: origin.place.clone()?, message })
 }
 
 /// Tells of a `configuration` file that cannot be opened. No error yet: only the adapter needs

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use super::types::{AdapterConfiguration, AdapterName, OutgoingName};
 
 const MAILMAN_PACKAGE: &str = "mailman.mta.";
+/// What stands before the name of a plugin in `configuration`: ours, and Mailman's.
+pub(super) const PLUGIN_PREFIXES: [&str; 2] = ["plugin:", "python:mailman.config."];
 
 impl AdapterName {
     /// Parses the value of `incoming`.
@@ -77,7 +79,7 @@ impl AdapterConfiguration {
         if text.is_empty() {
             return Ok(AdapterConfiguration::Defaults);
         }
-        if let Some(plugin) = text.strip_prefix("plugin:").or_else(|| text.strip_prefix("python:mailman.config.")) {
+        if let Some(plugin) = PLUGIN_PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix)) {
             check_plugin(plugin)?;
             return Ok(AdapterConfiguration::Defaults);
         }

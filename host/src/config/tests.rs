@@ -355,3 +355,24 @@ fn every_setting_is_fit_to_be_shown() {
         assert_eq!(same.count(), 1, "{} stands twice", setting.key);
     }
 }
+
+#[test]
+fn the_defaults_of_a_plugin_that_is_not_used_are_a_notice() {
+    let told =
+        |mta: &str| -> Vec<String> { load(&format!("[mta]\n{mta}")).notices.iter().map(ToString::to_string).collect() };
+    for good in [
+        "incoming: exim4.LMTP\nconfiguration: plugin:exim4\n",
+        "incoming: exim4.LMTP\nconfiguration: python:mailman.config.exim4\n",
+        "incoming: exim4.LMTP\noutgoing: sendmail.Program\nconfiguration: plugin:sendmail\n",
+        "incoming: null.NullMTA\nconfiguration: python:mailman.config.postfix\n",
+        "incoming: dylib:/opt/libacme.so:LMTP\nconfiguration: plugin:acme\n",
+    ] {
+        assert_eq!(told(good), Vec::<String>::new(), "{good}");
+    }
+    for prefix in ["plugin:", "python:mailman.config."] {
+        let told = told(&format!("incoming: exim4.LMTP\nconfiguration: {prefix}exim\n"));
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains(":3: [mta] configuration: ") && told[0].contains("`exim`"), "{told:?}");
+        assert!(told[0].ends_with(&format!("the defaults of exim4 ({prefix}exim4)")), "{told:?}");
+    }
+}

@@ -6,6 +6,7 @@
 //! others, which would otherwise be passed on to servers that cannot take them.
 
 use super::body::WireBody;
+use super::injection::Message;
 use super::path::{PathError, ReversePath};
 use super::transaction::Envelope;
 use super::verp::VerpFormat;
@@ -27,7 +28,7 @@ pub(super) struct Letter {
     pub(super) message_id: String,
     pub(super) queued: i64,
     /// As it is in the spool, for adapters of plugins.
-    pub(super) message: Arc<[u8]>,
+    pub(super) message: Message,
     /// As SMTP wants it; made only if SMTP is spoken.
     pub(super) body: Option<Arc<WireBody>>,
 }
@@ -252,7 +253,7 @@ mod tests {
             list_address: String::new(),
             message_id: String::new(),
             queued: 0,
-            message: Arc::from(&b""[..]),
+            message: Message::new(Arc::from(&b""[..])),
             body: None,
         });
         let addresses: Vec<String> = (0..105).map(|n| format!("u{n}@x")).collect();

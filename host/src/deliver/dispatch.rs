@@ -5,6 +5,7 @@
 
 use super::batch::{self, Job, Letter};
 use super::body::WireBody;
+use super::injection::Message;
 use super::job::{self, JobEnd};
 use super::queue::DeliveryQueue;
 use super::{Context, Way};
@@ -137,11 +138,11 @@ impl<Q: DeliveryQueue> Dispatcher<Q> {
                 Way::Smtp(_) => Some(self.body(batch.outgoing, &batch.message)),
                 Way::Adapter(..) => None,
             },
-            message: match self.context.outgoing {
+            message: Message::new(match self.context.outgoing {
                 // SMTP has its own form of it and needs not keep two.
                 Way::Smtp(_) => Arc::from(&[][..]),
                 Way::Adapter(..) => batch.message,
-            },
+            }),
         });
         self.ready.extend(batch::deal(&letter, envelopes, single, connections));
     }

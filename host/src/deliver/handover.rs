@@ -1,13 +1,13 @@
 //! Mail goes to the MTA through an adapter of a plugin: the adapter says what to run ([`injection`]), or
 //! it delivers by itself. Which of the two it does is found out by the first message.
 
-use super::injection::{self, Ran};
+use super::injection::{self, Message, Ran};
 use super::transaction::{Envelope, Verdict};
 use super::verp::VerpFormat;
 use crate::plugins::{NoAnswer, Watch};
 use postrider_plugin_api::sdk::{self, Abilities, Batch, ErrorKind, Injection, Outcome, OutgoingAdapter};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long an adapter may take for one batch: as long as an MTA may take for the end of a message
@@ -23,8 +23,6 @@ pub struct Handover {
     delivers_itself: AtomicBool,
     /// How long a program may run.
     pub(super) time_limit: Duration,
-    /// Octets of the last message with CRLF as line ends.
-    size: Mutex<Option<(Arc<[u8]>, u64)>>,
 }
 
 /// Why a batch was not even tried. No recipient is touched.
@@ -32,8 +30,9 @@ pub struct Handover {
 pub(super) enum NotTried {
     /// The MTA, or the adapter, cannot be used at all now.
     Away(String),
-    /// There are too many recipients for one program.
-    TooMany,
+    /// There are too many recipients for one program, or one of them may be why it refused all: to be tried
+    /// again in two halves.
+    Halve(String),
 }
 
 impl Handover {
@@ -50,7 +49,6 @@ impl Handover {
             watch,
             delivers_itself: AtomicBool::new(false),
             time_limit: injection::TIME_LIMIT,
-            size: Mutex::default(),
         }
     }
 
@@ -67,22 +65,32 @@ impl Handover {
     }
 
     /// Hands a message to the MTA; one verdict for each recipient.
-    pub(super) async fn send(&self, envelope: &Envelope, message: &Arc<[u8]>) -> Result<Vec<Verdict>, NotTried> {
+    ///
+    /// One exit code stands for all recipients of a program. A permanent one is believed only about a single
+    /// recipient: else one bad address would be the end of all others.
+    pub(super) async fn send(&self, envelope: &Envelope, message: &Message) -> Result<Vec<Verdict>, NotTried> {
+        let several = envelope.recipients.len() > 1;
         if !self.delivers_itself.load(Ordering::Relaxed) {
             match self.plan(envelope, message).await? {
                 Planned::Injection(injection) => {
                     let ran = injection::run(injection, &self.programs, message, self.time_limit).await;
                     return match ran {
+                        Ran::Verdict(Verdict::Permanent(reply)) if several => Err(NotTried::Halve(reply)),
                         Ran::Verdict(verdict) => Ok(for_all(envelope, verdict)),
-                        Ran::NotStarted(reason) => Err(NotTried::Away(reason)),
-                        Ran::TooManyArguments if envelope.recipients.len() > 1 => Err(NotTried::TooMany),
+                        Ran::Away(reason) => Err(NotTried::Away(reason)),
                         Ran::TooManyArguments => {
-                            let reason = "the program's arguments are longer than the system takes (E2BIG)";
-                            Ok(for_all(envelope, Verdict::Temporary(reason.to_owned())))
+                            let reason = "the program's arguments are longer than the system takes (E2BIG)".to_owned();
+                            if several {
+                                return Err(NotTried::Halve(reason));
+                            }
+                            Ok(for_all(envelope, Verdict::Temporary(reason)))
                         }
                     };
                 }
-                Planned::Failed(reason) => return Ok(for_all(envelope, Verdict::Temporary(reason))),
+                Planned::Refused(reason) if several => return Err(NotTried::Halve(reason)),
+                Planned::Refused(reason) | Planned::Failed(reason) => {
+                    return Ok(for_all(envelope, Verdict::Temporary(reason)));
+                }
                 Planned::DeliversItself => self.delivers_itself.store(true, Ordering::Relaxed),
             }
         }
@@ -92,11 +100,11 @@ impl Handover {
                           plugin";
             return Ok(for_all(envelope, Verdict::Temporary(reason.to_owned())));
         }
-        self.deliver(envelope, message).await
+        self.deliver(envelope, message.octets()).await
     }
 
-    async fn plan(&self, envelope: &Envelope, message: &Arc<[u8]>) -> Result<Planned, NotTried> {
-        let (adapter, size, eight_bit) = (Arc::clone(&self.adapter), self.size(message), !message.is_ascii());
+    async fn plan(&self, envelope: &Envelope, message: &Message) -> Result<Planned, NotTried> {
+        let (adapter, size, eight_bit) = (Arc::clone(&self.adapter), message.size(), !message.octets().is_ascii());
         let verp_delimiter = envelope.verp_delimiter.clone();
         let (sender, recipients) = addresses(envelope);
         let call = move || {
@@ -112,7 +120,7 @@ impl Handover {
         match self.watch.call_async("inject", call).await {
             Ok(Ok(injection)) => Ok(Planned::Injection(injection)),
             Ok(Err(error)) if error.kind == ErrorKind::Unsupported => Ok(Planned::DeliversItself),
-            Ok(Err(error)) => Ok(Planned::Failed(format!("the outgoing adapter failed: {error}"))),
+            Ok(Err(error)) => Ok(Planned::Refused(format!("the outgoing adapter failed: {error}"))),
             Err(refused @ NoAnswer::Refused { .. }) => Err(NotTried::Away(refused.to_string())),
             Err(error) => Ok(Planned::Failed(error.to_string())),
         }
@@ -130,6 +138,11 @@ impl Handover {
         };
         let reason = match self.watch.call_async("deliver", call).await {
             Ok(Ok(results)) if results.len() == count => {
+                if let Some(first) = results.first()
+                    && results.iter().all(|one| one.outcome == Outcome::Unavailable)
+                {
+                    return Err(NotTried::Away(first.reply.clone()));
+                }
                 let verdict = |result: sdk::RecipientResult| match result.outcome {
                     Outcome::Delivered => Verdict::Delivered,
                     Outcome::PermanentFailure => Verdict::Permanent(result.reply),
@@ -150,23 +163,13 @@ impl Handover {
         };
         Ok(for_all(envelope, Verdict::Temporary(reason)))
     }
-
-    /// Counted once for each message, not for each batch.
-    fn size(&self, message: &Arc<[u8]>) -> u64 {
-        let mut last = self.size.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*last {
-            Some((known, size)) if Arc::ptr_eq(known, message) => *size,
-            _ => {
-                let size = injection::size(message);
-                *last = Some((Arc::clone(message), size));
-                size
-            }
-        }
-    }
 }
 
 enum Planned {
     Injection(Injection),
+    /// The adapter has a reason against this batch.
+    Refused(String),
+    /// It did not answer.
     Failed(String),
     DeliversItself,
 }
@@ -219,8 +222,12 @@ mod tests {
         }
 
         fn deliver(&self, batch: Batch<'_>) -> Result<Vec<RecipientResult>> {
-            let one = RecipientResult { outcome: Outcome::Delivered, reply: String::new() };
-            Ok(vec![one; batch.recipients.len()])
+            let outcome = |&recipient: &&str| match recipient {
+                "u7@example.org" => Outcome::Unavailable,
+                _ => Outcome::Delivered,
+            };
+            let one = |recipient| RecipientResult { outcome: outcome(recipient), reply: "away".into() };
+            Ok(batch.recipients.iter().map(one).collect())
         }
     }
 
@@ -255,8 +262,8 @@ mod tests {
         }
     }
 
-    fn message() -> Arc<[u8]> {
-        Arc::from(&b"Subject: x\n\n\xfc\r\n"[..])
+    fn message() -> Message {
+        Message::new(Arc::from(&b"Subject: x\n\n\xfc\r\n"[..]))
     }
 
     fn replies(verdicts: Vec<Verdict>) -> Vec<String> {
@@ -273,11 +280,11 @@ mod tests {
             let words = [envelope.sender.to_owned(), envelope.verp_delimiter.to_owned(), envelope.size.to_string()];
             let recipients = envelope.recipients.iter().map(|&one| one.to_owned());
             let words = words.into_iter().chain([envelope.eight_bit.to_string()]).chain(recipients);
-            Ok(shell("echo \"$@\"; exit 3", words))
+            Ok(shell("echo \"$@\"; exit 30", words))
         };
         let (handover, _) = handover(Box::new(plan), true);
         let sent = replies(handover.send(&envelope(2, Some("+")), &message()).await.expect("tried"));
-        let said = "ants-bounces@lists.example.com + 17 true u0@example.org u1@example.org (/bin/sh exited with 3)";
+        let said = "ants-bounces@lists.example.com + 17 true u0@example.org u1@example.org (/bin/sh exited with 30)";
         assert_eq!(sent, [said, said]);
     }
 
@@ -321,9 +328,40 @@ mod tests {
 
         let many = |_: sdk::Envelope<'_>| Ok(shell("", (0..100).map(|_| "x".repeat(100_000))));
         let (many, _) = handover(Box::new(many), false);
-        assert!(matches!(many.send(&envelope(2, None), &message()).await, Err(NotTried::TooMany)));
+        assert!(matches!(many.send(&envelope(2, None), &message()).await, Err(NotTried::Halve(_))));
         let sent = replies(many.send(&envelope(1, None), &message()).await.expect("tried"));
         assert!(sent[0].contains("E2BIG"), "{sent:?}");
+    }
+
+    #[tokio::test]
+    async fn a_permanent_failure_is_believed_only_about_one() {
+        let plan = |_: sdk::Envelope<'_>| Ok(shell("exit 5", std::iter::empty()));
+        let (handover, _) = handover(Box::new(plan), false);
+        assert!(matches!(handover.send(&envelope(2, None), &message()).await, Err(NotTried::Halve(_))));
+        let sent = handover.send(&envelope(1, None), &message()).await.expect("tried");
+        assert_eq!(sent, [Verdict::Permanent("5.0.0 no (/bin/sh exited with 5)".to_owned())]);
+    }
+
+    #[tokio::test]
+    async fn a_plan_that_is_refused_for_many_is_asked_for_fewer() {
+        let plan = |envelope: sdk::Envelope<'_>| match envelope.recipients.len() {
+            1 => Ok(shell("exit 30", std::iter::empty())),
+            _ => Err(Error::new(ErrorKind::Temporary, "too many")),
+        };
+        let (handover, _) = handover(Box::new(plan), false);
+        assert!(matches!(handover.send(&envelope(2, None), &message()).await, Err(NotTried::Halve(_))));
+        assert!(handover.send(&envelope(1, None), &message()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn unavailable_judges_nobody_only_if_it_is_everybodys() {
+        let unsupported = |_: sdk::Envelope<'_>| Err(Error::new(ErrorKind::Unsupported, "no program"));
+        let (handover, _) = handover(Box::new(unsupported), false);
+        let mut all = envelope(8, None);
+        let sent = handover.send(&all, &message()).await.expect("tried");
+        assert_eq!(sent[6..], [Verdict::Delivered, Verdict::Temporary("away".to_owned())]);
+        all.recipients.drain(..7);
+        assert!(matches!(handover.send(&all, &message()).await, Err(NotTried::Away(reason)) if reason == "away"));
     }
 
     #[tokio::test]

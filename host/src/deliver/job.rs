@@ -179,7 +179,12 @@ impl<Q: DeliveryQueue> Work<Q> {
                     }
                     self.recorder.checkpoint().await;
                 }
-                Err(NotTried::TooMany) => {
+                Err(NotTried::Halve(reason)) => {
+                    tracing::info!(
+                        message_id = %self.letter.message_id,
+                        recipients = envelope.recipients.len(),
+                        "not taken for all at once, trying each half: {reason}"
+                    );
                     let half = envelope.recipients.len().div_ceil(2);
                     job.envelopes.extend(cut(&mut envelope, half));
                     job.envelopes.push_front(envelope);
@@ -202,8 +207,8 @@ impl<Q: DeliveryQueue> Work<Q> {
         envelope: &Envelope,
         stopping: &mut watch::Receiver<bool>,
     ) -> Result<Vec<Verdict>, NotTried> {
-        let message = Arc::clone(&self.letter.message);
-        let sending = handover.send(envelope, &message);
+        let letter = Arc::clone(&self.letter);
+        let sending = handover.send(envelope, &letter.message);
         tokio::pin!(sending);
         tokio::select! {
             biased;

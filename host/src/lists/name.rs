@@ -95,6 +95,12 @@ impl ListName {
         Ok(ListName(name))
     }
 
+    /// Whether every address of a list of this name in this domain is short enough for a path (RFC 5321, section
+    /// 4.5.3.1.3).
+    pub fn fits(&self, domain: &DomainName) -> bool {
+        self.0.len() + LONGEST_SUFFIX.len() + "@".len() + domain.0.len() <= MAX_ADDRESS
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -122,7 +128,7 @@ impl ListAddress {
             return Err(error("it has more than one @"));
         }
         let (name, domain) = (ListName::parse(name)?, DomainName::parse(domain)?);
-        if name.0.len() + LONGEST_SUFFIX.len() + "@".len() + domain.0.len() > MAX_ADDRESS {
+        if !name.fits(&domain) {
             return Err(error("it is so long that LIST-unsubscribe@DOMAIN would be longer than 254 octets"));
         }
         Ok(ListAddress { name, domain })

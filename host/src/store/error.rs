@@ -17,6 +17,16 @@ pub enum StoreError {
         /// A list with a similar name.
         nearest: Option<String>,
     },
+    /// Its addresses are too long in the domain that the MTA routes to us.
+    #[error(
+        "the list {address} cannot be made: LIST-unsubscribe@{alias}, with the alias of its domain, would be longer than 254 octets"
+    )]
+    TooLongInAlias {
+        /// The new list.
+        address: String,
+        /// The alias of its domain.
+        alias: String,
+    },
     /// Another list has the same list-id.
     #[error("the list-id {list_id} of {address} would be the same as that of {other}")]
     ListIdTaken {

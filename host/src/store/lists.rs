@@ -19,22 +19,28 @@ impl Store {
     /// Makes a list, and its domain too if `add_domain`. Raises the wanted generation.
     ///
     /// # Errors
-    /// `ListExists`, `DomainUnknown`, `ListIdTaken` (`a.b@c` and `a@b.c` would share one).
+    /// `ListExists`, `DomainUnknown`, `TooLongInAlias`, `ListIdTaken` (`a.b@c` and `a@b.c` would share one).
     pub async fn create_list(&self, new: &NewList, add_domain: bool) -> Result<List> {
         let sqlx = |error| self.sqlx(&error);
         let NewList { address, settings } = new;
         let mut transaction = self.begin().await?;
-        let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM domain WHERE name = $1)")
+        let known: Option<Option<String>> = sqlx::query_scalar("SELECT alias FROM domain WHERE name = $1")
             .bind(address.domain.as_str())
-            .fetch_one(&mut *transaction)
+            .fetch_optional(&mut *transaction)
             .await
             .map_err(sqlx)?;
-        if !known {
+        if known.is_none() {
             if !add_domain {
                 return Err(StoreError::DomainUnknown(address.domain.to_string()));
             }
             let domain = Domain { name: address.domain.clone(), alias: None, description: String::new() };
             self.insert_domain(&mut transaction, &domain).await?;
+        }
+        // A domain keeps its alias, and has lists only once it is there: here is the place where both meet.
+        if let Some(alias) = known.flatten().and_then(|alias| DomainName::parse(&alias).ok())
+            && !address.name.fits(&alias)
+        {
+            return Err(StoreError::TooLongInAlias { address: address.to_string(), alias: alias.to_string() });
         }
         let list_id = address.list_id();
         let same_id = sqlx::query(select_list!("WHERE list_id = $1"))

@@ -180,6 +180,18 @@ async fn domains_come_and_go() {
 }
 
 #[tokio::test]
+async fn every_address_of_a_list_fits_into_a_path_in_the_alias_too() {
+    let store = Fixture::new().await;
+    let long = format!("{0}.{0}.{0}.{1}.example", "a".repeat(60), "b".repeat(40)); // 231 octets
+    store.add_domain(&domain("short.example", Some(&long))).await.expect("domain");
+    let error = store.create_list(&new_list("elevenchars@short.example"), true).await.expect_err("too long");
+    let error = error.to_string();
+    assert!(error.starts_with("the list elevenchars@short.example cannot be made: LIST-unsubscribe@aaa"), "{error}");
+    store.create_list(&new_list("tenletters@short.example"), false).await.expect("fits");
+    store.create_list(&new_list("elevenchars@other.example"), true).await.expect("no alias");
+}
+
+#[tokio::test]
 async fn recipients_are_resolved_as_in_mailman() {
     let store = Fixture::new().await;
     store.add_domain(&domain("example.com", Some("alias.example"))).await.expect("domain");
@@ -388,6 +400,22 @@ async fn the_wanted_generation_only_rises() {
     assert_eq!(generation().await, (4, 2));
     store.close().await;
     assert_eq!(open(&store.file()).await.generation().await.expect("generation").wanted, 4);
+}
+
+#[tokio::test]
+async fn generations_of_one_number_in_two_databases_have_different_ids() {
+    let (one, other) = (Fixture::new().await, Fixture::new().await);
+    let generation = |store: Store| async move { store.generation().await.expect("generation") };
+    let (first, second) = (generation(one.store.clone()).await, generation(other.store.clone()).await);
+    assert_eq!(first.wanted, second.wanted);
+    assert_ne!(first.id, second.id);
+    assert!(first.id.len() == 32 && first.id_before.len() == 32);
+    for store in [&one, &other] {
+        store.add_domain(&domain("example.com", None)).await.expect("added");
+    }
+    let (third, fourth) = (generation(one.store.clone()).await, generation(other.store.clone()).await);
+    assert_eq!((&third.id_before, &fourth.id_before), (&first.id, &second.id));
+    assert_ne!(third.id, fourth.id);
 }
 
 #[tokio::test]

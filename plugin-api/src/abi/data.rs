@@ -203,6 +203,7 @@ pub struct Input {
     pub descriptor: u32,
     pub kind: ContentKind,
     pub bytes: RVec<u8>,
+    pub extra: RVec<Pair>,
 }
 
 /// [`sdk::ExitMeaning`](crate::sdk::ExitMeaning).
@@ -213,6 +214,7 @@ pub struct ExitMeaning {
     pub last: u8,
     pub outcome: Outcome,
     pub text: RString,
+    pub extra: RVec<Pair>,
 }
 
 /// [`sdk::Injection`](crate::sdk::Injection).

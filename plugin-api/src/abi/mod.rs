@@ -7,6 +7,8 @@
 //!
 //! # Rules for whoever changes this module
 //!
+//! They bind from the release of version 1.0.0 of this crate, which is not out yet; until then anything may change.
+//!
 //! 1. Adding makes a minor version; anything else a major one, which refuses all older plugins.
 //! 2. Never move a `last_prefix_field` mark. New methods and fields go to the very end, in the order
 //!    of their release, with `since 1.x` beside them.

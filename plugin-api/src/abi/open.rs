@@ -142,5 +142,6 @@ open_set! {
         DELIVERED = 1 is Delivered,
         TEMPORARY_FAILURE = 2 is TemporaryFailure,
         PERMANENT_FAILURE = 3 is PermanentFailure,
+        UNAVAILABLE = 4 is Unavailable,
     }
 }

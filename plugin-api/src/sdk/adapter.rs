@@ -91,6 +91,13 @@ pub enum Outcome {
     TemporaryFailure,
     /// Never try again.
     PermanentFailure,
+    /// The MTA itself cannot take mail now (disk full, not configured, its queue not to be had): nobody is judged, nobody's
+    /// number of tries grows, and all mail waits until the MTA is asked again, after growing pauses. Not for what
+    /// may be about one message or one recipient: that message would hold up all others.
+    ///
+    /// In the results of [`OutgoingAdapter::deliver`] it means this only if every recipient has it; beside other
+    /// outcomes it is a temporary failure. A host that does not know it reads it as a temporary failure.
+    Unavailable,
 }
 
 /// What became of one recipient, with the MTA's words.
@@ -135,7 +142,8 @@ pub trait OutgoingAdapter: Send + Sync + 'static {
     /// Says what to run for a message.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`]: it delivers by itself. Every other kind: try again later.
+    /// [`ErrorKind::Unsupported`]: it delivers by itself. Every other kind, for instance more recipients than a
+    /// program can take: it is asked again for each half of the recipients; a single one is tried again later.
     fn inject(&self, _envelope: Envelope<'_>) -> Result<Injection> {
         Err(Error::new(ErrorKind::Unsupported, "this adapter runs no program"))
     }

@@ -35,15 +35,18 @@ pub struct Injection {
     pub argv: Vec<String>,
     /// Environment: these variables, and `PATH`.
     pub environment: Vec<(String, String)>,
-    /// What the program reads, by descriptor. Standard output is caught unless it is named here; standard
-    /// error always is.
+    /// What the program reads, by descriptor: each is a file that is complete before the program starts, open for
+    /// reading at its beginning. So the order in which they are read does not matter, and the program never takes a
+    /// part for the whole. Standard output is caught unless it is named here; standard error always is.
     pub inputs: Vec<Input>,
-    /// What exit codes mean; the first that fits counts. The outcome is that of every recipient. The reply
-    /// text is what the program printed, or [`ExitMeaning::text`] when it printed nothing; program and exit
+    /// What exit codes mean; the first that fits counts. The outcome is that of every recipient, except that a
+    /// permanent failure of several recipients judges none: each half of them is handed over by itself, down to
+    /// one, so that one bad address fails alone. A program must therefore not fail for good when it has taken the
+    /// message for some of its recipients. The reply text is what the program printed, or [`ExitMeaning::text`] when it printed nothing; program and exit
     /// code stand behind it in brackets.
     pub exits: Vec<ExitMeaning>,
     /// What any other exit code means; [`Outcome::Delivered`] is not allowed here. Being killed is always a
-    /// temporary failure.
+    /// temporary failure, and so is not ending within the time limit, whatever it says when it is told to end.
     pub otherwise: Outcome,
 }
 

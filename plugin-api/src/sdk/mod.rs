@@ -26,6 +26,6 @@ pub use plan::{
 };
 pub use roster::{DomainView, ListView, Roster};
 pub use settings::{SettingKind, SettingSpec, Settings};
-pub use site::{LmtpAddress, Site, Subaddress};
+pub use site::{is_this_host, reachable_host, LmtpAddress, Site, Subaddress};
 pub use snippet::{Snippet, SnippetKind};
 pub use tools::{Facts, ProgramOutput, Tools};

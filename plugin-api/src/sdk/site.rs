@@ -1,5 +1,7 @@
 //! What an adapter needs to know of the installation.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 /// Where the MTA reaches the list server's LMTP service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -14,6 +16,46 @@ pub enum LmtpAddress {
     },
     /// Absolute path of a Unix socket.
     Unix(String),
+}
+
+impl LmtpAddress {
+    /// The list server's host, as [`reachable_host`] writes it, if it is not the MTA's own: then it must be
+    /// allowed to relay, and its files must be brought to the MTA. `None` for this host and for Unix sockets.
+    pub fn other_host(&self) -> Option<String> {
+        match self {
+            LmtpAddress::Tcp { host, .. } if !is_this_host(host) => Some(reachable_host(host)),
+            _ => None,
+        }
+    }
+}
+
+/// How a host is reached that was configured as `host` (name or IP address, brackets allowed).
+///
+/// `localhost`, however it is written, is `127.0.0.1`: some MTAs ask only the DNS for names. The addresses
+/// `0.0.0.0` and `::` are where a server listens, not where it is reached: they become the loopback address of
+/// their family. Other addresses get their usual form (RFC 5952), names stay as they are, and so does what is
+/// neither: to refuse it is the adapter's task.
+pub fn reachable_host(host: &str) -> String {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    if bare.strip_suffix('.').unwrap_or(bare).eq_ignore_ascii_case("localhost") {
+        return Ipv4Addr::LOCALHOST.to_string();
+    }
+    match bare.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) if address.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
+        Ok(IpAddr::V6(address)) if address.is_unspecified() => Ipv6Addr::LOCALHOST.to_string(),
+        // `::ffff:192.0.2.1` is an IPv4 address in disguise.
+        Ok(IpAddr::V6(address)) => match address.to_ipv4_mapped() {
+            Some(address) => reachable_host(&address.to_string()),
+            None => address.to_string(),
+        },
+        Ok(address) => address.to_string(),
+        Err(_) => bare.to_owned(),
+    }
+}
+
+/// Whether [`reachable_host`] is a loopback address.
+pub fn is_this_host(host: &str) -> bool {
+    reachable_host(host).parse::<IpAddr>().map_or(false, |address| address.is_loopback())
 }
 
 /// A sub-address that every list has, `LIST-NAME@DOMAIN`.
@@ -42,4 +84,49 @@ pub struct Site {
     pub smtp_host: String,
     /// Where outgoing mail goes: TCP port.
     pub smtp_port: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_host_has_many_names() {
+        let names = [
+            ("localhost", "127.0.0.1"),
+            ("LOCALHOST", "127.0.0.1"),
+            ("localhost.", "127.0.0.1"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("127.1.2.3", "127.1.2.3"),
+            ("0.0.0.0", "127.0.0.1"),
+            ("::", "::1"),
+            ("[::]", "::1"),
+            ("0:0:0:0:0:0:0:1", "::1"),
+            ("::ffff:127.0.0.1", "127.0.0.1"),
+            ("::ffff:0.0.0.0", "127.0.0.1"),
+        ];
+        for (host, reachable) in names {
+            assert_eq!(reachable_host(host), reachable, "{}", host);
+            assert!(is_this_host(host), "{}", host);
+            assert_eq!(LmtpAddress::Tcp { host: host.into(), port: 8024 }.other_host(), None, "{}", host);
+        }
+        assert_eq!(LmtpAddress::Unix("/run/lmtp".into()).other_host(), None);
+    }
+
+    #[test]
+    fn other_hosts_are_known_by_one_form() {
+        let names = [
+            ("192.0.2.7", "192.0.2.7"),
+            ("2001:DB8:0::7", "2001:db8::7"),
+            ("[2001:db8::7]", "2001:db8::7"),
+            ("Lists.example.com", "Lists.example.com"),
+            ("localhost.example.com", "localhost.example.com"),
+            ("", ""),
+        ];
+        for (host, reachable) in names {
+            assert!(!is_this_host(host), "{}", host);
+            let lmtp = LmtpAddress::Tcp { host: host.into(), port: 8024 };
+            assert_eq!(lmtp.other_host().as_deref(), Some(reachable), "{}", host);
+        }
+    }
 }

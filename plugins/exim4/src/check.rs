@@ -7,7 +7,7 @@ use crate::{
     configuration::{self, Section},
     facts,
     layout::Place,
-    settings::{Config, FileType, Recipients},
+    settings::{Config, Recipients},
     tables,
 };
 use postrider_plugin_api::sdk::{Context, Finding, ListView, Result, Severity, Site, Tools};
@@ -86,12 +86,8 @@ impl Checker<'_> {
 
     fn tables(&mut self) {
         let table_dir = self.context.site.table_dir.trim_end_matches('/').to_owned();
-        let suffix = match self.config.recipients {
-            Recipients::File(kind) if kind != FileType::Lsearch => format!(".{}", kind.name()),
-            _ => String::new(),
-        };
-        let lists = tables::lists(self.config.recipients).map(|name| format!("{table_dir}/{name}{suffix}"));
-        for path in lists.into_iter().chain([format!("{table_dir}/{}", tables::DOMAINS)]) {
+        for table in tables::read(self.config) {
+            let path = format!("{table_dir}/{table}");
             if self.tools.exists(&path) {
                 self.good(&path, "it is there");
             } else {

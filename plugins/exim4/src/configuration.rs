@@ -81,8 +81,13 @@ fn main(config: &Config, layout: Layout, by_callout: bool, context: Context<'_>)
     let site = context.site;
     let mut text = format!(
         "# A file for each domain, looked for each time: new ones need no change here and no restart.\n\
-         domainlist postrider_domains = {}\n",
-        lookup::domains(site, context.facts)?
+         domainlist postrider_domains = {}\n\
+         # Domains for which this Exim relays have their people on other hosts: only their lists are ours.\n\
+         domainlist postrider_local_domains = ! +{relayed} : +postrider_domains\n\
+         # Domains that have nothing but lists.\n\
+         domainlist postrider_own_domains = ! +postrider_site_domains : +postrider_local_domains\n",
+        lookup::domains(site, context.facts)?,
+        relayed = config.relay_domains(layout),
     );
     let relay = destination::other_host(site)?.map(|host| {
         // An IPv6 address has colons, which separate the items of a list.
@@ -92,7 +97,7 @@ fn main(config: &Config, layout: Layout, by_callout: bool, context: Context<'_>)
     if layout == Layout::Plain {
         text.push_str(&format!(
             "# The list that was called {name} is called postrider_site_domains now.\n\
-             domainlist {name} = +postrider_site_domains : +postrider_domains\n",
+             domainlist {name} = +postrider_site_domains : +postrider_local_domains\n",
             name = config.local_domains
         ));
         if let Some(relay) = relay {
@@ -108,7 +113,7 @@ fn main(config: &Config, layout: Layout, by_callout: bool, context: Context<'_>)
          # set itself wins over them, as ever.\n\
          UPEX4CmacrosUPEX4C_postrider = 1\n\
          domainlist postrider_site_domains = MAIN_LOCAL_DOMAINS\n\
-         MAIN_LOCAL_DOMAINS == +postrider_site_domains : +postrider_domains\n",
+         MAIN_LOCAL_DOMAINS == +postrider_site_domains : +postrider_local_domains\n",
     );
     if let Some(relay) = relay {
         text.push_str(&format!(
@@ -163,15 +168,14 @@ postrider_subaddress:
     ))
 }
 
-/// Domains that have nothing but lists; postmaster (RFC 5321 section 4.5.1) is for the site's routers.
+/// For domains that have nothing but lists; postmaster (RFC 5321 section 4.5.1) is for the site's routers.
 ///
 /// What was accepted before a list went away is for the list server to answer: only it knows whether the
 /// list was still there.
-const UNKNOWN: &str = "# Domains that are not among the site's own have nothing but lists. What has been accepted is
-# delivered even if the list has gone meanwhile.
+const UNKNOWN: &str = "# What has been accepted is delivered even if the list has gone meanwhile.
 postrider_accepted:
   driver = accept
-  domains = ! +postrider_site_domains : +postrider_domains
+  domains = +postrider_own_domains
   local_parts = ! postmaster
   no_verify
   no_address_test
@@ -179,7 +183,7 @@ postrider_accepted:
 
 postrider_unknown:
   driver = redirect
-  domains = ! +postrider_site_domains : +postrider_domains
+  domains = +postrider_own_domains
   local_parts = ! postmaster
   allow_fail
   data = :fail: No such list here
@@ -189,7 +193,7 @@ fn router_by_domain() -> String {
     "# The list server says which addresses exist; so domains with mailboxes cannot have lists too.
 postrider_list:
   driver = accept
-  domains = ! +postrider_site_domains : +postrider_domains
+  domains = +postrider_own_domains
   local_parts = ! postmaster
   transport = postrider_lmtp
 "
@@ -210,7 +214,7 @@ fn callout(layout: Layout, config: &Config) -> String {
     };
     format!(
         "  deny
-{strangers}    domains = ! +postrider_site_domains : +postrider_domains
+{strangers}    domains = +postrider_own_domains
     local_parts = ! postmaster
     ! verify = recipient/callout=30s,no_cache
     message = No such list here
@@ -219,7 +223,8 @@ fn callout(layout: Layout, config: &Config) -> String {
 }
 
 /// The first rule that matches counts, so this one stands before the site's.
-const RETRY: &str = "*@+postrider_domains  *  F,5d,1m\n";
+/// Other hosts, to which the site relays, are left to its rules.
+const RETRY: &str = "*@+postrider_local_domains  *  F,5d,1m\n";
 
 /// What may follow a sub-address.
 struct Detail {

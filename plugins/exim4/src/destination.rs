@@ -1,22 +1,16 @@
 //! The transport: how Exim reaches the list server.
 
 use crate::settings::plain_path;
-use postrider_plugin_api::sdk::{Error, LmtpAddress, Result, Site};
+use postrider_plugin_api::sdk::{is_this_host, reachable_host, Error, LmtpAddress, Result, Site};
 use std::net::IpAddr;
 
 /// The host as Exim looks for it, if the list server is reached by TCP.
-///
-/// "All interfaces" is where the list server listens, not where it can be reached.
 pub(crate) fn host(host: &str) -> Result<String> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if host.eq_ignore_ascii_case("localhost") {
-        return Ok("127.0.0.1".into());
-    }
-    match host.parse::<IpAddr>() {
-        Ok(IpAddr::V4(address)) if address.is_unspecified() => Ok("127.0.0.1".into()),
-        Ok(IpAddr::V6(address)) if address.is_unspecified() => Ok("::1".into()),
-        Ok(address) => Ok(address.to_string()),
-        Err(_) if !host.is_empty() && host.chars().all(good) => Ok(host.into()),
+    let reachable = reachable_host(host);
+    match reachable.parse::<IpAddr>() {
+        Ok(_) => Ok(reachable),
+        Err(_) if !reachable.is_empty() && reachable.chars().all(good) => Ok(reachable),
         Err(_) => Err(Error::setting(format!("the LMTP host `{host}` is neither an address nor a host name"))
             .with_hint("set lmtp_host to the address at which Exim reaches the list server")),
     }
@@ -27,8 +21,7 @@ pub(crate) fn other_host(site: &Site) -> Result<Option<String>> {
     match &site.lmtp {
         LmtpAddress::Tcp { host: name, .. } => {
             let host = host(name)?;
-            let is_here = matches!(host.parse::<IpAddr>(), Ok(address) if address.is_loopback());
-            Ok(Some(host).filter(|_| !is_here))
+            Ok(Some(host).filter(|host| !is_this_host(host)))
         }
         _ => Ok(None),
     }

@@ -87,13 +87,19 @@ pub(crate) fn config_file(config: &Config, facts: &Facts) -> Result<String> {
     }
 }
 
-/// Whether this Exim is as old as that; no, if nobody knows.
+/// Whether this Exim is older than that; no, if nobody knows.
 pub(crate) fn is_before(facts: &Facts, major: u32, minor: u32) -> bool {
-    let mut numbers = value(facts, VERSION).split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>());
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(a)), Some(Ok(b))) => (a, b) < (major, minor),
-        _ => false,
-    }
+    matches!(version(facts), Some(version) if version < (major, minor))
+}
+
+/// Whether this Exim is as new as that; no, if nobody knows.
+pub(crate) fn is_at_least(facts: &Facts, major: u32, minor: u32) -> bool {
+    matches!(version(facts), Some(version) if version >= (major, minor))
+}
+
+fn version(facts: &Facts) -> Option<(u32, u32)> {
+    let mut numbers = value(facts, VERSION).split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
 }
 
 #[cfg(test)]
@@ -131,7 +137,9 @@ mod tests {
         assert_eq!(value(&facts, VERSION), "4.96");
         assert_eq!(value(&facts, LOOKUPS), "lsearch cdb dbm dsearch");
         assert!(is_before(&facts, 4, 97) && is_before(&facts, 5, 0) && !is_before(&facts, 4, 96));
-        assert!(!is_before(&Facts::new(), 4, 94), "unknown");
+        assert!(is_at_least(&facts, 4, 96) && is_at_least(&facts, 3, 99) && !is_at_least(&facts, 4, 97));
+        let unknown = Facts::new();
+        assert!(!is_before(&unknown, 4, 94) && !is_at_least(&unknown, 4, 94));
     }
 
     #[test]

@@ -129,12 +129,13 @@ impl<'a> Place<'a> {
 
     fn install_single(&self, sections: &[Section]) -> String {
         format!(
-            "{}{}cp -np {file} {file}.before-postrider\n{}{}\
+            "{}{}{}{}{}\
              cat \"$staged/new\" > \"$staged/exim4.conf.template\"\n{}\
              cp -p {file} {file}.postrider-new\ncat \"$staged/new\" > {file}.postrider-new\n\
              mv -f {file}.postrider-new {file}\n{update}\n{}",
             self.expect_split("false"),
             self.stage(),
+            self.keep_the_first(),
             self.sections_are_there(&["routers", "transports", "retry"]),
             self.insert(sections, &[]),
             self.try_staged(),
@@ -147,6 +148,7 @@ impl<'a> Place<'a> {
     fn install_plain(&self, sections: &[Section]) -> String {
         let file = &self.file;
         let (exim, list, relays) = (&self.config.exim, &self.config.local_domains, &self.config.relay_hosts);
+        let relayed = self.config.relay_domains(self.layout);
         let needs_relays = self.relays || sections.contains(&Section::Acl);
         // Back first: what an earlier time renamed need not be renamed now.
         let mut rename = vec![self.renamed_back(), renamed("domainlist", list, SITE_DOMAINS)];
@@ -155,14 +157,21 @@ impl<'a> Place<'a> {
         }
         format!(
             "staged=$(mktemp -d)\ntrap 'rm -rf \"$staged\"' EXIT\n\
-             cp -np {file} {file}.before-postrider\n\
-             {}{}{}{}\
+             {}{}{}{}{}{}\
              {exim} -C \"$staged/new\" -bV > /dev/null\n\
              cp -p {file} {file}.postrider-new\ncat \"$staged/new\" > {file}.postrider-new\n\
              mv -f {file}.postrider-new {file}\n{}",
-            self.list_is_there("domainlist", list, SITE_DOMAINS, "local_domains"),
+            self.keep_the_first(),
+            self.list_is_there("domainlist", list, Some(SITE_DOMAINS), "local_domains", ""),
+            self.list_is_there(
+                "domainlist",
+                relayed,
+                None,
+                "relay_domains",
+                &format!("; if this Exim relays to no other host, add the line 'domainlist {relayed} ='"),
+            ),
             if needs_relays {
-                self.list_is_there("hostlist", relays, SITE_RELAYS, "relay_hosts")
+                self.list_is_there("hostlist", relays, Some(SITE_RELAYS), "relay_hosts", "")
             } else {
                 String::new()
             },
@@ -202,11 +211,18 @@ impl<'a> Place<'a> {
         )
     }
 
+    /// The file as it was before we came, whatever is installed later. (`cp -n` would do; since coreutils 9.2 it
+    /// fails when there is nothing to do.)
+    fn keep_the_first(&self) -> String {
+        format!("test -e {file}.before-postrider || cp -p {file} {file}.before-postrider\n", file = self.file)
+    }
+
     /// Exim notices only at work that it does not know a list.
-    fn list_is_there(&self, kind: &str, name: &str, renamed: &str, setting: &str) -> String {
+    fn list_is_there(&self, kind: &str, name: &str, renamed: Option<&str>, setting: &str, or: &str) -> String {
+        let names = renamed.map_or_else(|| name.to_owned(), |renamed| format!("({name}|{renamed})"));
         format!(
-            "grep -Eq '^[[:space:]]*{kind}[[:space:]]+({name}|{renamed})[[:space:]]*=' {file} || {{\n\
-             \x20 echo \"{file} has no {kind} {name}: set {setting} to the name of its list\" >&2\n\
+            "grep -Eq '^[[:space:]]*{kind}[[:space:]]+{names}[[:space:]]*=' {file} || {{\n\
+             \x20 echo \"{file} has no {kind} {name}: set {setting} to the name of its list{or}\" >&2\n\
              \x20 exit 1\n}}\n",
             file = self.file
         )

@@ -21,11 +21,11 @@ use postrider_plugin_api::sdk::{Facts, Result, Site};
 /// Exim's SMTP process otherwise gives the same answer as long as the connection lasts, also for a list that
 /// is made meanwhile.
 fn not_from_memory(facts: &Facts) -> &'static str {
-    // Older versions take it for a fault.
-    if facts::is_before(facts, 4, 96) {
-        ""
-    } else {
+    // Older versions take it for a fault, and only when they look something up.
+    if facts::is_at_least(facts, 4, 96) {
         ",cache=no_rd"
+    } else {
+        ""
     }
 }
 

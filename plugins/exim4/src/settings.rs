@@ -69,6 +69,8 @@ pub(crate) struct Config {
     pub(crate) router_file: String,
     /// The name of the site's list of its own domains, in the plain layout.
     pub(crate) local_domains: String,
+    /// The name of the site's list of domains whose people are on other hosts, in the plain layout.
+    pub(crate) relay_domains: String,
     /// The name of the site's list of hosts that may relay, in the plain layout.
     pub(crate) relay_hosts: String,
     /// Take mail for lists in domains that have an alias domain, too.
@@ -81,6 +83,8 @@ pub(crate) struct Config {
 
 const DIRECTORY: &str = "/etc/exim4";
 const ROUTER_FILE: &str = "110_postrider";
+/// What this list is called in Debian's configuration, and in Exim's own example.
+const RELAY_DOMAINS: &str = "relay_to_domains";
 
 pub(crate) fn specs() -> Vec<SettingSpec> {
     let spec = |name: &str, kind, default: &str, help: &str| SettingSpec {
@@ -122,6 +126,13 @@ pub(crate) fn specs() -> Vec<SettingSpec> {
             SettingKind::Text,
             "local_domains",
             "The name of the domainlist with the site's own domains (layout plain).",
+        ),
+        spec(
+            "relay_domains",
+            SettingKind::Text,
+            RELAY_DOMAINS,
+            "The name of the domainlist with the domains for which this Exim relays to other hosts (layout plain). Lists \
+             there are taken out of the stream; all other mail for these domains goes on as before.",
         ),
         spec(
             "relay_hosts",
@@ -169,6 +180,14 @@ pub(crate) fn specs() -> Vec<SettingSpec> {
 }
 
 impl Config {
+    /// The name of the list of domains for which Exim relays to other hosts.
+    pub(crate) fn relay_domains(&self, layout: Layout) -> &str {
+        match layout {
+            Layout::Plain => &self.relay_domains,
+            Layout::Single | Layout::Split => RELAY_DOMAINS,
+        }
+    }
+
     pub(crate) fn parse(settings: &Settings) -> Result<Self> {
         let or = |name: &str, default: &str| match settings.value(name) {
             "" => default.to_string(),
@@ -195,6 +214,7 @@ impl Config {
             config_file: or("config_file", ""),
             router_file: or("router_file", ROUTER_FILE),
             local_domains: or("local_domains", "local_domains"),
+            relay_domains: or("relay_domains", RELAY_DOMAINS),
             relay_hosts: or("relay_hosts", "relay_from_hosts"),
             real_domains: settings.value("real_domains") != "no",
             exim: or("exim_command", "/usr/sbin/exim4"),
@@ -229,7 +249,12 @@ impl Config {
             ))
             .with_hint("use letters, digits, _ and - only, for instance 110_postrider"));
         }
-        for (name, list) in [("local_domains", &self.local_domains), ("relay_hosts", &self.relay_hosts)] {
+        let lists = [
+            ("local_domains", &self.local_domains),
+            ("relay_domains", &self.relay_domains),
+            ("relay_hosts", &self.relay_hosts),
+        ];
+        for (name, list) in lists {
             if !list.chars().all(word) {
                 return Err(Error::setting(format!("{name}: `{list}` is no name of a list in Exim's configuration"))
                     .with_hint("use the word after `domainlist` or `hostlist`, without a + sign"));
@@ -285,6 +310,7 @@ mod tests {
             ("router_file", "110.postrider"),
             ("router_file", "../x"),
             ("local_domains", "+local_domains"),
+            ("relay_domains", "${run{x}}"),
             ("relay_hosts", "a : b"),
         ] {
             let error = parse(&[(name, value)]).unwrap_err();

@@ -6,6 +6,7 @@ use crate::{
     facts,
     layout::Place,
     settings::{plain_path, Config, Layout},
+    tables,
 };
 use postrider_plugin_api::sdk::{Context, Result, Snippet, SnippetKind};
 
@@ -15,7 +16,7 @@ pub(crate) fn all(config: &Config, context: Context<'_>) -> Result<Vec<Snippet>>
     let layout = facts::layout(config, context.facts);
     let sections: Vec<Section> = blocks.iter().map(|(section, _)| *section).collect();
 
-    let mut snippets = vec![directory(&place), rights(config, context)?];
+    let mut snippets = vec![tables_are_there(config, context)?, directory(&place), rights(config, &place, context)?];
     for (section, text) in blocks {
         snippets.push(Snippet {
             kind: SnippetKind::File,
@@ -39,6 +40,23 @@ fn commands(text: String, explanation: &str, undo: String) -> Snippet {
     Snippet { kind: SnippetKind::Commands, file: String::new(), text, explanation: explanation.into(), undo }
 }
 
+/// The steps may be carried out long after they were asked for, or on another host.
+fn tables_are_there(config: &Config, context: Context<'_>) -> Result<Snippet> {
+    let table_dir = plain_path(context.site.table_dir.trim_end_matches('/'))?;
+    let paths: Vec<String> = tables::read(config).iter().map(|table| format!("{table_dir}/{table}")).collect();
+    Ok(commands(
+        format!(
+            "for table in {}; do\n\
+             \x20 test -e \"$table\" || {{\n\
+             \x20   echo \"$table is not there: write the tables first, with: postrider aliases\" >&2\n\
+             \x20   exit 1\n\x20 }}\ndone\n",
+            paths.join(" ")
+        ),
+        "Without its tables Exim cannot tell lists from other addresses, and would put off all mail (451).",
+        String::new(),
+    ))
+}
+
 fn directory(place: &Place<'_>) -> Snippet {
     let directory = place.blocks();
     commands(
@@ -49,22 +67,34 @@ fn directory(place: &Place<'_>) -> Snippet {
 }
 
 /// Exim looks into the tables as a user of its own, and needs nothing but the way there.
-fn rights(config: &Config, context: Context<'_>) -> Result<Snippet> {
+fn rights(config: &Config, place: &Place<'_>, context: Context<'_>) -> Result<Snippet> {
     let table_dir = plain_path(context.site.table_dir.trim_end_matches('/'))?;
     let ends = table_dir.char_indices().filter(|(at, c)| *c == '/' && *at > 0).map(|(at, _)| at);
     let way: Vec<&str> = ends.chain([table_dir.len()]).map(|end| &table_dir[..end]).collect();
+    let opened = format!("{}/opened", place.blocks());
     Ok(commands(
         format!(
             "user=$({exim} -bP exim_user | sed 's/.*= *//')\n\
              for directory in {way}; do\n\
-             \x20 setpriv --reuid \"$user\" --regid \"$(id -g \"$user\")\" --init-groups test -x \"$directory\" || chmod o+x \"$directory\"\n\
+             \x20 setpriv --reuid \"$user\" --regid \"$(id -g \"$user\")\" --init-groups test -x \"$directory\" || {{\n\
+             \x20   changed=$(chmod -c o+x \"$directory\")\n\
+             \x20   test -z \"$changed\" || echo \"$directory\" >> {opened}\n\
+             \x20 }}\n\
              done\n",
             exim = config.exim,
             way = way.join(" "),
         ),
         "Exim's user must be able to reach the tables. Where it cannot pass a directory on the way, everybody may pass \
-         it after this, but not list it; the databases there have mode 600.",
-        String::new(),
+         it after this, but not list it; the databases there have mode 600. Which directories were changed is noted for \
+         the undo.",
+        format!(
+            "if [ -e {opened} ]; then\n\
+             \x20 while read -r directory; do\n\
+             \x20   test ! -d \"$directory\" || chmod o-x \"$directory\"\n\
+             \x20 done < {opened}\n\
+             \x20 rm -f {opened}\n\
+             fi\n"
+        ),
     ))
 }
 

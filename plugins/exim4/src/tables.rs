@@ -25,6 +25,15 @@ pub(crate) fn lists(recipients: Recipients) -> Option<&'static str> {
     }
 }
 
+/// What Exim reads, as it is called in the directory of the tables.
+pub(crate) fn read(config: &Config) -> Vec<String> {
+    let suffix = match config.recipients {
+        Recipients::File(kind) if kind != FileType::Lsearch => format!(".{}", kind.name()),
+        _ => String::new(),
+    };
+    lists(config.recipients).map(|name| format!("{name}{suffix}")).into_iter().chain([DOMAINS.to_owned()]).collect()
+}
+
 pub(crate) fn write(config: &Config, context: Context<'_>, change: Change<'_>, sink: &mut dyn PlanSink) -> Result<()> {
     let tables = Tables { config, context };
     match change {

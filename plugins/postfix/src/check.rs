@@ -70,13 +70,18 @@ impl Checker<'_> {
     fn parameters(&self, findings: &mut Vec<Finding>) {
         let of_class = |class| self.domains.iter().any(|domain| self.classes.class(&domain.routed) == class);
         let (local, mailbox) = (of_class(Class::Local), of_class(Class::Mailbox));
+        let gateway = of_class(Class::Gateway);
         if self.domains.is_empty() || of_class(Class::Relay) {
+            self.subdomains(findings);
             self.names_table(findings, "transport_maps", &[tables::TRANSPORT, tables::LMTP]);
             self.names_table(findings, "relay_domains", &[tables::DOMAINS]);
             self.names_table(findings, "relay_recipient_maps", &[tables::RECIPIENTS, tables::LMTP]);
         }
-        if local || mailbox {
+        if local || mailbox || gateway {
             self.names_table(findings, "transport_maps", &[tables::LMTP]);
+        }
+        if gateway {
+            self.names_table(findings, "relay_recipient_maps", &[tables::RECIPIENTS, tables::LMTP]);
         }
         for (wanted, parameter) in [(local, "local_recipient_maps"), (mailbox, "virtual_mailbox_maps")] {
             if wanted && facts::expanded(self.context.facts, parameter).is_empty() {
@@ -111,6 +116,24 @@ impl Checker<'_> {
             "no",
             "it turns every refusal into a temporary one",
         );
+    }
+
+    /// A list domain is not to take in the domains below it, where others live.
+    fn subdomains(&self, findings: &mut Vec<Finding>) {
+        for parameter in ["relay_domains", "transport_maps"] {
+            if self.table_type != TableType::Regexp && facts::matches_subdomains(self.context.facts, parameter) {
+                let seen = format!("it has {parameter}: domains below those of lists are taken for domains of lists");
+                let advice = match parameter {
+                    "relay_domains" => "otherwise people there are refused; do what postrider hookup says",
+                    _ => {
+                        "otherwise mail for people there goes to the list server; take it out, and write a line \
+                          `.DOMAIN` for those domains that need it"
+                    }
+                };
+                let subject = "parent_domain_matches_subdomains".into();
+                findings.push(finding(Severity::Error, subject, seen, format!("without {parameter}"), advice.into()));
+            }
+        }
     }
 
     fn names_table(&self, findings: &mut Vec<Finding>, parameter: &str, wanted: &[&str]) {
@@ -162,29 +185,32 @@ impl Checker<'_> {
             let seen = format!("it has {domain}, which is a domain of lists");
             findings.push(finding(Severity::Error, "virtual_alias_domains".into(), seen, String::new(), advice));
         }
-        for parameter in ["mydestination", "virtual_mailbox_domains"] {
-            self.hidden_domains(findings, parameter)?;
-        }
-        Ok(())
+        self.hidden_domains(findings)
     }
 
-    /// Domains of lists that are Postfix's own by a table, so that nobody saw it.
-    fn hidden_domains(&self, findings: &mut Vec<Finding>, parameter: &str) -> Result<()> {
+    /// Domains of lists in which people live by what a table says, so that nobody saw it.
+    fn hidden_domains(&self, findings: &mut Vec<Finding>) -> Result<()> {
         if !self.tools.exists(&self.config.postmap) {
             return Ok(());
         }
-        let list = List::parse(facts::expanded(self.context.facts, parameter));
-        for table in list.items().iter().filter(|item| item.contains(":/") && !item.starts_with('!')) {
+        let destination = destination::transport(&self.context.site.lmtp, self.queue_directory)?;
+        for (parameter, table) in snippets::foreign_tables(self.context.facts, &self.context.site.table_dir) {
             for domain in self.domains.iter().filter(|domain| !self.classes.is_own(&domain.routed)) {
-                if self.tools.run(&self.postmap(&["-q", &domain.routed, table]), "")?.status == 0 {
-                    let seen = format!("{table} has {}, which is a domain of lists", domain.routed);
-                    let advice = format!(
-                        "set shared_domains: {} in the section [postfix], run `postrider aliases`, and do what \
-                         `postrider hookup` says",
-                        domain.routed
-                    );
-                    findings.push(finding(Severity::Error, parameter.into(), seen, String::new(), advice));
+                let output = self.tools.run(&self.postmap(&["-q", &domain.routed, &table]), "")?;
+                if output.status != 0 || output.stdout.trim() == destination {
+                    continue;
                 }
+                let routed = &domain.routed;
+                let seen = format!("{table} has {routed}, which is a domain of lists");
+                let then = "run `postrider aliases`, and do what `postrider hookup` says";
+                let advice = if parameter == "transport_maps" {
+                    format!(
+                        "if people live there, put {routed} into relay_domains, {then}; else take it out of the table"
+                    )
+                } else {
+                    format!("set shared_domains: {routed} in the section [postfix], {then}")
+                };
+                findings.push(finding(Severity::Error, parameter.into(), seen, String::new(), advice));
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! How a transport table names the list server: `lmtp:[127.0.0.1]:8024`.
 
-use postrider_plugin_api::sdk::{Error, LmtpAddress, Result};
+use postrider_plugin_api::sdk::{is_this_host, reachable_host, Error, LmtpAddress, Result};
 use std::net::IpAddr;
 
 /// The value of a transport table.
@@ -48,23 +48,17 @@ pub(crate) fn other_host(lmtp: &LmtpAddress) -> Option<std::result::Result<IpAdd
 
 /// Is it an address or the name of this host itself?
 pub(crate) fn is_loopback(host: &str) -> bool {
-    literal(host).map_or(false, |host| host.parse::<IpAddr>().map_or(false, |address| address.is_loopback()))
+    is_this_host(host)
 }
 
 fn literal(host: &str) -> Result<String> {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    if bare.eq_ignore_ascii_case("localhost") {
-        return Ok("127.0.0.1".into());
+    let reachable = reachable_host(host);
+    let is_name = !reachable.is_empty() && !reachable.contains(unwritable) && !reachable.contains(':');
+    if is_name || reachable.parse::<IpAddr>().is_ok() {
+        return Ok(reachable);
     }
-    match bare.parse::<IpAddr>() {
-        // "All interfaces" is where the list server listens, not where it can be reached.
-        Ok(IpAddr::V4(address)) if address.is_unspecified() => Ok("127.0.0.1".into()),
-        Ok(IpAddr::V6(address)) if address.is_unspecified() => Ok("::1".into()),
-        Ok(address) => Ok(address.to_string()),
-        Err(_) if !bare.is_empty() && !bare.contains(unwritable) && !bare.contains(':') => Ok(bare.into()),
-        Err(_) => Err(Error::setting(format!("the LMTP host `{host}` is neither an address nor a host name"))
-            .with_hint("set lmtp_host to the address at which Postfix reaches the list server")),
-    }
+    Err(Error::setting(format!("the LMTP host `{host}` is neither an address nor a host name"))
+        .with_hint("set lmtp_host to the address at which Postfix reaches the list server"))
 }
 
 fn unwritable(c: char) -> bool {

@@ -7,6 +7,7 @@ use crate::{
     facts::{self, Instance},
     main_cf::List,
     settings::Config,
+    tables,
 };
 
 /// One of Postfix's address classes, as far as they matter here.
@@ -18,13 +19,16 @@ pub(crate) enum Class {
     Local,
     /// `virtual_mailbox_domains`: mailboxes live there too.
     Mailbox,
+    /// In the site's own `relay_domains`: this Postfix is a gateway to the people who live there.
+    Gateway,
 }
 
-/// Which domains are Postfix's own.
+/// Which domains the site had before there were lists.
 #[derive(Clone, Debug)]
 pub(crate) struct Classes {
     local: List,
     mailbox: List,
+    gateway: List,
     shared: List,
 }
 
@@ -43,7 +47,10 @@ impl Classes {
             }
             all
         };
+        let mut gateway = all("relay_domains");
+        gateway.take_out(|item| item.rsplit('/').next().map_or(false, is_our_file));
         Classes {
+            gateway,
             local: all("mydestination"),
             mailbox: all("virtual_mailbox_domains"),
             shared: config.shared_domains.clone(),
@@ -56,19 +63,28 @@ impl Classes {
             Class::Local
         } else if self.mailbox.contains(domain) {
             Class::Mailbox
+        } else if self.gateway.contains(domain) {
+            Class::Gateway
         } else if !self.shared.contains(domain) {
             Class::Relay
         } else if self.mailbox.has_tables() && !self.local.has_tables() {
             Class::Mailbox
+        } else if self.gateway.has_tables() && !self.local.has_tables() {
+            Class::Gateway
         } else {
             Class::Local
         }
     }
 
-    /// Is it Postfix's own, so that it must not be routed as a whole?
+    /// Do people live there, so that it must not be routed as a whole?
     pub(crate) fn is_own(&self, domain: &str) -> bool {
         self.class(domain) != Class::Relay
     }
+}
+
+/// The table of domains that puts lists into `relay_domains`, wherever it is.
+fn is_our_file(name: &str) -> bool {
+    name == tables::DOMAINS || name.strip_suffix(".cf") == Some(tables::DOMAINS)
 }
 
 #[cfg(test)]
@@ -77,9 +93,14 @@ mod tests {
     use postrider_plugin_api::sdk::Facts;
 
     fn class(shared: &str, local: &str, mailbox: &str, domain: &str) -> Class {
+        class_with_relayed("", shared, local, mailbox, domain)
+    }
+
+    fn class_with_relayed(relayed: &str, shared: &str, local: &str, mailbox: &str, domain: &str) -> Class {
         let config = Config::parse(&[("shared_domains", shared)].into_iter().collect()).unwrap();
         let facts = Facts::from([
             ("mydestination (expanded)".into(), local.into()),
+            ("relay_domains (expanded)".into(), relayed.into()),
             ("virtual_mailbox_domains (expanded)".into(), mailbox.into()),
         ]);
         Classes::seen(&config, &facts::instances(&config, &facts)).class(domain)
@@ -91,6 +112,16 @@ mod tests {
         assert_eq!(class("", "m.example", "e.org", "e.org"), Class::Mailbox);
         assert_eq!(class("", "m.example", "", "e.org"), Class::Relay);
         assert_eq!(class("", "", "", "e.org"), Class::Relay);
+    }
+
+    #[test]
+    fn a_relay_domain_that_the_site_had_belongs_to_people() {
+        let seen = |relayed: &str, shared: &str| class_with_relayed(relayed, shared, "m.example", "", "e.org");
+        assert_eq!(seen("b.example, E.org, hash:/d/postfix_domains", ""), Class::Gateway);
+        assert_eq!(seen("b.example, hash:/d/postfix_domains", ""), Class::Relay);
+        assert_eq!(seen("hash:/etc/relay, sqlite:/d/postfix_domains.cf", "e.org"), Class::Gateway);
+        assert_eq!(seen("sqlite:/d/postfix_domains.cf", "e.org"), Class::Local);
+        assert_eq!(class_with_relayed("e.org", "", "e.org", "", "e.org"), Class::Local);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What Postfix says about itself: `postconf`.
 //!
 //! A parameter stands under its own name as it is written in `main.cf`, and with all `$names`
-//! replaced under `NAME (expanded)`; `NAME (set)` is there when `main.cf` sets it. No `postconf`: no facts, and no error; the host may be
+//! replaced under `NAME (expanded)`; `NAME (set)` is there when `main.cf` sets it; `NAME (before)` and `NAME (set before)` tell the same of the
+//! time before the first hookup, which kept it in a file. No `postconf`: no facts, and no error; the host may be
 //! another machine than the mail server.
 
 use crate::{
@@ -22,6 +23,22 @@ const LMTP_CHROOT: &str = "lmtp/unix/chroot";
 /// The parameters by which Postfix takes a domain for its own, in the order in which it asks.
 pub(crate) const DOMAIN_LISTS: [&str; 3] = ["mydestination", "virtual_alias_domains", "virtual_mailbox_domains"];
 
+/// What the steps of a hookup may set: their values are kept beside `main.cf` before the first change.
+pub(crate) const CHANGED: &[&str] = &[
+    "local_recipient_maps",
+    "mynetworks",
+    "owner_request_special",
+    "parent_domain_matches_subdomains",
+    "recipient_delimiter",
+    "relay_domains",
+    "relay_recipient_maps",
+    "transport_maps",
+    "unknown_relay_recipient_reject_code",
+    "virtual_alias_domains",
+    "virtual_alias_maps",
+    "virtual_mailbox_maps",
+];
+
 const PARAMETERS: &[&str] = &[
     "compatibility_level",
     "config_directory",
@@ -32,6 +49,7 @@ const PARAMETERS: &[&str] = &[
     "mydestination",
     "mynetworks",
     "owner_request_special",
+    "parent_domain_matches_subdomains",
     "propagate_unmatched_extensions",
     "queue_directory",
     "recipient_delimiter",
@@ -108,9 +126,15 @@ fn probe_instance(config: &Config, directory: &str, site: &Site, tools: &dyn Too
         add(&mut facts, &raw.stdout, "");
         add(&mut facts, &ask_for("-x")?.stdout, " (expanded)");
         add(&mut facts, &ask_for("-n")?.stdout, " (set)");
-        for parameter in DOMAIN_LISTS {
+        for parameter in DOMAIN_LISTS.iter().chain(&["relay_domains"]) {
             let names = names_in_files(expanded(&facts, parameter), tools);
             facts.insert(format!("{parameter} (files)"), names);
+        }
+        if let Ok(kept) = tools.read_file(&kept_values(directory, &facts)) {
+            // Defaults may have changed since only with Postfix itself.
+            add(&mut facts, &ask(&[&["-d"], CHANGED].concat())?.stdout, " (before)");
+            add(&mut facts, &kept, " (before)");
+            add(&mut facts, &kept, " (set before)");
         }
         if may_be_out_of_reach(&site.lmtp, self::raw(&facts, "queue_directory"), tools) {
             let told = ask(&["-F", "lmtp/unix/chroot"])?.stdout;
@@ -205,6 +229,16 @@ pub(crate) fn is_set(facts: &Facts, parameter: &str) -> bool {
     facts.contains_key(&format!("{parameter} (set)"))
 }
 
+/// What the parameter was before the first hookup; `None` if nobody knows.
+pub(crate) fn before<'f>(facts: &'f Facts, parameter: &str) -> Option<&'f str> {
+    facts.get(&format!("{parameter} (before)")).map(String::as_str)
+}
+
+/// What it was set to then; `None` if it was left at its default, or nobody knows.
+pub(crate) fn set_before<'f>(facts: &'f Facts, parameter: &str) -> Option<&'f str> {
+    facts.get(&format!("{parameter} (set before)")).map(String::as_str)
+}
+
 /// The domains that a parameter names, as far as they can be read, and whatever else stands there.
 pub(crate) fn domains(facts: &Facts, parameter: &str) -> List {
     let files = raw(facts, &format!("{parameter} (files)"));
@@ -236,9 +270,29 @@ pub(crate) fn queue_directory<'f>(instances: &'f [Instance<'_>]) -> &'f str {
 
 /// Where `main.cf` is.
 pub(crate) fn main_cf(instance: &Instance<'_>) -> String {
-    let told = raw(&instance.facts, "config_directory");
-    let directory = [instance.directory, told, "/etc/postfix"].into_iter().find(|name| !name.is_empty());
+    main_cf_in(instance.directory, &instance.facts)
+}
+
+fn main_cf_in(directory: &str, facts: &Facts) -> String {
+    let told = raw(facts, "config_directory");
+    let directory = [directory, told, "/etc/postfix"].into_iter().find(|name| !name.is_empty());
     format!("{}/main.cf", directory.unwrap_or_default().trim_end_matches('/'))
+}
+
+/// The file that keeps the values from before the first hookup, as `postconf -n` writes them.
+pub(crate) fn kept_values(directory: &str, facts: &Facts) -> String {
+    format!("{}.before-postrider", main_cf_in(directory, facts))
+}
+
+/// Does a name in this list of domains match the domains below it too?
+pub(crate) fn matches_subdomains(facts: &Facts, parameter: &str) -> bool {
+    List::parse(expanded(facts, "parent_domain_matches_subdomains")).contains(parameter)
+}
+
+/// Is this Postfix known to be at least so new?
+pub(crate) fn is_at_least(facts: &Facts, wanted: (u32, u32)) -> bool {
+    let mut numbers = raw(facts, "mail_version").split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    matches!((numbers.next(), numbers.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= wanted)
 }
 
 #[cfg(test)]
@@ -264,11 +318,34 @@ mod tests {
                 "",
             );
         let facts = probe(&config("/p"), &site(), &tools).unwrap();
+        assert_eq!(before(&facts, "relay_domains"), None);
         assert_eq!(raw(&facts, "mydestination"), "$myhostname, localhost");
         assert_eq!(expanded(&facts, "mydestination"), "m.example, localhost");
         assert_eq!(raw(&facts, "relay_domains"), "");
         assert!(is_set(&facts, "mydestination") && !is_set(&facts, "relay_domains"));
         assert_eq!(table_types(&facts), ["hash", "lmdb"]);
+    }
+
+    #[test]
+    fn values_from_before_the_first_hookup_are_read_from_where_it_kept_them() {
+        let mut tools = TestTools::default()
+            .answer("/usr/sbin/postconf -d", 0, "recipient_delimiter =\nrelay_domains =\n", "")
+            .answer("/usr/sbin/postconf", 0, "recipient_delimiter = +\n", "");
+        tools.files.insert("/etc/postfix/main.cf.before-postrider".into(), "relay_domains = b.example\n".into());
+        let facts = probe(&config(""), &site(), &tools).unwrap();
+        assert_eq!(
+            (before(&facts, "recipient_delimiter"), set_before(&facts, "recipient_delimiter")),
+            (Some(""), None)
+        );
+        assert_eq!(before(&facts, "relay_domains"), Some("b.example"));
+        assert_eq!(set_before(&facts, "relay_domains"), Some("b.example"));
+    }
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        let is = |version: &str| is_at_least(&Facts::from([("mail_version".into(), version.into())]), (3, 7));
+        assert!(is("3.7.11") && is("3.10.0") && is("4.0-20270101"));
+        assert!(!is("3.6.4") && !is("2.11.3") && !is(""));
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(crate) const VMAP: &str = "postfix_vmap";
 pub(crate) const ALIAS: &str = "postfix_alias";
 pub(crate) const DOMAINS: &str = "postfix_domains";
 pub(crate) const RECIPIENTS: &str = "postfix_recipients";
+/// All of them, whatever their type.
+pub(crate) const NAMES: [&str; 6] = [TRANSPORT, LMTP, VMAP, ALIAS, DOMAINS, RECIPIENTS];
 
 /// The table that rewrites addresses of real domains to their alias domains.
 pub(crate) fn rewriting(table_type: TableType) -> &'static str {

@@ -3,7 +3,6 @@
 use crate::{
     control, dot_qmail, facts,
     settings::{Config, Recipients},
-    snippets,
 };
 use postrider_plugin_api::sdk::{for_each_address, Context, Finding, ProgramOutput, Result, Severity, Tools};
 
@@ -71,6 +70,11 @@ impl Checker<'_> {
         if let Some(accepted) = &mut accepted {
             accepted.extend(lines("morercpthosts").unwrap_or_default());
         }
+        // What is accepted or sent on, and not by a line of ours: such a domain is somebody's on another host.
+        let ours = lines("postrider.rcpthosts").unwrap_or_default();
+        let mut relayed: Vec<String> = accepted.iter().flatten().filter(|host| !ours.contains(host)).cloned().collect();
+        let smtproutes = lines("smtproutes").unwrap_or_default();
+        relayed.extend(smtproutes.iter().filter_map(|line| line.split(':').next()).map(String::from));
         let step_in = format!("run {} as root", self.config.control_command);
         for domain in control::domains(self.context.roster)? {
             if locals.iter().any(|local| local.eq_ignore_ascii_case(&domain)) {
@@ -95,6 +99,17 @@ impl Checker<'_> {
                 Some(other) => {
                     let advice = "take that line out if only lists live there; else give the lists an alias domain";
                     self.find(Severity::Error, &subject, &format!("{}:{}", domain, other), &expected, advice);
+                }
+                None if relayed.iter().any(|host| accepts(host, &domain)) => {
+                    let seen = format!(
+                        "{} is missing, and by rcpthosts or smtproutes its mail goes to another host: {} leaves it so",
+                        domain, self.config.control_command
+                    );
+                    let advice = format!(
+                        "give the lists a domain of their own; or, if they are to have this one, add the line and {}",
+                        step_in
+                    );
+                    self.find(Severity::Error, &subject, &seen, &expected, &advice);
                 }
                 None => {
                     let seen = format!("{} is missing: qmail takes it for a domain elsewhere", domain);
@@ -276,7 +291,7 @@ impl Checker<'_> {
     }
 
     fn relay(&mut self) {
-        let client = snippets::list_host(self.context.site).unwrap_or("127.").to_owned();
+        let client = self.context.site.lmtp.other_host().unwrap_or_else(|| "127.".into());
         let rules = match self.tools.read_file(&self.config.tcp_rules) {
             Ok(rules) => rules,
             // Nobody knows how this site starts qmail-smtpd.

@@ -10,7 +10,7 @@
 //! another domain through: Postrider answers for each address whether it is a list.
 
 use crate::{settings::Config, snippets::quoted};
-use postrider_plugin_api::sdk::{LmtpAddress, Site};
+use postrider_plugin_api::sdk::{reachable_host, LmtpAddress, Site};
 
 /// The first line of every file of ours.
 pub(crate) const MARK: &str = "# Written by Postrider; what is changed here by hand is lost.";
@@ -35,7 +35,9 @@ pub(crate) fn needed_by(local: &str) -> impl Iterator<Item = &str> {
 pub(crate) fn instruction(config: &Config, site: &Site) -> String {
     let program = quoted(&config.lmtp_command);
     match &site.lmtp {
-        LmtpAddress::Tcp { host, port } => format!("|{} --host {} --port {}", program, quoted(host), port),
+        LmtpAddress::Tcp { host, port } => {
+            format!("|{} --host {} --port {}", program, quoted(&reachable_host(host)), port)
+        }
         LmtpAddress::Unix(path) => format!("|{} --socket {}", program, quoted(path)),
         // What a later host may offer cannot be told to qmail-lmtp of this version.
         _ => format!("|{}", program),
@@ -68,6 +70,11 @@ mod tests {
     #[test]
     fn the_instruction_names_the_lmtp_server() {
         assert_eq!(instruction(&config(&[]), &site()), "|/usr/bin/qmail-lmtp --host 127.0.0.1 --port 8024");
+        for (listens, reached) in [("LOCALHOST", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "::1")] {
+            let site = Site { lmtp: LmtpAddress::Tcp { host: listens.into(), port: 24 }, ..site() };
+            let expected = format!("|/usr/bin/qmail-lmtp --host {} --port 24", reached);
+            assert_eq!(instruction(&config(&[]), &site), expected, "{}", listens);
+        }
         let unix = Site { lmtp: LmtpAddress::Unix("/run/postrider/lmtp".into()), ..site() };
         assert_eq!(instruction(&config(&[]), &unix), "|/usr/bin/qmail-lmtp --socket /run/postrider/lmtp");
     }

@@ -2,15 +2,15 @@
 
 use crate::{control, dot_qmail, facts, settings::Config};
 use postrider_plugin_api::sdk::{Context, LmtpAddress, Result, Site, Snippet, SnippetKind};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 pub(crate) fn all(config: &Config, context: Context<'_>) -> Result<Vec<Snippet>> {
     let site = context.site;
     let mut snippets = vec![];
-    if list_host(site).is_some() || !config.has_own_home() {
+    if site.lmtp.other_host().is_some() || !config.has_own_home() {
         snippets.push(home(config, site));
     }
-    if list_host(site).is_some() {
+    if site.lmtp.other_host().is_some() {
         snippets.push(instruction_elsewhere(config, site));
     }
     snippets.push(assignment(config, site));
@@ -19,17 +19,6 @@ pub(crate) fn all(config: &Config, context: Context<'_>) -> Result<Vec<Snippet>>
     snippets.push(program(config, site));
     snippets.push(domains(config, site));
     Ok(snippets)
-}
-
-/// The list server's address, if it is another host.
-pub(crate) fn list_host(site: &Site) -> Option<&str> {
-    match &site.lmtp {
-        LmtpAddress::Tcp { host, .. } => {
-            let loopback = host.parse::<IpAddr>().map_or_else(|_| host == "localhost", |address| address.is_loopback());
-            Some(host.as_str()).filter(|_| !loopback)
-        }
-        _ => None,
-    }
 }
 
 /// A word for the shell, in quotes if it needs them.
@@ -128,7 +117,7 @@ fn assignment(config: &Config, site: &Site) -> Snippet {
 /// Who may relay: the list server sends to members everywhere.
 fn relay(config: &Config, context: Context<'_>) -> Option<Snippet> {
     let rules_known = facts::tcp_rules(context.facts);
-    let client = match list_host(context.site) {
+    let client = match context.site.lmtp.other_host() {
         // tcpserver knows clients by IPv4 address; the last step tells what to do with others.
         Some(host) => host.parse::<Ipv4Addr>().ok()?.to_string(),
         // Without the file nobody knows how this site starts qmail-smtpd.
@@ -235,14 +224,14 @@ fn domains(config: &Config, site: &Site) -> Snippet {
          later, Postrider runs this if it may, and asks you to run it if it may not.",
         config.prefix
     );
-    if list_host(site).is_some() {
+    if site.lmtp.other_host().is_some() {
         explanation.push_str(&format!(
             " Postrider runs on another host: copy {}/{} from there first, and whenever a domain is new.",
             site.table_dir.trim_end_matches('/'),
             control::DOMAINS
         ));
     }
-    if let Some(host) = list_host(site).filter(|host| host.parse::<Ipv4Addr>().is_err()) {
+    if let Some(host) = site.lmtp.other_host().filter(|host| host.parse::<Ipv4Addr>().is_err()) {
         explanation.push_str(&format!(
             " {} must be allowed to relay: give qmail-smtpd the variable RELAYCLIENT for its addresses (tcprules(1)).",
             host

@@ -124,8 +124,8 @@ impl Catcher {
     /// An LMTP server at a Unix socket, for instance in [`MtaBox::shared`].
     pub fn lmtp_unix(path: &Path) -> io::Result<Self> {
         let listener = UnixListener::bind(path)?;
-        // Mail servers connect as users of their own.
-        fs::set_permissions(path, Permissions::from_mode(0o666))?;
+        // As Postrider's own: whoever connects needs its group.
+        fs::set_permissions(path, Permissions::from_mode(0o660))?;
         Self::serve(listener.try_clone()?.into(), Protocol::Lmtp, move || {
             let (stream, _) = listener.accept()?;
             let handle = stream.try_clone()?.into();

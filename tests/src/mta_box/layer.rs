@@ -71,7 +71,7 @@ impl Layer {
         if !file.exists() {
             remove_older(&cache, name)?;
             let archives = cache.join(format!("{name}-packages"));
-            fetch(&archives, packages)?;
+            fetch(&cache, &archives, packages)?;
             install(&archives, packages, &file)?;
         }
         Ok(Layer { file: Some(file) })
@@ -102,11 +102,18 @@ fn remove_older(cache: &Path, name: &str) -> io::Result<()> {
     Ok(())
 }
 
-fn fetch(archives: &Path, packages: &[&str]) -> io::Result<()> {
+/// apt takes the host's package database for itself even when it only fetches, and gives up at
+/// once when somebody else has it. So layers are fetched one after another, whichever process
+/// makes them; the timeout is for an apt that is not ours.
+fn fetch(cache: &Path, archives: &Path, packages: &[&str]) -> io::Result<()> {
+    let lock = File::create(cache.join("fetch.lock"))?;
+    rustix::fs::flock(&lock, FlockOperation::LockExclusive)?;
+
     fs::create_dir_all(archives.join("partial"))?;
     let fetch = || {
         Command::new("apt-get")
             .args(["install", "-d", "-y", "-q", "--reinstall", "--no-install-recommends"])
+            .args(["-o", "DPkg::Lock::Timeout=300"])
             .args(["-o", "APT::Sandbox::User=root", "-o"])
             .arg(format!("Dir::Cache::archives={}", archives.display()))
             .args(packages)

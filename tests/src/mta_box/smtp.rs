@@ -77,8 +77,19 @@ impl SmtpSession {
 
     /// The same, and writes down what is said.
     pub fn connect_noting(machine: &MtaBox, from: &str, to: &str, transcript: &Transcript) -> io::Result<Self> {
+        Self::connect_within(machine, from, to, transcript, Duration::from_mins(1))
+    }
+
+    /// The same, and waits only so long for each reply, from the greeting on.
+    pub fn connect_within(
+        machine: &MtaBox,
+        from: &str,
+        to: &str,
+        transcript: &Transcript,
+        patience: Duration,
+    ) -> io::Result<Self> {
         let stream = machine.connect(from, to)?;
-        stream.set_read_timeout(Some(Duration::from_mins(1)))?;
+        stream.set_read_timeout(Some(patience))?;
         stream.set_nodelay(true)?;
         let extensions = Reply { code: 0, text: String::new() };
         let mut session = SmtpSession { reader: BufReader::new(stream), transcript: transcript.clone(), extensions };

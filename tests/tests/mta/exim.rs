@@ -1,6 +1,6 @@
 //! Debian's Exim, with its configuration in each of the three ways.
 
-use crate::mta::{Mta, Network};
+use crate::mta::{Asked, Demand, Mta, Network, Point, Refusal, Unknown, WithoutTable};
 use postrider_tests::mta_box::{self, EximLayout, Layer, MtaBox};
 use std::io;
 
@@ -87,11 +87,48 @@ impl Mta for Exim {
         &["/var/lib/postrider/data/exim4_*"]
     }
 
+    /// Exim reads what `cdb` or `exim_dbmbuild` has made of the text.
+    fn without_table(&self, table: &str, _: Asked) -> WithoutTable {
+        let is_source = table.ends_with("/exim4_list_table") && self.recipients != "lsearch";
+        if is_source { WithoutTable::Taken } else { WithoutTable::PutOff }
+    }
+
     fn program_setting(&self) -> Result<&'static str, &'static str> {
         match self.recipients {
             "cdb" => Ok("cdb_command"),
             "dbm" => Ok("exim_dbmbuild_command"),
+            "callout" => Err("Exim asks Postrider itself"),
             _ => Err("Exim looks into directories and text files itself"),
+        }
+    }
+
+    fn asks_postrider(&self) -> bool {
+        self.recipients == "callout"
+    }
+
+    fn refusal(&self, unknown: Unknown) -> Refusal {
+        match unknown {
+            Unknown::Detail if self.asks_postrider() => {
+                Refusal::Taken("Exim asks Postrider, to whom a detail means nothing")
+            }
+            _ => Refusal::AtRcpt,
+        }
+    }
+
+    fn demand(&self, point: Point) -> Demand {
+        if !self.asks_postrider() {
+            return Demand::Whole;
+        }
+        match point {
+            Point::Changes => Demand::Not("Exim asks Postrider, and here a stand-in for it takes every address"),
+            Point::Stopped => {
+                Demand::Not("Exim cannot ask while Postrider is away: mail is put off (451) and waits with its sender")
+            }
+            Point::AliasDomains => Demand::Not(
+                "lists are known under the alias domain only, because asking does not tell lists from mailboxes",
+            ),
+            Point::UnixSocket | Point::Packaged => Demand::Not("Exim can ask at a TCP port only"),
+            _ => Demand::Whole,
         }
     }
 }

@@ -145,7 +145,7 @@ impl Matrix {
              This file is written by a run of the contract against the real programs, from Debian's packages, each on port 25 of a\n\
              private machine, hooked up by what `postrider hookup --write` writes and by nothing else. Do not edit it; to write it\n\
              anew: `{COMMAND}`.\n\n\
-             Postrider works as root there. Strangers come from an address that the MTA does not trust. A number points to a remark.\n\n"
+             Postrider works as root there, but for the last two. Strangers come from an address that the MTA does not trust. A number points to a remark.\n\n"
         );
         for point in Point::ALL {
             let _ = writeln!(text, "- **{}**: {}", heading(point), meaning(point));
@@ -234,6 +234,7 @@ fn heading(point: Point) -> &'static str {
         Point::AliasDomains => "alias domains",
         Point::TwoHosts => "two hosts",
         Point::UnixSocket => "Unix socket",
+        Point::Packaged => "packaged",
     }
 }
 
@@ -264,6 +265,12 @@ fn meaning(point: Point) -> &'static str {
             "lists in a domain that is routed to Postrider under another name, also where people have mailboxes in it"
         }
         Point::TwoHosts => "MTA and Postrider on two hosts with addresses of their own, both directions",
-        Point::UnixSocket => "LMTP over a Unix socket",
+        Point::UnixSocket => {
+            "LMTP over a Unix socket (mode 0660) to Postrider as the user `postrider`, both directions"
+        }
+        Point::Packaged => {
+            "*changes*, while Postrider is the user `postrider`: what it may not do itself, `create` says (exit 3), and root\n  \
+             does it"
+        }
     }
 }

@@ -28,13 +28,15 @@ pub enum Point {
     AliasDomains,
     /// The MTA and Postrider on two hosts.
     TwoHosts,
-    /// LMTP over a Unix socket.
+    /// LMTP over a Unix socket, to Postrider as the packages run it.
     UnixSocket,
+    /// Lists come and go, without the rights of root.
+    Packaged,
 }
 
 impl Point {
     /// All, in the order of the matrix.
-    pub const ALL: [Point; 9] = [
+    pub const ALL: [Point; 10] = [
         Point::Incoming,
         Point::Refusals,
         Point::Changes,
@@ -44,6 +46,7 @@ impl Point {
         Point::AliasDomains,
         Point::TwoHosts,
         Point::UnixSocket,
+        Point::Packaged,
     ];
 
     /// The name by which it is chosen on the command line.
@@ -58,6 +61,7 @@ impl Point {
             Point::AliasDomains => "alias_domains",
             Point::TwoHosts => "two_hosts",
             Point::UnixSocket => "unix_socket",
+            Point::Packaged => "packaged",
         }
     }
 }
@@ -97,6 +101,34 @@ pub enum WithoutTables {
     /// It refuses temporarily at `RCPT`, or it goes on with what it has read before.
     Deferred,
     /// It takes the message and bounces it. Why it cannot do better stands in the matrix.
+    Bounced(&'static str),
+}
+
+/// What is asked for while a table is missing or cannot be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// `ants@`
+    Posting,
+    /// `ants-bounces+user=remote.example@`
+    Verp,
+    /// `ants-owner@`
+    Owner,
+    /// A list in a domain that is routed under another name.
+    Alias,
+}
+
+/// What an address of a list gets while one table is missing or cannot be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "not every set of subjects needs every answer")]
+pub enum WithoutTable {
+    /// 4xx.
+    PutOff,
+    /// 250: this address does not need the table, or the MTA keeps the message until the table is back.
+    /// The message arrives.
+    Taken,
+    /// The MTA hangs up or says nothing, so that the client tries again. Why stands in the matrix.
+    NoReply(&'static str),
+    /// 250, and a bounce. Why it cannot do better stands in the matrix.
     Bounced(&'static str),
 }
 
@@ -197,6 +229,11 @@ pub trait Mta: Sync {
         WithoutTables::Deferred
     }
 
+    /// Does it ask Postrider itself which addresses are lists? Then nothing is known while Postrider is away.
+    fn asks_postrider(&self) -> bool {
+        false
+    }
+
     /// Does Postrider get what follows a plus sign? If not, why.
     fn keeps_detail(&self) -> Result<(), &'static str> {
         Ok(())
@@ -205,6 +242,14 @@ pub trait Mta: Sync {
     /// May lists in two domains have the same name?
     fn tells_domains_apart(&self) -> bool {
         true
+    }
+
+    /// What this address gets while this one table (a path) is missing or cannot be opened.
+    fn without_table(&self, _table: &str, _: Asked) -> WithoutTable {
+        match self.without_tables() {
+            WithoutTables::Deferred => WithoutTable::PutOff,
+            WithoutTables::Bounced(why) => WithoutTable::Bounced(why),
+        }
     }
 
     /// Is it put to this point?

@@ -1,6 +1,6 @@
 //! Debian's Postfix.
 
-use crate::mta::{Mta, Network, Refusal, Unknown};
+use crate::mta::{Asked, Mta, Network, Refusal, Unknown, WithoutTable};
 use postrider_tests::mta_box::{self, Layer, MtaBox};
 use std::io;
 
@@ -12,11 +12,18 @@ const LOG: &str = "/var/log/postfix.log";
 pub struct Postfix {
     name: &'static str,
     table_type: &'static str,
+    /// Domains that are in `mydestination` besides its own.
+    local: &'static str,
 }
 
 impl Postfix {
     pub fn new(name: &'static str, table_type: &'static str) -> Self {
-        Postfix { name, table_type }
+        Postfix { name, table_type, local: "" }
+    }
+
+    /// The domain of most lists is one of the machine's own, in which its users have mail too.
+    pub fn in_mydestination(name: &'static str, table_type: &'static str) -> Self {
+        Postfix { name, table_type, local: ", lists.example.com" }
     }
 }
 
@@ -36,12 +43,18 @@ impl Mta for Postfix {
     fn install(&self, machine: &MtaBox, network: Network) {
         machine.write(RULES, "").expect("rules");
         let interfaces = if network == Network::TwoHosts { "all" } else { "loopback-only" };
+        // What fails is tried again soon: tests wait for it. Relaying is refused for good; Postfix's default is to defer.
         // The first rule that applies wins; who is local or trusted is refused by them too.
         let main_cf = format!(
-            "inet_interfaces = {interfaces}\ninet_protocols = ipv4\n\
+            "inet_interfaces = {interfaces}\ninet_protocols = ipv4\nservice_throttle_time = 1s\n\
+             smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination\n\
              smtpd_recipient_restrictions = check_recipient_access texthash:{RULES}\n"
         );
-        mta_box::Postfix::configure(machine, &main_cf).expect("main.cf");
+        let local = match self.local {
+            "" => String::new(),
+            more => format!("mydestination = $myhostname, localhost{more}\n"),
+        };
+        mta_box::Postfix::configure(machine, &(main_cf + &local)).expect("main.cf");
         machine.run(&["postconf", "-e", &format!("maillog_file={LOG}"), "maillog_file_prefixes=/var"]);
     }
 
@@ -94,16 +107,39 @@ impl Mta for Postfix {
         match self.table_type {
             "hash" => &["/var/lib/postrider/data/postfix_{domains,recipients,transport,vmap}.db"],
             "lmdb" => &["/var/lib/postrider/data/postfix_{domains,recipients,transport,vmap}.lmdb"],
+            "sqlite" if !self.local.is_empty() => {
+                &["/var/lib/postrider/data/postfix_{domains,lmtp,recipients,transport,vmap}.sqlite"]
+            }
             "sqlite" => &["/var/lib/postrider/data/postfix_{domains,recipients,transport,vmap}.sqlite"],
             "regexp" => &["/var/lib/postrider/data/postfix_{domains,lmtp,alias}"],
             _ => &["/var/lib/postrider/data/postfix_{domains,recipients,transport,vmap}"],
         }
     }
 
-    /// Postfix opens its tables as root, whom no mode keeps out; nobody can read a directory as a table.
+    /// Postfix opens its tables as root, whom no mode keeps out; a link to itself nobody can open (ELOOP).
     fn make_unreadable(&self, machine: &MtaBox, path: &str) {
         machine.run(&["rm", path]);
-        machine.run(&["mkdir", path]);
+        machine.run(&["ln", "-s", path, path]);
+    }
+
+    fn without_table(&self, table: &str, asked: Asked) -> WithoutTable {
+        let is = |name: &str| table.rsplit('/').next().and_then(|file| file.split('.').next()) == Some(name);
+        let lost = match self.table_type {
+            "sqlite" => WithoutTable::NoReply(
+                "Postfix's process ends when SQLite fails, and is started again after service_throttle_time",
+            ),
+            _ => WithoutTable::PutOff,
+        };
+        match asked {
+            // Transport and class of the domain: one map for all addresses of lists, read but for the alias domains'.
+            _ if is("postfix_lmtp") => WithoutTable::Taken,
+            // The alias is taken and then waits: where it leads to is asked later.
+            Asked::Alias if self.table_type != "sqlite" && !is("postfix_vmap") && !is("postfix_alias") => {
+                WithoutTable::Taken
+            }
+            Asked::Alias if is("postfix_recipients") => WithoutTable::Taken,
+            _ => lost,
+        }
     }
 
     fn program_setting(&self) -> Result<&'static str, &'static str> {
@@ -117,9 +153,7 @@ impl Mta for Postfix {
     fn refusal(&self, unknown: Unknown) -> Refusal {
         match (unknown, self.table_type) {
             (_, "regexp") | (Unknown::List | Unknown::Function | Unknown::Path | Unknown::Domain, _) => Refusal::AtRcpt,
-            (Unknown::Detail, _) => Refusal::Taken(
-                "Postfix takes every detail off before it looks an address up in such a table (recipient_delimiter)",
-            ),
+            (Unknown::Detail, _) => Refusal::Taken("Postfix cuts the extension before it looks an indexed table up"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Debian's Sendmail.
 
-use crate::mta::{Demand, Mta, Network, Point, Refusal, Unknown};
+use crate::mta::{Asked, Demand, Mta, Network, Point, Refusal, Unknown, WithoutTable};
 use postrider_tests::mta_box::{self, Layer, MtaBox};
 use std::{io, net::Ipv4Addr};
 
@@ -104,6 +104,11 @@ impl Mta for Sendmail {
         &["/var/lib/postrider/data/sendmail_*"]
     }
 
+    /// Sendmail reads what `makemap` has made of the texts.
+    fn without_table(&self, table: &str, _: Asked) -> WithoutTable {
+        if table.ends_with(".db") { WithoutTable::PutOff } else { WithoutTable::Taken }
+    }
+
     fn program_setting(&self) -> Result<&'static str, &'static str> {
         match self.adapter {
             Adapter::Lmtp => Ok("makemap_command"),
@@ -141,7 +146,7 @@ impl Mta for Sendmail {
                 Demand::Not("the tables are the site's own aliases, without which Sendmail knows no people either")
             }
             (Adapter::Aliases, Point::AliasDomains) => Demand::Not("aliases know no domains"),
-            (Adapter::Aliases, Point::TwoHosts | Point::UnixSocket) => {
+            (Adapter::Aliases, Point::TwoHosts | Point::UnixSocket | Point::Packaged) => {
                 Demand::Not("mail does not come back to a VERP address: an alias for a program loses the detail")
             }
             _ => Demand::Whole,

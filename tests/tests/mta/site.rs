@@ -45,12 +45,15 @@ const CONFIG: &str = "/etc/postrider/postrider.cfg";
 const LMTP_SOCKET: &str = "/run/postrider/lmtp.sock";
 const LMTP_PORT: u16 = 8024;
 
+/// As whom the packages run Postrider, where `Lmtp::Socket` asks for it.
+const USER: &str = "postrider";
+
 /// Where the MTA delivers mail for lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lmtp {
     /// Port 8024 of the same host.
     Port,
-    /// A Unix socket.
+    /// A Unix socket with the default mode; Postrider is the packages' user.
     Socket,
     /// Port 8024 of the second host.
     SecondHost,
@@ -87,17 +90,21 @@ impl<'b> Site<'b> {
 
     /// Makes the first lists, does what `postrider hookup` says, and waits until the MTA knows them.
     pub fn hook_up(&self) {
-        self.run(&["create", ANTS]);
+        self.change(&["create", ANTS]);
         for (domain, routed) in [STAFF, MIXED] {
             self.run(&["domain", "add", domain, "--alias-domain", routed]);
             if domain == STAFF.0 || self.mta.tells_domains_apart() {
-                self.run(&["create", &format!("crew@{domain}")]);
+                self.change(&["create", &format!("crew@{domain}")]);
             }
         }
         self.run(&["hookup", "--write", "/root/hookup"]);
         self.machine.run(&["sh", "/root/hookup/install.sh"]);
+        let daemon = self.mta.asks_postrider().then(|| self.serve());
         self.wait_for("the MTA to take mail for the list", || (self.rcpt(ANTS) == 250).then_some(()));
         self.run(&["hookup", "--check"]);
+        if let Some(daemon) = daemon {
+            self.stop(daemon);
+        }
     }
 
     /// Program, plugins and configuration, where a package puts them.
@@ -120,18 +127,21 @@ impl<'b> Site<'b> {
             Lmtp::Socket => (LMTP_SOCKET, "127.0.0.1"),
             Lmtp::SecondHost => (SecondHost::SECOND, SecondHost::FIRST),
         };
-        let mut text = format!(
+        let text = format!(
             "[postrider]\nsite_owner: root@mta.example.com\n\n\
              [mta]\nincoming: {}\noutgoing: {}\nconfiguration: /etc/postrider/mta.cfg\nverp_delivery_interval: 1\n\
              lmtp_host: {lmtp_host}\nlmtp_port: {LMTP_PORT}\nsmtp_host: {smtp_host}\nsmtp_port: 25\n",
             self.mta.incoming(),
             self.mta.outgoing(),
         );
-        if self.lmtp == Lmtp::Socket {
-            // The MTA delivers as a user of its own, whom the default (0660) would keep out.
-            let _ = writeln!(text, "lmtp_listen: unix:{LMTP_SOCKET}:0666");
-        }
         machine.write(CONFIG, &text).expect("configuration");
+        if self.lmtp == Lmtp::Socket {
+            // What sysusers.d and the unit's directories make.
+            machine.shell(&format!(
+                "useradd --system --user-group --home-dir /var/lib/postrider --shell /usr/sbin/nologin {USER}
+                 install -d -o {USER} -g {USER} /var/lib/postrider /var/log/postrider /run/postrider /etc/postrider"
+            ));
+        }
     }
 
     /// A path of the box as this process sees it.
@@ -161,11 +171,51 @@ impl<'b> Site<'b> {
         self.start_mta();
     }
 
-    /// Postrider's command line, as root, beside the MTA.
+    /// Postrider's command line beside the MTA, as the user whose data it has. What looks into the MTA is
+    /// for root.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = self.machine.command("/usr/bin/postrider");
+        let mut command = match args {
+            ["hookup", ..] => self.machine.command("/usr/bin/postrider"),
+            _ => self.postrider(),
+        };
         command.args(args);
         command
+    }
+
+    fn postrider(&self) -> Command {
+        if self.lmtp != Lmtp::Socket {
+            return self.machine.command("/usr/bin/postrider");
+        }
+        let mut command = self.machine.command("setpriv");
+        command.args(["--reuid", USER, "--regid", USER, "--init-groups", "--inh-caps=-all", "/usr/bin/postrider"]);
+        command
+    }
+
+    /// Makes or removes a list. Where Postrider may not do all that it needs, root does what it says
+    /// (exit 3); returns those commands.
+    #[track_caller]
+    pub fn change(&self, args: &[&str]) -> Vec<String> {
+        let output = self.command(args).output().expect("the program postrider");
+        let (text, errors) = texts(&output);
+        let (told, line) = (text + &errors, args.join(" "));
+        if output.status.success() {
+            return Vec::new();
+        }
+        assert!(
+            output.status.code() == Some(3) && self.lmtp == Lmtp::Socket,
+            "postrider {line}: {}\n{told}",
+            output.status
+        );
+        let commands = told.split("run `").skip(1).filter_map(|rest| rest.split('`').next());
+        let commands: Vec<String> = commands.map(str::to_owned).collect();
+        assert!(!commands.is_empty(), "postrider {line} ends with 3 and says nothing to do: {told}");
+        for command in &commands {
+            self.machine.shell(command);
+        }
+        if told.contains("postrider aliases --activated") {
+            self.run(&["aliases", "--activated"]);
+        }
+        commands
     }
 
     /// Runs a command that must succeed; returns what it printed.
@@ -206,7 +256,7 @@ impl<'b> Site<'b> {
         let errors = log.try_clone().expect("log");
         let mut command = match &self.second_host {
             Some(host) => host.command("/usr/bin/postrider"),
-            None => self.machine.command("/usr/bin/postrider"),
+            None => self.postrider(),
         };
         let child = command.arg("serve").stdout(log).stderr(errors).spawn().expect("the program postrider");
         let daemon = Daemon { child };
@@ -238,7 +288,9 @@ impl<'b> Site<'b> {
             Lmtp::Socket => {
                 let path = self.outside(LMTP_SOCKET);
                 let _ = fs::remove_file(&path);
-                Catcher::lmtp_unix(&path).expect("LMTP")
+                let lists = Catcher::lmtp_unix(&path).expect("LMTP");
+                self.machine.run(&["chown", &format!("{USER}:{USER}"), LMTP_SOCKET]);
+                lists
             }
             _ => Catcher::lmtp(self.machine, &format!("127.0.0.1:{LMTP_PORT}")).expect("LMTP"),
         }
@@ -259,9 +311,14 @@ impl<'b> Site<'b> {
 
     /// What a stranger is answered for this recipient; 0 when the MTA hangs up or says nothing for a while.
     pub fn rcpt(&self, address: &str) -> u16 {
+        self.rcpt_within(address, PATIENCE)
+    }
+
+    /// The same; the stranger waits so long for each reply.
+    pub fn rcpt_within(&self, address: &str, patience: Duration) -> u16 {
         let ask = || {
-            let mut session = self.stranger()?;
-            session.set_patience(PATIENCE)?;
+            let (machine, transcript) = (self.machine, &self.transcript);
+            let mut session = SmtpSession::connect_within(machine, STRANGER, "127.0.0.1:25", transcript, patience)?;
             let reply = session.mail(CARLA)?;
             // Some refuse the sender already while they cannot look anything up.
             if reply.code == 250 { session.rcpt(address) } else { Ok(reply) }

@@ -109,11 +109,36 @@ fn a_way_that_exims_user_cannot_pass_is_opened() {
     site.is_answered(ANTS, 250);
     let modes = machine.shell("stat -c %a /var/lib/postrider /var/lib/postrider/data /var/lib");
     assert_eq!(modes.split_whitespace().collect::<Vec<_>>(), ["751", "751", "755"]);
+    // Once more: what is open already is not forgotten.
+    site.hook_up();
+    site.undo();
+    let modes = machine.shell("stat -c %a /var/lib/postrider /var/lib/postrider/data /var/lib");
+    assert_eq!(modes.split_whitespace().collect::<Vec<_>>(), ["750", "750", "755"]);
 
+    site.hook_up();
+    site.is_answered(ANTS, 250);
     machine.run(&["chmod", "0750", "/var/lib/postrider/data"]);
     site.is_answered(ANTS, 451);
     let told = site.ends(1, &["hookup", "--check"]);
     assert!(told.contains("451") && told.contains("Permission denied"), "{told}");
+}
+
+#[test]
+fn without_tables_nothing_is_installed() {
+    for settings in ["", "recipients: file", "recipients: file\nfile_type: cdb", "recipients: callout"] {
+        let Some(machine) = machine("without_tables_nothing_is_installed") else { return };
+        let site = Site::installed(&machine, Split, settings);
+        let before = configuration(&site);
+        let (done, said) = site.install();
+        assert!(!done && said.contains("is not there") && said.contains("postrider aliases"), "{said}");
+        assert_eq!(configuration(&site), before);
+        site.is_answered("anna@mta.example.com", 250);
+
+        // There need be no list.
+        site.run(&["aliases"]);
+        site.hook_up();
+        site.is_answered("anna@mta.example.com", 250);
+    }
 }
 
 /// Without that section Exim never tries again.
@@ -146,6 +171,10 @@ fn a_plain_file_that_calls_its_lists_otherwise_says_so() {
     assert!(!done && said.contains("has no domainlist local_domains: set local_domains"), "{said}");
     assert_eq!(configuration(&site), before);
     site.set("local_domains: our_domains");
+    machine.shell("sed -i 's/relay_to_domains/other_domains/' /etc/exim4/exim4.conf; exim4 -bV");
+    let (done, said) = site.install();
+    assert!(!done && said.contains("has no domainlist relay_to_domains: set relay_domains"), "{said}");
+    site.set("local_domains: our_domains\nrelay_domains: other_domains");
     site.hook_up();
     site.is_answered(ANTS, 250);
     site.is_answered("anna@mta.example.com", 250);

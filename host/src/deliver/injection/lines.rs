@@ -47,10 +47,13 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// Octets that are counted at once.
+const BLOCK: usize = 64 * 1024;
+
 /// Octets of the message with CRLF as line ends.
-pub(crate) fn size(message: &[u8]) -> u64 {
+pub(super) fn size(message: &[u8]) -> u64 {
     let (mut lines, mut block, mut size) = (Lines::new(message, LineEnd::CrLf), Vec::new(), 0);
-    while lines.fill(&mut block, super::BLOCK) {
+    while lines.fill(&mut block, BLOCK) {
         size += block.len() as u64;
     }
     size

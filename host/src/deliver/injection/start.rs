@@ -1,15 +1,13 @@
-//! Starts a program with pipes where it wants them.
+//! Starts a program with its input where it wants it.
 
 use command_fds::{CommandFdExt as _, FdMapping};
 use nix::sched::{CloneFlags, unshare};
-use postrider_plugin_api::sdk::{Content, Injection};
+use postrider_plugin_api::sdk::Injection;
 use rustix::fs::Mode;
-use rustix::pipe::{PipeFlags, pipe_with};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::process::Stdio;
-use tokio::net::unix::pipe::Sender;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -24,33 +22,28 @@ const LAST_DESCRIPTOR: i32 = 9;
 /// A program that runs.
 pub(super) struct Started {
     pub(super) child: Child,
-    /// Where its inputs are to be written.
-    pub(super) inputs: Vec<(Sender, Content)>,
     /// Nothing if that is an input.
     pub(super) stdout: Option<ChildStdout>,
     pub(super) stderr: Option<ChildStderr>,
 }
 
-/// Starts it; it was checked before.
+/// Starts it; it was checked before. `inputs` are those of the injection, by descriptor.
 ///
 /// # Errors
-/// The program or a pipe is not to be had.
-pub(super) async fn start(injection: &Injection) -> io::Result<Started> {
+/// The program is not to be had.
+pub(super) async fn start(injection: &Injection, inputs: Vec<(u32, File)>) -> io::Result<Started> {
     let (program, arguments) = injection.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = std::process::Command::new(program);
     command.args(arguments).env_clear().env("PATH", PATH).envs(injection.environment.iter().map(|(k, v)| (k, v)));
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    let mut inputs = Vec::with_capacity(injection.inputs.len());
     let mut others = Vec::new();
-    for input in &injection.inputs {
-        let (theirs, ours) = pipe_with(PipeFlags::CLOEXEC)?;
-        match input.descriptor {
-            0 => drop(command.stdin(Stdio::from(theirs))),
-            1 => drop(command.stdout(Stdio::from(theirs))),
-            other => others.push(FdMapping { parent_fd: theirs, child_fd: other.cast_signed() }),
+    for (descriptor, file) in inputs {
+        match descriptor {
+            0 => drop(command.stdin(Stdio::from(file))),
+            1 => drop(command.stdout(Stdio::from(file))),
+            other => others.push(FdMapping { parent_fd: file.into(), child_fd: other.cast_signed() }),
         }
-        inputs.push((Sender::from_owned_fd(ours)?, input.content.clone()));
     }
     let fillers = if others.is_empty() { Vec::new() } else { fill_low_descriptors()? };
     if !others.is_empty() {
@@ -59,7 +52,7 @@ pub(super) async fn start(injection: &Injection) -> io::Result<Started> {
     let mut child = spawn(command.into()).await?;
     drop(fillers);
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    Ok(Started { child, inputs, stdout, stderr })
+    Ok(Started { child, stdout, stderr })
 }
 
 /// Starts it from a thread of its own, which has an umask of its own.

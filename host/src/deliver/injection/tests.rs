@@ -2,6 +2,7 @@
 
 use super::*;
 use postrider_plugin_api::sdk::{ExitMeaning, Input};
+use std::sync::Arc;
 use std::time::Instant;
 
 const LONG: Duration = Duration::from_mins(1);
@@ -23,7 +24,7 @@ fn script(text: &str, inputs: Vec<(u32, Content)>) -> Injection {
 }
 
 async fn run_with(injection: Injection, message: &[u8], limit: Duration) -> Ran {
-    run(injection, &[SHELL.to_owned()], &Arc::from(message), limit).await
+    run(injection, &[SHELL.to_owned()], &Message::new(Arc::from(message)), limit).await
 }
 
 /// What became of a message of two lines that is on standard input.
@@ -88,7 +89,7 @@ async fn a_program_that_never_ends_is_killed_with_what_it_started() {
 }
 
 #[tokio::test]
-async fn who_breaks_off_leaves_nothing_running_and_ends_no_message_early() {
+async fn who_breaks_off_leaves_nothing_running() {
     let dir = tempfile::tempdir().expect("directory");
     let (pid, whole) = (dir.path().join("pid"), dir.path().join("whole"));
     let text = format!("echo $$ > {}; sleep 1; cat > /dev/null; echo > {}", pid.display(), whole.display());
@@ -150,10 +151,10 @@ async fn descriptors_are_where_the_adapter_wants_them() {
 }
 
 #[tokio::test]
-async fn a_program_may_read_the_envelope_before_the_message() {
+async fn inputs_can_be_read_in_any_order_and_again() {
     let inputs = vec![(0, Content::MessageLf), (1, Content::Bytes(vec![b'e'; 1 << 20]))];
-    let text = "wc -c <&1 >&2; wc -c >&2";
-    assert_eq!(printed(text, inputs, &vec![b'm'; 1 << 20]).await, "1048576 1048577");
+    let text = "wc -c <&1 >&2; wc -c >&2; wc -c </proc/self/fd/0 >&2";
+    assert_eq!(printed(text, inputs, &vec![b'm'; 1 << 20]).await, "1048576 1048577 1048577");
 }
 
 #[tokio::test]
@@ -169,8 +170,8 @@ async fn a_program_that_cannot_be_started_is_no_verdict_about_anybody() {
     let plain = file.to_str().expect("path").to_owned();
     for path in ["/nowhere/sendmail", "/", &plain] {
         let (injection, programs) = program(path);
-        match run(injection, &programs, &Arc::from(&b""[..]), LONG).await {
-            Ran::NotStarted(reason) => assert!(reason.starts_with(&format!("{path} cannot be started: ")), "{reason}"),
+        match run(injection, &programs, &Message::new(Arc::from(&b""[..])), LONG).await {
+            Ran::Away(reason) => assert!(reason.starts_with(&format!("{path} cannot be started: ")), "{reason}"),
             other => panic!("{path}: {other:?}"),
         }
     }
@@ -221,4 +222,29 @@ async fn what_the_plugin_must_not_plan_is_put_off_with_the_reason() {
     injection.argv[0] = "/bin/other".to_owned();
     let Ran::Verdict(Verdict::Temporary(reply)) = run_with(injection, b"", LONG).await else { panic!("not put off") };
     assert!(reply.contains("/bin/other is none of its programs (/bin/sh); this is a mistake in the plugin"), "{reply}");
+}
+
+#[tokio::test]
+async fn the_message_is_whole_before_the_program_starts() {
+    // No pipe, whose end would come early if the daemon died.
+    let inputs = vec![(0, Content::MessageLf), (3, Content::Bytes(b"envelope".to_vec()))];
+    let said = printed("stat -L -c '%F %s' /dev/fd/0 /dev/fd/3", inputs, b"one\r\ntwo\r\n").await;
+    assert_eq!(said, "regular file 8 regular file 8");
+}
+
+#[tokio::test]
+async fn an_mta_that_takes_no_mail_at_all_judges_nobody() {
+    let mut injection = script("echo the disk is full; exit 53", Vec::new());
+    injection.exits[1] = ExitMeaning { first: 53, last: 53, outcome: Outcome::Unavailable, text: String::new() };
+    let said = "the disk is full (/bin/sh exited with 53)".to_owned();
+    assert_eq!(run_with(injection, b"", LONG).await, Ran::Away(said));
+}
+
+#[tokio::test]
+async fn what_a_program_says_after_our_signal_counts_for_nothing() {
+    for code in [0, 12] {
+        let injection = script(&format!("trap 'exit {code}' TERM; sleep 50 & wait"), Vec::new());
+        let ran = run_with(injection, b"", Duration::from_millis(500)).await;
+        assert_eq!(ran, Ran::Verdict(temporary("/bin/sh did not end within 0.5 s and was killed")));
+    }
 }

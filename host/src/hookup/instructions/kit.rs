@@ -6,9 +6,9 @@
 
 use super::{Action, Instructions};
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 const NOTE: &str = ".postrider-hookup";
@@ -19,6 +19,9 @@ const UNDO: &str = "undo.sh";
 const README: &str = "README";
 const FILE_MODE: u32 = 0o644;
 const SCRIPT_MODE: u32 = 0o755;
+const DIRECTORY_MODE: u32 = 0o755;
+/// Write permission of group and others.
+const OTHERS_WRITE: u32 = 0o022;
 
 /// Why a directory cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +33,14 @@ pub enum KitError {
         directory: PathBuf,
         /// What is in it, relative.
         foreign: PathBuf,
+    },
+    /// Somebody else could change what root will run.
+    #[error("{} {problem}, who could change what root will run; name a directory that is new, or that only you or root may write", directory.display())]
+    Unsafe {
+        /// The directory.
+        directory: PathBuf,
+        /// Who may write it.
+        problem: String,
     },
     /// A file.
     #[error("cannot {doing} {}: {source}", path.display())]
@@ -47,9 +58,11 @@ impl Instructions {
     /// Writes everything into a directory, which is made if needed.
     ///
     /// # Errors
-    /// The directory holds something else, or cannot be written. In the latter case it has no scripts.
+    /// The directory holds something else, could be changed by others, or cannot be written. In the last case it
+    /// has no scripts.
     pub fn write(&self, directory: &Path) -> Result<(), KitError> {
-        fs::create_dir_all(directory).map_err(error("make", directory))?;
+        make_directory(directory)?;
+        refuse_unsafe(directory)?;
         let kit = Kit { directory, before: files_of_note(directory)? };
         kit.refuse_others(directory, Path::new(""))?;
         let parts = self.parts();
@@ -147,6 +160,25 @@ fn is_inside(name: &str) -> bool {
     Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_))) && !name.is_empty()
 }
 
+/// Makes it and what it lies in, whatever the umask allows others.
+fn make_directory(directory: &Path) -> Result<(), KitError> {
+    DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory).map_err(error("make", directory))
+}
+
+/// Who may write a directory may put another `install.sh` into it.
+fn refuse_unsafe(directory: &Path) -> Result<(), KitError> {
+    let metadata = fs::metadata(directory).map_err(error("read", directory))?;
+    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+    let problem = if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+        format!("belongs to the user with the number {owner}")
+    } else if mode & OTHERS_WRITE != 0 {
+        format!("may be written by its group or by others (mode {mode:o})")
+    } else {
+        return Ok(());
+    };
+    Err(KitError::Unsafe { directory: directory.to_owned(), problem })
+}
+
 struct Kit<'a> {
     directory: &'a Path,
     /// What an earlier run has written.
@@ -158,13 +190,16 @@ impl Kit<'_> {
         for entry in fs::read_dir(directory).map_err(error("read", directory))? {
             let entry = entry.map_err(error("read", directory))?;
             let name = relative.join(entry.file_name());
-            if entry.file_type().map_err(error("read", &entry.path()))?.is_dir() {
+            // Of a symbolic link this is the kind of the link.
+            let kind = entry.file_type().map_err(error("read", &entry.path()))?;
+            if kind.is_dir() {
+                refuse_unsafe(&entry.path())?;
                 self.refuse_others(&entry.path(), &name)?;
                 continue;
             }
             let ours =
                 name.to_str().is_some_and(|name| name == NOTE || name == UNFINISHED || self.before.contains(name));
-            if !ours {
+            if !ours || !kind.is_file() {
                 return Err(KitError::NotOurs { directory: self.directory.to_owned(), foreign: name });
             }
         }
@@ -190,7 +225,7 @@ impl Kit<'_> {
     fn put(&self, name: &str, text: &str, mode: u32) -> Result<(), KitError> {
         let (path, unfinished) = (self.directory.join(name), self.directory.join(UNFINISHED));
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(error("make", parent))?;
+            make_directory(parent)?;
         }
         self.remove(UNFINISHED)?;
         let written = || -> io::Result<()> {

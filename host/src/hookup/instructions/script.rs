@@ -31,7 +31,10 @@ impl Instructions {
             let _ = write!(script, "\n# Step {number} of {last}.\n{}", comment(&step.explanation, "# "));
             let (title, body) = match &step.action {
                 Action::Write { file, .. } => (format!("write {file}"), call("write_file", part, file)),
-                Action::Append { file, .. } => (format!("add lines to {file}"), call("add_lines", part, file)),
+                Action::Append { file, .. } => {
+                    let renewal = if self.is_first_of(step, file) { self.renewal(parts, file) } else { String::new() };
+                    (format!("add lines to {file}"), renewal + &call("add_lines", part, file))
+                }
                 Action::Run { text } => (format!("run {}", first_command(text)), subshell(text)),
             };
             let _ =
@@ -61,7 +64,7 @@ impl Instructions {
              }}\n{FAILURES}",
         );
         for (step, part) in self.steps.iter().zip(parts).rev() {
-            let Some((title, body)) = self.undoing(step, part) else { continue };
+            let Some((title, body)) = self.undoing(step, part, parts) else { continue };
             let number = step.number;
             let _ = write!(
                 script,
@@ -74,26 +77,55 @@ impl Instructions {
     }
 
     /// What takes this step back; `None` when nothing has to be.
-    fn undoing(&self, step: &Step, part: &str) -> Option<(String, String)> {
+    fn undoing(&self, step: &Step, part: &str, parts: &Parts) -> Option<(String, String)> {
         if !step.undo.is_empty() {
-            let mut body = subshell(&step.undo);
-            if let Some(file) = step.file() {
-                let _ = writeln!(body, "undone {}", quoted(file));
-            }
+            let commands = subshell(&step.undo);
+            // What we did not do must not be taken back.
+            let guarded = |condition: &str, after: &str| {
+                format!(
+                    "if {condition} > /dev/null; then\n{commands}{after}else\n    \
+                         say '    install.sh did not change it, so it stays'\nfi\n"
+                )
+            };
+            let body = match &step.action {
+                Action::Run { .. } => commands.clone(),
+                Action::Write { file, .. } => {
+                    guarded(&format!("kept {}", quoted(file)), &format!("undone {}\n", quoted(file)))
+                }
+                Action::Append { file, .. } => guarded(
+                    call("record_of", part, file).trim_end(),
+                    &format!("{}undone {}\n", call("forget", part, file), quoted(file)),
+                ),
+            };
             return Some((format!("run {}", first_command(&step.undo)), body));
         }
         match &step.action {
-            Action::Write { file, .. } => Some((format!("remove {file}"), call("unwrite_file", part, file))),
+            Action::Write { file, .. } => Some((format!("remove {file}"), format!("unwrite_file {}\n", quoted(file)))),
             Action::Append { file, .. } => {
                 let mut body = call("take_lines", part, file);
-                let before = &self.steps[..step.number - 1];
-                if !before.iter().any(|other| other.file() == Some(file)) {
+                if self.is_first_of(step, file) {
+                    body.push_str(&self.renewal(parts, file));
                     let _ = writeln!(body, "all_taken {}", quoted(file));
                 }
                 Some((format!("take the lines out of {file}"), body))
             }
             Action::Run { .. } => None,
         }
+    }
+
+    /// Whether no step before this one has this file.
+    pub(super) fn is_first_of(&self, step: &Step, file: &str) -> bool {
+        !self.steps[..step.number - 1].iter().any(|other| other.file() == Some(file))
+    }
+
+    /// Takes the lines of an earlier kit out of this file.
+    fn renewal(&self, parts: &Parts, file: &str) -> String {
+        let mut call = format!("renew_lines {}", quoted(file));
+        for (_, part) in self.steps.iter().zip(parts).filter(|(step, _)| step.file() == Some(file)) {
+            let _ = write!(call, " \"$here\"/{}", quoted(part));
+        }
+        call.push('\n');
+        call
     }
 }
 

@@ -171,13 +171,77 @@ fn lines_are_ours_only_where_all_of_them_stand_together() {
     assert_eq!(machine.read("conf"), "a\nb\n0\n0.0\nmore of the administrator's\n");
     assert!(said.contains("others changed it too"), "{said}");
     assert_eq!(machine.read("conf.before-postrider"), "a\nb\n0\n0.0\n");
-    assert!(machine.run("undo.sh").contains("they are not there"));
+    assert!(machine.run("undo.sh").contains("install.sh did not add them"));
 
     // As numbers they would be equal.
     machine.put("numbers", "1.0\n");
     machine.write(&[lines(machine.path("numbers"), "1\n")]);
     machine.run("install.sh");
     assert_eq!(machine.read("numbers"), "1.0\n1\n");
+}
+
+#[test]
+fn what_was_there_before_is_not_taken_back() {
+    let Some(machine) = Machine::new() else { return };
+    machine.put("names", "lists.example.com\nother.example\n");
+    machine.put("same", "x\n");
+    machine.put("by commands", "y\n");
+    let before = machine.contents();
+    let remove = |name: &str| format!("rm '{}'", machine.path(name).replace('\'', r"'\''"));
+    machine.write(&[
+        lines(machine.path("names"), "lists.example.com\n"),
+        file(machine.path("same"), "x\n"),
+        snippet(SnippetKind::File, machine.path("by commands"), "y\n", &remove("by commands")),
+        snippet(SnippetKind::Lines, machine.path("names"), "other.example\n", &remove("names")),
+    ]);
+    machine.run("install.sh");
+    assert_eq!(machine.contents(), before);
+    machine.run("undo.sh");
+    assert_eq!(machine.contents(), before);
+}
+
+#[test]
+fn a_newer_kit_replaces_our_own_lines_and_takes_them_all_back() {
+    let Some(machine) = Machine::new() else { return };
+    machine.put("names", "mine.example\na.example\n");
+    let names = |text: &str| lines(machine.path("names"), text);
+    let installed = |steps: &[Snippet]| {
+        machine.write(steps);
+        machine.run("install.sh");
+        let once = machine.state();
+        machine.run("install.sh");
+        assert_eq!(machine.state(), once);
+        let compared = Instructions::parse("good.LMTP", steps).unwrap().compare();
+        assert!(compared.iter().all(|one| one.difference == Difference::None), "{compared:?}");
+        machine.read("names")
+    };
+    // The administrator's own `a.example` is never ours.
+    assert_eq!(installed(&[names("a.example\nb.example\n")]), "mine.example\na.example\na.example\nb.example\n");
+    assert_eq!(installed(&[names("b.example\n")]), "mine.example\na.example\nb.example\n");
+    let two = [names("b.example\nc.example\n"), names("include\n")];
+    assert_eq!(installed(&two), "mine.example\na.example\nb.example\nc.example\ninclude\n");
+    let swapped = [names("include\n"), names("d.example\n")];
+    assert_eq!(installed(&swapped), "mine.example\na.example\ninclude\nd.example\n");
+    assert_eq!(installed(&[names("d.example\n")]), "mine.example\na.example\nd.example\n");
+
+    // Lines that are to go are a difference too, though all that are wanted stand there.
+    let compared = Instructions::parse("good.LMTP", &[names("a.example\n")]).unwrap().compare();
+    let Difference::Some(text) = &compared[0].difference else { panic!("{compared:?}") };
+    assert!(text.ends_with("\n-d.example\n+a.example\n"), "{text}");
+
+    // A kit that is newer than what is installed takes that back too.
+    machine.write(&[names("e.example\n")]);
+    machine.run("undo.sh");
+    assert_eq!(machine.read("names"), "mine.example\na.example\n");
+    assert_eq!(machine.contents().len(), 1);
+
+    // Lines that somebody changed since are left alone, and told.
+    installed(&[names("x.example\ny.example\n")]);
+    machine.put("names", "mine.example\nx.example\n# y.example\n");
+    machine.write(&[names("z.example\n")]);
+    let said = machine.run("install.sh");
+    assert!(said.contains("not there any more as install.sh added them:\n        x.example\n"), "{said}");
+    assert_eq!(machine.read("names"), "mine.example\nx.example\n# y.example\nz.example\n");
 }
 
 #[test]
@@ -402,6 +466,35 @@ fn only_a_directory_of_ours_is_written_anew() {
     fs::write(kit.join(".postrider-hookup"), format!("#\n../../victim\n{}\n", victim.display())).unwrap();
     assert!(write(&steps).is_err(), "the files are in no note now");
     assert!(victim.exists());
+}
+
+#[test]
+fn a_directory_that_others_could_change_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let kit = dir.path().join("kit");
+    let instructions = Instructions::parse("good.LMTP", &[file("/etc/x", "1")]).unwrap();
+    let write = || instructions.write(&kit).map_err(|error| error.to_string());
+    let mode = |path: &str, mode| fs::set_permissions(kit.join(path), fs::Permissions::from_mode(mode)).unwrap();
+    write().unwrap();
+    for path in ["", "etc"] {
+        for (bits, shown) in [(0o775, "775"), (0o1777, "1777")] {
+            mode(path, bits);
+            let error = write().unwrap_err();
+            assert!(error.contains(&format!("by others (mode {shown})")), "{error}");
+        }
+        mode(path, 0o755);
+    }
+    // A link with the name of a file of ours leads elsewhere all the same.
+    fs::remove_file(kit.join("etc/x")).unwrap();
+    symlink("/etc/passwd", kit.join("etc/x")).unwrap();
+    assert!(write().unwrap_err().contains("holds etc/x, which is not of"));
+    fs::remove_file(kit.join("etc/x")).unwrap();
+    write().unwrap();
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(kit.join("etc"), Some(65534), None).unwrap();
+        let error = write().unwrap_err();
+        assert!(error.contains("kit/etc belongs to the user with the number 65534"), "{error}");
+    }
 }
 
 #[test]

@@ -18,7 +18,8 @@ fn hooked_up(pairs: &[(&str, &str)], replies: &str, log: &str) -> TestTools {
         &format!("{BEGUN}{replies}"),
         log,
     );
-    let (facts, roster) = (Facts::new(), TestRoster::new(&[], &[]));
+    let facts = Facts::from([(facts::VERSION.to_string(), "4.96".to_string())]);
+    let roster = TestRoster::new(&[], &[]);
     let blocks =
         configuration::blocks(&config(pairs), Context { site: &site(), facts: &facts, roster: &roster }).unwrap();
     let live: String = blocks.into_iter().map(|(_, text)| text).collect();

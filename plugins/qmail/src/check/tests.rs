@@ -84,7 +84,9 @@ fn what_makes_qmail_local_defer_or_bounce_is_told_apart() {
 #[test]
 fn each_missing_line_comes_with_the_command_that_adds_it() {
     let tools = hooked_up().answer(LOCAL, 0, SAYS, "");
-    let tools = tools.file("/var/qmail/control/virtualdomains", "# lists.example.com:postrider\nother.example:joe\n");
+    let tools = tools
+        .file("/var/qmail/control/virtualdomains", "# lists.example.com:postrider\nother.example:joe\n")
+        .file("/var/qmail/control/postrider.rcpthosts", "lists.example.com\n");
     one_problem(
         &tools,
         "virtualdomains",
@@ -93,6 +95,16 @@ fn each_missing_line_comes_with_the_command_that_adds_it() {
     );
     let tools = hooked_up().answer(LOCAL, 0, SAYS, "").file("/var/qmail/control/rcpthosts", "mta.example.com\n");
     one_problem(&tools, "rcpthosts", "553", "run /usr/local/sbin/postrider-qmail as root");
+}
+
+#[test]
+fn a_domain_that_is_relayed_to_another_host_is_named_with_both_cures() {
+    let unrouted = || hooked_up().answer(LOCAL, 0, SAYS, "").file("/var/qmail/control/virtualdomains", "");
+    one_problem(&unrouted(), "virtualdomains", "its mail goes to another host", "a domain of their own; or");
+    let tools = unrouted()
+        .file("/var/qmail/control/postrider.rcpthosts", "lists.example.com\n")
+        .file("/var/qmail/control/smtproutes", ".example.com:inner.example.net:26\n:smarthost.example.net\n");
+    one_problem(&tools, "virtualdomains", "its mail goes to another host", "add the line and run");
 }
 
 #[test]

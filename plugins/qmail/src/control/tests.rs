@@ -34,6 +34,10 @@ impl Control {
 
     /// Runs the program; status, and what it said.
     fn run(&self, arguments: &[&str]) -> (i32, String) {
+        run_sh(&self.program(), arguments)
+    }
+
+    fn program(&self) -> String {
         let dir = self.scratch.path();
         let reload = format!(
             "cat {0}/control/virtualdomains {0}/control/rcpthosts >>{0}/hup 2>/dev/null || :; echo HUP >>{0}/hup",
@@ -43,8 +47,7 @@ impl Control {
         let config = Config::parse(&settings.iter().copied().collect()).unwrap();
         let site = Site { table_dir: format!("{}/data", dir), ..site() };
         // The pause between the two signals is for the real qmail-send.
-        let program = program(&config, &site).replace("sleep 1", ":");
-        run_sh(&program, arguments)
+        program(&config, &site).replacen("\tsleep 1\n\ttell_qmail_send", "\ttell_qmail_send", 1)
     }
 
     fn succeeds(&self, arguments: &[&str]) {
@@ -120,17 +123,84 @@ fn undo_brings_back_what_was_there() {
     assert_eq!(qmail.read("control/virtualdomains"), "");
 }
 
+/// What is said when this domain clashes for the first time.
+fn told_of(qmail: &Control, domain: &str, words: &str) {
+    let said = qmail.fails();
+    let sentence = format!("{} {}", domain, words);
+    assert!(said.contains(&sentence), "{:?} is missing in: {}", sentence, said);
+    assert!(said.contains("all other domains are in step"), "{}", said);
+}
+
 #[test]
-fn a_domain_that_is_taken_changes_nothing() {
+fn a_domain_that_is_taken_stays_as_it_is_and_keeps_no_other_waiting() {
+    for (file, text, words) in [
+        ("locals", "mta.example.com\nA.example\n", "is in locals"),
+        ("virtualdomains", "A.example:joe\n", "belongs to somebody else"),
+        ("virtualdomains", ".EXAMPLE:joe\nb.example:lists\n", "belongs to somebody else"),
+        ("rcpthosts", "mta.example.com\nA.example\n", "is in rcpthosts"),
+        ("morercpthosts", "A.example\n", "is in rcpthosts"),
+        ("smtproutes", "a.example:inner.example.net:26\n", "is in smtproutes"),
+        ("smtproutes", ".example:inner.example.net\nb.example:x\n", "is in smtproutes"),
+    ] {
+        let qmail = Control::new();
+        qmail.write(&format!("control/{}", file), text);
+        // By hand: the lists are to have this one, whatever the other files say.
+        if file == "smtproutes" {
+            qmail.write("control/virtualdomains", "b.example:lists\n");
+        }
+        qmail.domains(&["a.example", "b.example"]);
+        told_of(&qmail, "a.example", words);
+        let routes = qmail.read("control/virtualdomains").to_lowercase();
+        let hosts = qmail.read("control/rcpthosts");
+        assert!(routes.contains("b.example:lists\n") && hosts.ends_with("b.example\n"), "{} {}", routes, hosts);
+        assert!(!routes.contains("a.example:lists") && !hosts.contains("\na.example"), "{} {}", routes, hosts);
+        // What was told once is told again, and is no failure: else new.test would never be published.
+        qmail.domains(&["a.example", "b.example", "new.test"]);
+        let (status, said) = qmail.run(&[]);
+        assert_eq!(status, 0, "{}", said);
+        assert!(said.contains(words), "{}", said);
+        assert!(qmail.read("control/rcpthosts").ends_with("new.test\n"));
+        qmail.succeeds(&["undo"]);
+        assert!(!qmail.read("control/rcpthosts").contains("new.test"));
+    }
+}
+
+#[test]
+fn a_rejected_domain_is_not_told_as_new_after_the_host_has_taken_its_table_back() {
     let qmail = Control::new();
-    qmail.domains(&["a.example", "localhost"]);
-    assert!(qmail.fails().contains("localhost is in locals"));
-    qmail.write("control/virtualdomains", "A.example:joe\n");
-    qmail.domains(&["a.example", "b.example"]);
-    assert!(qmail.fails().contains("a.example belongs to somebody else"));
-    assert_eq!(qmail.read("control/virtualdomains"), "A.example:joe\n");
-    assert_eq!(qmail.read("control/rcpthosts"), BEFORE);
+    qmail.write("control/virtualdomains", "joe.example:joe\n");
+    qmail.domains(&["joe.example"]);
+    told_of(&qmail, "joe.example", "belongs to somebody else");
+    qmail.domains(&[]);
+    qmail.succeeds(&[]);
+    qmail.domains(&["joe.example", "b.example"]);
+    assert_eq!(qmail.run(&[]).0, 0);
+    assert_eq!(qmail.read("control/virtualdomains"), "joe.example:joe\nb.example:lists\n");
+}
+
+#[test]
+fn a_line_by_hand_gives_a_relayed_domain_to_the_lists() {
+    let qmail = Control::new();
+    qmail.write("control/rcpthosts", "mta.example.com\na.example\n");
+    qmail.domains(&["a.example"]);
+    told_of(&qmail, "a.example", "is in rcpthosts, so its people are on another host");
     assert!(!qmail.scratch.exists("hup"));
+    qmail.write("control/virtualdomains", "a.example:lists\n");
+    qmail.succeeds(&[]);
+    assert!(qmail.read("hup").contains("HUP"), "qmail-send is told of the line by hand");
+    assert_eq!(qmail.read("control/rcpthosts"), "mta.example.com\na.example\n");
+    assert_eq!(qmail.read("control/postrider.clashes"), "");
+}
+
+#[test]
+fn a_published_domain_that_is_taken_later_keeps_its_lines() {
+    let qmail = Control::new();
+    qmail.domains(&["a.example"]);
+    qmail.succeeds(&[]);
+    qmail.write("control/locals", "mta.example.com\na.example\n");
+    told_of(&qmail, "a.example", "is in locals");
+    assert_eq!(qmail.read("control/rcpthosts"), "mta.example.com\na.example\n", "its people get their mail");
+    assert_eq!(qmail.read("control/virtualdomains"), "a.example:lists\n");
 }
 
 #[test]
@@ -138,7 +208,39 @@ fn without_locals_the_name_of_the_host_is_local() {
     let qmail = Control::new();
     qmail.scratch.remove("control/locals");
     qmail.domains(&["mta.example.com"]);
-    assert!(qmail.fails().contains("in locals"));
+    told_of(&qmail, "mta.example.com", "is in locals");
+}
+
+#[test]
+fn runs_at_the_same_time_lose_no_line() {
+    for path in ["", "no flock"] {
+        let qmail = Control::new();
+        let tables: Vec<String> = (0..6).map(|number| format!("d{}.example lists\n", number)).collect();
+        std::thread::scope(|scope| {
+            for end in 1..=tables.len() {
+                let (qmail, table) = (&qmail, tables[..end].concat());
+                scope.spawn(move || {
+                    let copy = format!("copy{}", end);
+                    qmail.write(&copy, &table);
+                    let program = qmail.program();
+                    let program = if path.is_empty() { program } else { program.replace("command -v flock", "false") };
+                    let (status, said) = run_sh(&program, &[&format!("{}/{}", qmail.scratch.path(), copy)]);
+                    assert_eq!((status, said.as_str()), (0, ""));
+                });
+            }
+        });
+        // Whoever was last decides; the files agree, and nothing of the site is gone.
+        let routes = qmail.read("control/virtualdomains");
+        let domains: Vec<&str> = routes.lines().map(|line| line.trim_end_matches(":lists")).collect();
+        assert!(!domains.is_empty() && domains.len() <= tables.len());
+        let mut hosts: Vec<String> = qmail.read("control/rcpthosts").lines().map(String::from).collect();
+        assert_eq!(hosts.remove(0), "mta.example.com");
+        hosts.sort();
+        let mut domains: Vec<String> = domains.into_iter().map(String::from).collect();
+        domains.sort();
+        assert_eq!(hosts, domains);
+        assert!(!qmail.scratch.exists("control/postrider.lock.d"));
+    }
 }
 
 #[test]
@@ -196,6 +298,7 @@ fn an_open_relay_is_named_and_not_closed_by_the_way() {
 fn what_morercpthosts_accepts_is_not_added() {
     let qmail = Control::new();
     qmail.write("control/morercpthosts", "A.example\n");
+    qmail.write("control/virtualdomains", "a.example:lists\n");
     qmail.domains(&["a.example", "b.example"]);
     qmail.succeeds(&[]);
     assert_eq!(qmail.read("control/rcpthosts"), "mta.example.com\nb.example\n");

@@ -57,6 +57,16 @@ fn assignment_of(qmail: &Scratch) -> Snippet {
 const LINE: &str = "+postrider-:root:0:0:/home/it's here:-::\n";
 
 #[test]
+fn a_server_that_listens_everywhere_is_on_this_host() {
+    let expected = texts(&steps(&config(&[]), &site(), &Facts::new(), &[("lists.example.com", "")]));
+    for host in ["0.0.0.0", "::", "LOCALHOST", "::ffff:127.0.0.1"] {
+        let here = Site { lmtp: LmtpAddress::Tcp { host: host.into(), port: 8024 }, ..site() };
+        let seen = texts(&steps(&config(&[]), &here, &Facts::new(), &[("lists.example.com", "")]));
+        assert_eq!(seen, expected, "{}", host);
+    }
+}
+
+#[test]
 fn the_assignment_goes_before_the_last_line_and_can_be_taken_back() {
     let before = "+vpopmail.example-:joe:89:89:/home/v:-::\n=ann:ann:1:1:/home/ann:::\n.\n";
     let qmail = qmail_with(Some(before));

@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use crate::names;
-use postrider_plugin_api::sdk::{Error, LmtpAddress, Result, Site};
+use postrider_plugin_api::sdk::{reachable_host, Error, LmtpAddress, Result, Site};
 
 pub(crate) const IMPORT: &str = "/etc/mail/import-postrider-aliases";
 /// The marks in the alias file.
@@ -21,15 +21,10 @@ pub(crate) fn deliver(config: &Config, site: &Site) -> Result<String> {
             format!("--socket {path}")
         }
         LmtpAddress::Tcp { host, port } => {
-            let host = host.trim_start_matches('[').trim_end_matches(']');
+            let host = reachable_host(host);
             if host.is_empty() || !host.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b':' | b'-')) {
                 return Err(Error::setting(format!("the LMTP host `{host}` is neither an address nor a host name")));
             }
-            let host = match host {
-                "0.0.0.0" => "127.0.0.1",
-                "::" => "::1",
-                host => host,
-            };
             format!("--host {host} --port {port}")
         }
         _ => return Err(Error::setting("qmail-lmtp reaches an LMTP server by TCP or by a Unix socket only")),

@@ -1,7 +1,7 @@
 //! How `sendmail.cf` names the list server.
 
 use crate::names;
-use postrider_plugin_api::sdk::{Error, LmtpAddress, Result};
+use postrider_plugin_api::sdk::{reachable_host, Error, LmtpAddress, Result};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// Where mail for lists goes.
@@ -30,13 +30,10 @@ pub(crate) fn of(lmtp: &LmtpAddress) -> Result<Destination> {
     match lmtp {
         LmtpAddress::Tcp { host, port } => {
             let arguments = format!("TCP $h {port}");
-            let bare = host.trim_start_matches('[').trim_end_matches(']');
-            if bare.eq_ignore_ascii_case("localhost") {
-                return Ok(Destination { host: "[127.0.0.1]".into(), arguments, client: None });
-            }
+            let bare = reachable_host(host);
             match bare.parse::<IpAddr>() {
                 Ok(address) => Ok(by_address(address, arguments)),
-                Err(_) if is_host_name(bare) => {
+                Err(_) if is_host_name(&bare) => {
                     let client = Some(Client::Name(bare.to_lowercase()));
                     Ok(Destination { host: format!("[{bare}]"), arguments, client })
                 }
@@ -53,18 +50,15 @@ pub(crate) fn of(lmtp: &LmtpAddress) -> Result<Destination> {
 }
 
 fn by_address(address: IpAddr, arguments: String) -> Destination {
-    // "All interfaces" is where the list server listens, not where it can be reached.
-    let (host, local) = match address {
-        IpAddr::V4(v4) if v4.is_unspecified() => ("[127.0.0.1]".into(), true),
-        IpAddr::V4(v4) => (format!("[{v4}]"), v4.is_loopback()),
-        IpAddr::V6(v6) if v6.is_unspecified() => ("[IPv6:::1]".into(), true),
-        IpAddr::V6(v6) => (format!("[IPv6:{v6}]"), v6.is_loopback()),
+    let host = match address {
+        IpAddr::V4(v4) => format!("[{v4}]"),
+        IpAddr::V6(v6) => format!("[IPv6:{v6}]"),
     };
     let forms = match address {
         IpAddr::V4(v4) => vec![v4.to_string()],
         IpAddr::V6(v6) => vec![format!("IPv6:{}", in_full(v6)), format!("IPv6:{v6}")],
     };
-    Destination { host, arguments, client: Some(Client::Address(forms)).filter(|_| !local) }
+    Destination { host, arguments, client: Some(Client::Address(forms)).filter(|_| !address.is_loopback()) }
 }
 
 /// Eight groups, nothing left out.

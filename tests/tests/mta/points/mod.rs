@@ -8,7 +8,7 @@ mod outgoing;
 mod refusals;
 mod stopped;
 
-use crate::mta::Point;
+use crate::mta::{Demand, Point};
 use crate::site::{Lmtp, Site};
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ impl Point {
     pub fn lmtp(self) -> Lmtp {
         match self {
             Point::TwoHosts => Lmtp::SecondHost,
-            Point::UnixSocket => Lmtp::Socket,
+            Point::UnixSocket | Point::Packaged => Lmtp::Socket,
             _ => Lmtp::Port,
         }
     }
@@ -45,15 +45,21 @@ impl Point {
         match self {
             Point::Incoming => incoming::check(site),
             Point::Refusals => refusals::check(site),
-            Point::Changes => changes::check(site),
+            Point::Changes | Point::Packaged => changes::check(site),
             Point::Outgoing => outgoing::check(site),
             Point::Failures => failures::check(site),
             Point::Stopped => stopped::check(site),
             Point::AliasDomains => alias_domains::check(site),
             Point::TwoHosts => {
                 let mut outcome = outgoing::there_and_back(site);
-                site.begin_point();
-                outcome.remarks.extend(stopped::check(site).remarks);
+                if site.mta.demand(Point::Stopped) == Demand::Whole {
+                    site.begin_point();
+                    outcome.remarks.extend(stopped::check(site).remarks);
+                }
+                outcome.remark(
+                    "Here the hosts share a file system. Elsewhere tables travel by the administrator's own means, or the \
+                     MTA asks Postrider itself.",
+                );
                 outcome
             }
             Point::UnixSocket => {

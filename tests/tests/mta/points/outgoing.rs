@@ -12,7 +12,7 @@ pub fn check(site: &Site<'_>) -> Outcome {
     let list = "outgoing@lists.example.com";
     let daemon = site.serve();
     // While the daemon runs: it is told of the list too.
-    site.run(&["create", list]);
+    site.change(&["create", list]);
     site.add_members(list, &format!("anna@mta.example.com\nCarla <{CARLA}>\n{REFUSED}\n{PUT_OFF}\n"));
     site.mta.set_rule(site.machine, REFUSED, Some("550 5.1.1 no such person"));
     site.mta.set_rule(site.machine, PUT_OFF, Some("451 4.7.1 not now"));
@@ -59,7 +59,7 @@ pub fn check(site: &Site<'_>) -> Outcome {
 pub fn there_and_back(site: &Site<'_>) -> Outcome {
     let list = "echo@lists.example.com";
     let daemon = site.serve();
-    site.run(&["create", list]);
+    site.change(&["create", list]);
     site.add_members(list, &format!("anna@mta.example.com\n{CARLA}\n"));
     site.wait_for("the list to be taken", || (site.rcpt(list) == 250).then_some(()));
     assert!(

@@ -30,10 +30,7 @@ pub fn check(site: &Site<'_>) -> Outcome {
             Refusal::AtRcpt => {
                 let mut session = site.stranger_as(CARLA);
                 let reply = session.rcpt(address).expect("a reply");
-                assert!(
-                    (500..600).contains(&reply.code) || is_relay_refusal(unknown, reply.code),
-                    "{address}: {reply:?}"
-                );
+                assert!((500..600).contains(&reply.code), "{address}: {reply:?}");
                 // The session is as good as new for an address that exists.
                 session.rcpt(ANTS).expect("a reply").expect(250);
             }
@@ -62,12 +59,6 @@ pub fn check(site: &Site<'_>) -> Outcome {
     assert_eq!(site.held().len(), held, "Postrider took something that was to be refused");
     site.stop(daemon);
     outcome
-}
-
-/// Postfix refuses relaying to domains that it is no MX host for with 454 while it defers
-/// (`smtpd_relay_restrictions`, `defer_unauth_destination`): safe, and none of our doing.
-fn is_relay_refusal(unknown: Unknown, code: u16) -> bool {
-    unknown == Unknown::Domain && (400..500).contains(&code)
 }
 
 fn described(unknown: Unknown) -> &'static str {
