@@ -93,12 +93,12 @@ impl<'b> Sendmail<'b> {
         let others = access.lines().filter(|line| line.split('\t').next() != Some(key));
         let mut text = others.fold(String::new(), |text, line| text + line + "\n");
         if let Some(value) = value {
-            text += &format!("{key}\t{value}\n");
+            text.extend([key, "\t", value, "\n"]);
         }
         self.set_access(&text)
     }
 
-    fn set_access(&self, text: &str) -> io::Result<()> {
+    fn set_access(self, text: &str) -> io::Result<()> {
         self.machine.write(ACCESS_FILE, text)?;
         // Whoever has the map open sees that it was written when its time differs, in seconds.
         self.machine.shell(&format!("sleep 1; makemap hash {ACCESS_FILE} <{ACCESS_FILE}"));
