@@ -4,7 +4,7 @@
 //! The command is `sendmail -i -odb -f SENDER -- RECIPIENT…`, the message on its standard input, lines end in LF.
 //! `-i`: a line with a dot alone does not end the message. `-odb`: the program ends when it has the message, and
 //! tries to deliver it afterwards; Debian's Sendmail would deliver first, and say with one code for all recipients
-//! that one of them does not exist. `--`: a recipient that begins with a dash is none of its options. No
+//! that one of them does not exist. `--`: no recipient is one of its options; and none begins with a dash. No
 //! `-B8BITMIME`: Sendmail looks at the message itself, and not every other `sendmail` takes it.
 //!
 //! One exit code stands for all recipients. The host believes a permanent one only about a single recipient, and
@@ -89,7 +89,7 @@ impl OutgoingAdapter for Pipe {
         // "<>" is the empty sender for all of them; an empty argument is it for some only.
         let sender = if envelope.sender.is_empty() { "<>" } else { envelope.sender };
         argv.extend(["-i", "-odb", "-f", sender, "--"].map(str::to_owned));
-        argv.extend(envelope.recipients.iter().map(|recipient| (*recipient).to_owned()));
+        argv.extend(envelope.recipients.iter().map(|recipient| argument(recipient)));
         let length: usize = argv.iter().map(|argument| argument.len() + 1).sum();
         if length > LONGEST_COMMAND {
             let recipients = envelope.recipients.len();
@@ -106,6 +106,17 @@ impl OutgoingAdapter for Pipe {
             exits: exits(),
             otherwise: Outcome::TemporaryFailure,
         })
+    }
+}
+
+/// A recipient as an argument. One that begins with a dash stands between angle brackets (RFC 5322), because
+/// nullmailer's `sendmail` keeps `--` to itself: the program behind it would take `-h@x.example` for an option that
+/// sends the message to whoever stands in its header.
+fn argument(recipient: &str) -> String {
+    if recipient.starts_with('-') {
+        format!("<{recipient}>")
+    } else {
+        recipient.to_owned()
     }
 }
 
@@ -153,7 +164,7 @@ mod tests {
         let recipients = ["a@x.example", "-bs@x.example", "$(id)@x.example", "\"a b\"@x.example"];
         let injection = pipe(&[]).unwrap().inject(envelope("ants-bounces@l.example", &recipients)).unwrap();
         let mut expected = vec!["/usr/sbin/sendmail", "-i", "-odb", "-f", "ants-bounces@l.example", "--"];
-        expected.extend(recipients);
+        expected.extend(["a@x.example", "<-bs@x.example>", "$(id)@x.example", "\"a b\"@x.example"]);
         assert_eq!(injection.argv, expected);
         assert_eq!(injection.inputs, [Input { descriptor: 0, content: Content::MessageLf }]);
     }

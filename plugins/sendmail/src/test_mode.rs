@@ -52,7 +52,7 @@ pub(crate) fn look_up(
         if let Some((_, found)) = rest.split_once(" returns ") {
             return Some(Some(found.rsplit_once(" (").map_or(found, |(value, _)| value).to_string()));
         }
-        rest.contains("no match (0)").then(|| None)
+        rest.contains("no match (0)").then_some(None)
     });
     Ok(answer.ok_or_else(|| said(&output.stdout, &output.stderr)))
 }

@@ -93,12 +93,12 @@ impl<'b> Sendmail<'b> {
         let others = access.lines().filter(|line| line.split('\t').next() != Some(key));
         let mut text = others.fold(String::new(), |text, line| text + line + "\n");
         if let Some(value) = value {
-            text += &format!("{key}\t{value}\n");
+            text.extend([key, "\t", value, "\n"]);
         }
         self.set_access(&text)
     }
 
-    fn set_access(&self, text: &str) -> io::Result<()> {
+    fn set_access(self, text: &str) -> io::Result<()> {
         self.machine.write(ACCESS_FILE, text)?;
         // Whoever has the map open sees that it was written when its time differs, in seconds.
         self.machine.shell(&format!("sleep 1; makemap hash {ACCESS_FILE} <{ACCESS_FILE}"));
@@ -108,7 +108,7 @@ impl<'b> Sendmail<'b> {
     /// Starts the daemon and waits for port 25.
     pub fn start(&self) -> io::Result<()> {
         self.launch()?;
-        self.machine.wait_for_port("127.0.0.1:25", Duration::from_secs(60))
+        self.machine.wait_for_port("127.0.0.1:25", Duration::from_mins(1))
     }
 
     /// Starts the daemon. It runs its queue when told to ([`Sendmail::flush`]).
@@ -122,7 +122,7 @@ impl<'b> Sendmail<'b> {
         let begun = Instant::now();
         self.machine.shell(&format!("kill -TERM $(head -n 1 {PID_FILE})"));
         while self.machine.connect("127.0.0.1", "127.0.0.1:25").is_ok() {
-            assert!(begun.elapsed() < Duration::from_secs(60), "Sendmail does not end");
+            assert!(begun.elapsed() < Duration::from_mins(1), "Sendmail does not end");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -165,7 +165,7 @@ impl<'b> Sendmail<'b> {
         String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
     }
 
-    fn command(&self, program: &str) -> Command {
+    fn command(self, program: &str) -> Command {
         self.machine.command(program)
     }
 }

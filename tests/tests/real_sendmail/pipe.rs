@@ -8,7 +8,7 @@ fn posts_go_out_through_the_program_with_the_sender_of_each_member() {
     let site = Site::installed(&machine, "incoming: sendmail.LMTP\noutgoing: sendmail.Pipe\n");
     site.run(&["create", "ants@lists.example.com"]);
     site.hook_up();
-    site.add_members("ants@lists.example.com", &format!("{CARLA}\nanna@mta.example.com\n"));
+    site.add_members("ants@lists.example.com", &format!("{CARLA}\nanna@mta.example.com\n-bs@remote.example\n"));
     let mut daemon = site.serve();
     let message = format!(
         "From: {CARLA}\nTo: ants@lists.example.com\nSubject: by the program\nMessage-ID: <x@remote.example>\n\n.\n.a line with a dot\n"
@@ -18,6 +18,7 @@ fn posts_go_out_through_the_program_with_the_sender_of_each_member() {
     let caught = site.world.wait_for(CARLA, LIMIT);
     assert_eq!(caught.sender, "ants-bounces+carla=remote.example@lists.example.com");
     assert!(caught.text().contains("\r\n.\r\n.a line with a dot\r\n"), "{}", caught.text());
+    site.world.wait_for("-bs@remote.example", LIMIT);
     daemon.kill().unwrap();
     daemon.wait().unwrap();
 }
