@@ -1,6 +1,6 @@
 //! `postrider serve`: all parts together, from start to stop.
 //!
-//! Order of start: spool (a second daemon is refused there), our own socket, store, then everything is
+//! Order of start: spool (a second daemon is refused there), forgotten guards, our own socket, store, then everything is
 //! prepared and bound before anything runs: nothing is taken in or sent before all of it can be. A part
 //! that panics ends the daemon, in order, for systemd to start it again. A stop goes the other way: LMTP
 //! finishes what it answered or is about to answer, then the workers finish the step they are at; what is
@@ -49,6 +49,8 @@ async fn run(session: Session, log: Log) -> anyhow::Result<()> {
     }
     // The spool's lock first: whoever has it is the daemon, and may take over a dead one's sockets.
     let spool = Spool::open(&config.paths.data_dir, &session.spool_options(true))?;
+    // Mail waits for a guard that a killed run has left, so nothing that can fail comes before this.
+    clear_forgotten_guards(config).await;
     let control = Control::bind(&config.paths.socket).await?;
     let store = Store::open(&config.database).await?;
     let plugins = Arc::new(session.plugins());
@@ -291,8 +293,9 @@ impl Running {
 async fn publish_what_is_left(config: Config, store: Store, plugins: Arc<PluginRegistry>, lists_changed: Arc<Notify>) {
     let mut wish = Wish { always: true, ..Wish::default() };
     let mut pause = PUBLISH_PAUSE;
-    clear_forgotten_guards(&config).await;
     loop {
+        // Another adapter than ours may have left them, and ours may be out of order.
+        clear_forgotten_guards(&config).await;
         match publish(&config, &store, &plugins, wish).await {
             Ok(()) => {
                 (wish, pause) = (Wish::default(), PUBLISH_PAUSE);
@@ -307,8 +310,7 @@ async fn publish_what_is_left(config: Config, store: Store, plugins: Arc<PluginR
     }
 }
 
-/// A directory that a killed run has left guarded would defer all mail; the adapter may be out of order, so
-/// this does not wait for it.
+/// A directory that a killed run has left guarded would defer all mail. Nothing is done while another run publishes.
 async fn clear_forgotten_guards(config: &Config) {
     let (tables, locks) = (config.paths.table_dir.clone(), config.paths.lock_dir.clone());
     match tokio::task::spawn_blocking(move || hookup::clear_forgotten_guards(&tables, &locks)).await {
@@ -322,12 +324,11 @@ async fn clear_forgotten_guards(config: &Config) {
 
 async fn publish(config: &Config, store: &Store, plugins: &PluginRegistry, wish: Wish) -> anyhow::Result<()> {
     let generation = store.generation().await?;
-    // An `aliases` that was killed leaves a generation that is applied, and tables that are not whole.
-    let always = wish.always || hookup::was_interrupted(&config.paths.table_dir);
-    if generation.applied >= generation.wanted && !always {
+    // The note may be that of a run at work; under the lock it is looked at again.
+    let interrupted = hookup::was_interrupted(&config.paths.table_dir);
+    if generation.applied >= generation.wanted && !wish.always && !interrupted {
         return Ok(());
     }
-    let wish = Wish { always, ..wish };
     let hookup = Arc::new(hookup::from_config(config, plugins)?);
     let done = hookup::bring_up_to_date(store, hookup, RosterChange::Everything, wish).await?;
     if let Outcome::Done(report) = done

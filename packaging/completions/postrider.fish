@@ -126,7 +126,7 @@ complete -c postrider -n "__fish_postrider_using_subcommand aliases" -s h -l hel
 complete -c postrider -n "__fish_postrider_using_subcommand aliases" -s V -l version -d 'Print version'
 complete -c postrider -n "__fish_postrider_using_subcommand hookup" -l write -d 'Write the files, install.sh and undo.sh into this directory, which must be empty or new' -r -F
 complete -c postrider -n "__fish_postrider_using_subcommand hookup" -s C -l config -d 'The configuration file' -r -F
-complete -c postrider -n "__fish_postrider_using_subcommand hookup" -l diff -d 'Compare with what is installed; exit status 1 if anything differs'
+complete -c postrider -n "__fish_postrider_using_subcommand hookup" -l diff -d 'Compare files with what is installed, and ask the MTA what commands have done; exit status 1 if anything differs'
 complete -c postrider -n "__fish_postrider_using_subcommand hookup" -l check -d 'Ask the MTA whether it knows the lists; exit status 1 if mail cannot flow'
 complete -c postrider -n "__fish_postrider_using_subcommand hookup" -l json -d 'Print JSON'
 complete -c postrider -n "__fish_postrider_using_subcommand hookup" -s h -l help -d 'Print help'

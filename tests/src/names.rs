@@ -129,8 +129,8 @@ pub struct Lists {
 /// What a near miss looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// A detail where none belongs, `ants+foo`: an MTA that cuts details off before it looks up may
-    /// take it, and the list server refuses it then.
+    /// A detail where none belongs, `ants+foo`, which is in no table: an MTA that cuts details off before it looks
+    /// up may take it all the same, and the list server then takes it for `ants`, as Mailman does.
     Detail,
     /// A path, `foo/../ants`.
     Path,

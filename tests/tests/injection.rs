@@ -199,6 +199,62 @@ fn a_temporary_failure_waits_and_a_permanent_one_is_a_bounce() {
 }
 
 #[test]
+fn one_bad_recipient_fails_alone() {
+    let out = Out::new("", "", "case \"$*\" in *bart@*) echo no; exit 67;; esac; exit 0");
+    let daemon = out.installation.serve();
+    out.post();
+    out.wait_until_empty();
+    let taken = |calls: Vec<(Vec<String>, String)>| {
+        let taken = calls.into_iter().filter(|(words, _)| !words.contains(&"bart@example.net".to_owned()));
+        let mut recipients: Vec<String> = taken.flat_map(|(words, _)| words[6..].to_vec()).collect();
+        recipients.sort();
+        recipients
+    };
+    assert_eq!(taken(out.calls()), ["anne@example.org", "carla@example.com"], "each once");
+    let log = out.installation.log();
+    let failed: Vec<&str> = log.lines().filter(|line| line.contains("delivery failed: ")).collect();
+    assert!(failed.len() == 1 && failed[0].contains("bart@example.net"), "{log}");
+    daemon.stop();
+}
+
+#[test]
+fn an_mta_that_says_that_it_is_away_touches_no_recipient() {
+    let out = Out::new("", "", "echo disk full; exit 53");
+    let daemon = out.installation.serve();
+    out.post();
+    let program = out.path().display().to_string();
+    out.wait_for_log(&format!("s: disk full ({program} exited with 53)"));
+    let log = out.installation.log();
+    assert!(log.contains("no mail goes out for ") && !log.contains("next try in"), "{log}");
+    out.program("exit 0");
+    out.installation.run(&["queue", "retry"]);
+    out.wait_until_empty();
+    daemon.stop();
+}
+
+#[test]
+fn a_daemon_that_is_killed_ends_no_message_early() {
+    let out = Out::new("", "", "exit 0");
+    // Reads when the daemon is gone.
+    let dir = out.calls.display().to_string();
+    let program = format!(
+        "#!/bin/sh\n: > {dir}/begun\nwhile kill -0 $PPID; do sleep 0.1; done\ncat > {dir}/tmp\nmv {dir}/tmp {dir}/whole\n"
+    );
+    let staged = out.installation.path().join("program.new");
+    fs::write(&staged, program).expect("program");
+    fs::set_permissions(&staged, fs::Permissions::from_mode(0o755)).expect("mode");
+    fs::rename(staged, out.path()).expect("rename");
+    let daemon = out.installation.serve();
+    let body = "0123456789abcdef\n".repeat(20_000);
+    let replies = out.installation.deliver("anne@example.org", &["ants@lists.example.com"], &format!("{POST}\n{body}"));
+    assert!(replies[0].starts_with("250"), "{replies:?}");
+    wait_for("the program", SOON, || out.calls.join("begun").exists().then_some(()));
+    daemon.kill();
+    let whole = wait_for("the message", SOON, || fs::read_to_string(out.calls.join("whole")).ok());
+    assert!(whole.ends_with(&body), "{} octets", whole.len());
+}
+
+#[test]
 fn a_program_that_disappears_touches_no_recipient() {
     let out = Out::new("", "", "exit 0");
     let daemon = out.installation.serve();
@@ -255,7 +311,12 @@ fn set_id_programs_are_refused_where_they_have_no_power() {
     fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).expect("mode");
     assert!(without_new_privileges(&out, &["conf", "--check"]).status.success(), "nothing is wrong without the bit");
     fs::set_permissions(&helper, fs::Permissions::from_mode(0o2755)).expect("mode");
-    assert!(out.installation.output(&["conf", "--check"]).status.success(), "nor where it has an effect");
+    let output = out.installation.output(&["conf", "--check"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "nor where it has an effect: {text}");
+    // But the service may be where it has none.
+    let notice = format!("notice: [mta] outgoing: {} is set-group-id", helper.display());
+    assert!(text.contains(&notice) && text.contains("postrider-injection.conf"), "{text}");
     for arguments in [&["serve"][..], &["conf", "--check"]] {
         let output = without_new_privileges(&out, arguments);
         let text = [output.stdout, output.stderr].concat();

@@ -2,6 +2,7 @@
 
 use super::{Exit, output, privileges};
 use crate::config::{Config, ProblemSeverity, check_installed, show};
+use crate::deliver::{Outgoing, set_id};
 use crate::hookup::{self, AdapterError};
 use crate::plugins::PluginRegistry;
 use serde_json::json;
@@ -78,8 +79,12 @@ impl Conf {
             if problem.severity == ProblemSeverity::Error { errors.push(text) } else { notices.push(text) }
         }
         let plugins = PluginRegistry::new(config.plugins.path.clone());
-        let failures =
-            [hookup::incoming_settings(config, &plugins).err(), hookup::outgoing_from_config(config, &plugins).err()];
+        let outgoing = hookup::outgoing_from_config(config, &plugins);
+        // This process may have powers that the service has not.
+        if let Ok(Outgoing::Adapter(handover)) = &outgoing {
+            notices.extend(set_id::notice(handover.programs()).map(|text| format!("[mta] outgoing: {text}")));
+        }
+        let failures = [hookup::incoming_settings(config, &plugins).err(), outgoing.err()];
         for failure in failures.into_iter().flatten() {
             match failure {
                 AdapterError::Settings(wrong) => errors.extend(wrong.0.iter().map(ToString::to_string)),

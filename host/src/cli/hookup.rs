@@ -148,19 +148,17 @@ impl Hookup {
         }
         let steps = if commands.len() == 1 { "step" } else { "steps" };
         let commands = format!("{steps} {} (commands)", commands.join(", "));
-        match self.json_of(config, &["--check"])? {
-            Some(findings) => {
-                let told: Vec<String> = findings.iter().filter_map(difference_of_commands).collect();
-                if !told.is_empty() {
-                    output::line(&format!("{commands}: the mail server does not answer as it would after them:"));
-                    told.iter().for_each(|one| output::line(one));
-                    exit = Exit::Failed;
-                }
+        let Some(findings) = self.json_of(config, &["--check"])? else {
+            output::note(&format!("{commands} could not be compared: the mail server could not be asked"));
+            return Ok(Exit::Failed);
+        };
+        let told: Vec<String> = findings.iter().flat_map(difference_of_commands).collect();
+        if !told.is_empty() {
+            output::line(&format!("{commands}: the mail server does not answer as it would after them:"));
+            for line in told {
+                output::line(&line);
             }
-            None => {
-                output::note(&format!("{commands} could not be compared: the mail server could not be asked"));
-                exit = Exit::Failed;
-            }
+            exit = Exit::Failed;
         }
         Ok(exit)
     }
@@ -196,18 +194,18 @@ fn shell_words(words: &[&str]) -> String {
     words.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// What one of the adapter's findings says of commands; `None` when all is well.
-fn difference_of_commands(finding: &Value) -> Option<String> {
+/// What one of the adapter's findings says of commands, in lines; nothing when all is well.
+fn difference_of_commands(finding: &Value) -> Vec<String> {
     let text = |key: &str| output::clean(finding[key].as_str().unwrap_or_default());
-    let severity = text("severity");
+    let (severity, expected) = (text("severity"), text("expected"));
     if severity != "warning" && severity != "error" {
-        return None;
+        return Vec::new();
     }
-    let mut line = format!("{severity:8}{}: {}", text("subject"), text("seen"));
-    if !text("expected").is_empty() {
-        line.push_str(&format!("\n        expected: {}", text("expected")));
+    let mut lines = vec![format!("{severity:8}{}: {}", text("subject"), text("seen"))];
+    if !expected.is_empty() {
+        lines.push(format!("        expected: {expected}"));
     }
-    Some(line)
+    lines
 }
 
 /// Prints what differs of files and lines.

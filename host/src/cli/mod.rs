@@ -17,7 +17,7 @@ mod lists;
 mod members;
 mod output;
 mod plugins;
-mod privileges;
+pub(crate) mod privileges;
 mod publish;
 mod queue;
 mod remove;

@@ -6,7 +6,9 @@
 //! what comes behind it. Where everything belongs to root, new directories are given to the account
 //! `postrider` if there is one; a `data_dir` that root made for itself leaves us root.
 //!
-//! A directory that others than that user could have prepared is refused, not repaired.
+//! A directory that others than that user could have prepared is refused, not repaired. The same holds for directories
+//! that settings of adapters name: they are known only when plugins are loaded, so root looks at them right before it
+//! would write there ([`check_output`]).
 
 use crate::config::Paths;
 use anyhow::{Context, bail};
@@ -69,6 +71,34 @@ pub fn settle_to_look(paths: &Paths) -> anyhow::Result<()> {
         Some(owner) => owner.becomes_ours(),
         None => only_root_on_the_way_to(&[&paths.data_dir, &paths.var_dir, &paths.table_dir, &paths.lock_dir]),
     }
+}
+
+/// Whether we may write in a directory that is not one of ours. Root may only where root alone can make files and
+/// links: another could turn what root writes there to any file. For others the system decides.
+///
+/// # Errors
+/// Why root does not write there, and what to do.
+pub fn check_output(directory: &Path) -> anyhow::Result<()> {
+    if !Uid::effective().is_root() {
+        return Ok(());
+    }
+    let remedy = "give data_dir to the user that shall write there (chown), so that Postrider takes that user's rights";
+    match Way::to(directory)? {
+        Way { owner: Some(owner), .. } => {
+            bail!("root does not write in {}, which is in the hands of {owner}; {remedy}", directory.display())
+        }
+        Way { missing: Some(_), .. } => return Ok(()),
+        Way { .. } => {}
+    }
+    let metadata = fs::metadata(directory).with_context(|| format!("{} cannot be looked at", directory.display()))?;
+    if metadata.mode() & 0o002 != 0 || (metadata.mode() & 0o020 != 0 && metadata.gid() != 0) {
+        bail!(
+            "root does not write in {}, where others may write too (mode {:04o}); {remedy}, or run `chmod go-w {0}`",
+            directory.display(),
+            metadata.mode() & 0o7777
+        );
+    }
+    Ok(())
 }
 
 /// Who had a hand in a path.
@@ -320,6 +350,28 @@ mod tests {
         assert_eq!(fs::metadata(&ours).expect("there").uid(), 0);
         give(&ours, &nobody).expect("given");
         assert_eq!(fs::metadata(&ours).expect("there").uid(), NOBODY);
+    }
+
+    #[test]
+    fn root_writes_only_where_root_alone_can_put_links() {
+        let Some(dir) = of_root() else { return };
+        let home = dir.path().join("home");
+        assert!(check_output(&home).is_ok(), "a missing one is another's error");
+        fs::create_dir(&home).expect("made");
+        assert!(check_output(&home).is_ok());
+        let mode = |mode| fs::set_permissions(&home, fs::Permissions::from_mode(mode)).expect("mode");
+        mode(0o1777);
+        let error = check_output(&home).expect_err("everybody's").to_string();
+        assert!(error.contains("mode 1777") && error.contains("chmod go-w"), "{error}");
+        mode(0o775);
+        assert!(check_output(&home).is_ok(), "root's own group");
+        chown(&home, Some(0), Some(NOBODY)).expect("given");
+        mode(0o775);
+        assert!(check_output(&home).is_err());
+        mode(0o755);
+        chown(&home, Some(NOBODY), Some(NOBODY)).expect("given");
+        let error = check_output(&home).expect_err("nobody's").to_string();
+        assert!(error.contains("who owns") && error.contains("give data_dir to the user"), "{error}");
     }
 
     #[test]

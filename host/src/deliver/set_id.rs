@@ -5,6 +5,7 @@
 //! the start, with the reason.
 
 use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
+use rustix::process::{getegid, geteuid};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -61,6 +62,16 @@ pub fn check(programs: &[String]) -> Result<(), ProgramProblem> {
     Ok(())
 }
 
+/// What to do under systemd, if one of the programs is set-user-id or set-group-id: whoever asks may have
+/// powers that the service has not.
+pub fn notice(programs: &[String]) -> Option<String> {
+    let (program, kind) = programs.iter().find_map(|program| Some((program, set_id(&std::fs::metadata(program).ok()?, None, None)?)))?;
+    Some(format!(
+        "{program} is {kind}, which has no effect in the hardened service: under systemd, put postrider-injection.conf (in the documentation \
+         directory) into /etc/systemd/system/postrider.service.d and set ReadWritePaths= in it, unless that is done already"
+    ))
+}
+
 fn check_usable(program: &str, found: &Metadata) -> Result<(), ProgramProblem> {
     if !Path::new(program).is_absolute() {
         return Err(unusable(program, "it is no absolute path".to_owned()));
@@ -72,7 +83,7 @@ fn check_usable(program: &str, found: &Metadata) -> Result<(), ProgramProblem> {
 }
 
 fn check_powers(program: &str, found: &Metadata, unrestricted: bool) -> Result<(), ProgramProblem> {
-    let Some(kind) = set_id(found) else { return Ok(()) };
+    let Some(kind) = set_id(found, Some(geteuid().as_raw()), Some(getegid().as_raw())) else { return Ok(()) };
     let powerless = |reason, cure| ProgramProblem::Powerless { program: program.to_owned(), kind, reason, cure };
     if !unrestricted {
         return Err(powerless(
@@ -92,14 +103,13 @@ fn check_powers(program: &str, found: &Metadata, unrestricted: bool) -> Result<(
     Ok(())
 }
 
-/// Whether running it would change whose rights we have, and how.
-fn set_id(found: &Metadata) -> Option<&'static str> {
-    use rustix::process::{getegid, geteuid};
-    if found.mode() & SET_UID != 0 && found.uid() != geteuid().as_raw() {
+/// Whether running it would change whose rights somebody with these ids has, and how.
+fn set_id(found: &Metadata, user: Option<u32>, group: Option<u32>) -> Option<&'static str> {
+    if found.mode() & SET_UID != 0 && Some(found.uid()) != user {
         return Some("set-user-id");
     }
     let set_gid = found.mode() & (SET_GID | GROUP_EXECUTE) == SET_GID | GROUP_EXECUTE;
-    (set_gid && found.gid() != getegid().as_raw()).then_some("set-group-id")
+    (set_gid && Some(found.gid()) != group).then_some("set-group-id")
 }
 
 fn unusable(program: &str, why: String) -> ProgramProblem {
@@ -140,6 +150,8 @@ mod tests {
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("mode");
             let found = std::fs::metadata(&file).expect("file");
             assert!(check_powers(program, &found, true).is_ok(), "{mode:o}");
+            let told = notice(&["/nowhere/sendmail".to_owned(), program.to_owned()]);
+            assert_eq!(told.is_some(), kind.is_some(), "{mode:o}: {told:?}");
             match (check_powers(program, &found, false), kind) {
                 (Ok(()), None) => {}
                 (Err(problem), Some(kind)) => {

@@ -49,7 +49,11 @@ impl Assessed<'_> {
 pub(crate) fn changes_have_a_base(table_dir: &Path, plan: &Plan) -> bool {
     plan.tables.iter().filter(|planned| planned.has_changes()).all(|planned| {
         let path = table_dir.join(&planned.table.path);
-        if planned.mark().is_some() { path.is_dir() } else { sqlite::is_table(&path) }
+        match planned.mark() {
+            // What is wrong with one is told when all is compared.
+            Some(mark) => Directory { path: &path, mark }.is_ready().unwrap_or(false),
+            None => sqlite::is_table(&path),
+        }
     })
 }
 
@@ -60,12 +64,16 @@ pub(crate) fn table<'p>(table_dir: &Path, planned: &'p PlannedTable) -> Result<A
     let is_text = planned.mark().is_none() && planned.table.format != TableFormat::Sqlite;
     let (old, differs) = if let Some(mark) = planned.mark() {
         let directory = Directory { path: &place.path, mark };
+        if mark.is_empty() && table_dir.starts_with(&place.path) {
+            return Err(directory.not_our_directory());
+        }
+        let ready = directory.is_ready()?;
         let old = if planned.has_changes() {
             directory.read_some(&planned.rows, &planned.absent)?
         } else {
             directory.read(&planned.rows)?
         };
-        (old, !place.path.is_dir())
+        (old, !ready)
     } else if is_text {
         text(planned, &place.path)?
     } else if planned.has_changes() {

@@ -8,7 +8,7 @@ use super::tests::{FakeStore, required};
 use crate::config::DatabaseUrl;
 use crate::lists::{ListAddress, ListSettings, NewList};
 use crate::store::{Store, StoreError};
-use postrider_plugin_api::sdk::{Change, Guard, Privilege, TableFormat};
+use postrider_plugin_api::sdk::{self, Change, Guard, Privilege, TableFormat};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::cell::RefCell;
@@ -165,6 +165,35 @@ async fn a_store_that_cannot_be_read_is_never_one_without_lists() {
     }
 }
 
+#[tokio::test]
+async fn a_tour_of_the_domains_loads_no_lists() {
+    let store = FakeStore::default();
+    store.create("ants@example.com");
+    let roster = super::Roster::asking(store.clone());
+    let asked = tokio::task::spawn_blocking(move || {
+        use postrider_plugin_api::sdk::Roster;
+        let mut domains = Vec::new();
+        for _ in 0..2 {
+            let visit = &mut |domain: &postrider_plugin_api::sdk::DomainView<'_>| {
+                domains.push(domain.name.to_owned());
+                Ok(())
+            };
+            roster.for_each_domain(visit).expect("answered");
+        }
+        let mut lists = 0;
+        let before = store.inner().tours;
+        roster
+            .for_each_list(&mut |_| {
+                lists += 1;
+                Ok(())
+            })
+            .expect("answered");
+        (domains, before, lists)
+    });
+    let (domains, tours, lists) = asked.await.expect("no panic");
+    assert_eq!((domains, tours, lists), (vec!["example.com".to_owned(); 2], 1, 1), "domains, loaded once and alone");
+}
+
 #[test]
 fn a_roster_whose_runtime_has_ended_tells_it() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
@@ -229,6 +258,25 @@ async fn an_aliases_run_that_was_killed_is_found_and_finished() {
     assert!(!super::was_interrupted(&lab.tables()));
 }
 
+#[tokio::test]
+async fn another_database_of_the_same_generation_is_no_base() {
+    let lab = lab_of_changes(TableFormat::Sqlite);
+    let (store, other) = (FakeStore::default(), FakeStore::default());
+    published(follow(&store, lab.hookup.clone(), store.create("ants@example.com"), Wish::default()).await);
+    // As many changes, others, in a database that somebody has restored.
+    other.create("bees@example.com");
+    other.inner().generation.applied = 1;
+    published(follow(&other, lab.hookup.clone(), other.create("cats@example.com"), Wish::default()).await);
+    assert_eq!(plans_of_changes(&lab), 0);
+    let keys = lab.keys("accepted");
+    assert!(
+        keys.contains(&"bees@example.com".to_owned()) && !keys.contains(&"ants@example.com".to_owned()),
+        "{keys:?}"
+    );
+    published(follow(&other, lab.hookup.clone(), other.create("dogs@example.com"), Wish::default()).await);
+    assert_eq!(plans_of_changes(&lab), 1, "from here on it is one");
+}
+
 /// What happens to a store, by numbers.
 async fn change_store(store: &Store, random: &mut StdRng) -> Option<RosterChange> {
     const NAMES: [&str; 6] = ["ants", "ants-request", "ants-bounces", "bees", "bees-owner", "request"];
@@ -269,16 +317,26 @@ async fn changes_one_by_one_give_what_one_whole_publication_gives() {
         let mut random = StdRng::seed_from_u64(seed);
         let lab = lab_of_changes(format.clone());
         let store = Store::open(&DatabaseUrl::Sqlite(lab.dir.path().join("lists.db"))).await.expect("store");
-        for round in 0..40 {
+        let mut kills = 0;
+        for round in 0..60 {
             let Some(change) = change_store(&store, &mut random).await else { continue };
             let moment = format!("seed {seed}, {format:?}, round {round}, {change:?}");
             match random.random_range(0..6) {
                 0 => continue, // it died before it published
-                1 => {
-                    lab.hookup.stop_at.store(random.random_range(1..40), Ordering::Relaxed);
+                1 | 2 => {
+                    let step = match random.random_range(0..4) {
+                        0 => super::front::CARRIED_OUT,
+                        1 => super::front::NOTED,
+                        _ => random.random_range(1..40),
+                    };
+                    lab.hookup.stop_at.store(step, Ordering::Relaxed);
                     let killed = follow(&store, lab.hookup.clone(), change.clone(), Wish::default()).await;
                     lab.hookup.stop_at.store(0, Ordering::Relaxed);
                     assert!(matches!(killed, Ok(_) | Err(HookupError::Stopped)), "{moment}: {killed:?}");
+                    kills += 1;
+                    if random.random() {
+                        continue; // straight on with the next change
+                    }
                     let always = Wish { always: true, ..Wish::default() };
                     follow(&store, lab.hookup.clone(), RosterChange::Everything, always).await.expect(&moment);
                 }
@@ -291,6 +349,7 @@ async fn changes_one_by_one_give_what_one_whole_publication_gives() {
             assert_eq!(lab.all_files().keys().collect::<Vec<_>>(), whole.all_files().keys().collect::<Vec<_>>());
         }
         assert!(plans_of_changes(&lab) > 5, "seed {seed}: changes were hardly used");
+        assert!(kills > 5, "seed {seed}: hardly anybody was killed");
     }
 }
 
@@ -541,4 +600,169 @@ fn a_preview_of_a_directory_names_its_files() {
         "{diff}"
     );
     assert!(diff.contains("+(350 more)\n-ants-bounces@example.com\n"), "{diff}");
+}
+
+#[test]
+fn a_guard_ends_with_the_last_change_in_its_directory_and_is_set_again_on_the_way_back() {
+    for fails in [false, true] {
+        let lab = Lab::new(marked_directory());
+        let home = lab.tables().join("routing");
+        fs::create_dir_all(&home).expect("made");
+        lab.set(|setup| setup.guards = vec![Guard { path: "routing".into(), mode: 0o1000 }]);
+        let argv = lab.script(if fails { "exit 1" } else { "" });
+        lab.set(|setup| setup.activate = Some(required(argv, &["accepted"])));
+        let seen = RefCell::new(Vec::new());
+        let observer = |step: super::Step<'_>| {
+            let in_home = step.path.starts_with(&home);
+            if step.what == "published" || step.what == "brought back" && in_home {
+                seen.borrow_mut().push((step.what, in_home, mode(&home) & 0o1000 != 0));
+            }
+            ControlFlow::Continue(())
+        };
+        let options = Options { observer: Some(&observer), ..Options::default() };
+        let result = lab.hookup.apply(&roster(&["ants@example.com"]), Change::Everything, options);
+        assert_eq!(result.is_err(), fails);
+        for (what, in_home, guarded) in seen.borrow().iter() {
+            assert_eq!(in_home, guarded, "{what}");
+        }
+        assert!(seen.borrow().iter().any(|(_, in_home, _)| !in_home));
+        assert_eq!(mode(&home) & 0o7000, 0);
+    }
+}
+
+#[test]
+fn a_signal_waits_for_the_end_of_a_publication_and_then_ends_the_program() {
+    use nix::sys::signal::{Signal, kill};
+    use std::os::unix::process::ExitStatusExt;
+    const CHILD: &str = "POSTRIDER_TEST_SIGNAL";
+    const GUARDED: &str = "guarded";
+    let guard = |lab: &Lab| {
+        fs::create_dir_all(lab.tables().join("accepted")).expect("made");
+        lab.set(|setup| setup.guards = vec![Guard { path: "accepted".into(), mode: 0o1000 }]);
+    };
+    if let Ok(number) = std::env::var(CHILD) {
+        let signal = Signal::try_from(number.parse::<i32>().expect("number")).expect("signal");
+        let lab = Lab::new(marked_directory());
+        guard(&lab);
+        let observer = |step: super::Step<'_>| {
+            if step.what == "set the guards" {
+                assert_eq!(mode(&lab.tables().join("accepted")) & 0o1000, 0o1000);
+                fs::write(lab.dir.path().join(GUARDED), "").expect("written");
+                kill(nix::unistd::Pid::this(), signal).expect("sent");
+            }
+            ControlFlow::Continue(())
+        };
+        let options = Options { observer: Some(&observer), ..Options::default() };
+        drop(lab.hookup.apply(&roster(&["ants@example.com"]), Change::Everything, options));
+        panic!("the signal did not end us");
+    }
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let dir = tempfile::tempdir().expect("directory");
+        let test = "hookup::changes_tests::a_signal_waits_for_the_end_of_a_publication_and_then_ends_the_program";
+        // What runs us may have ignored them, as a shell does for what runs in the background.
+        let output = std::process::Command::new("env")
+            .arg("--default-signal=INT,TERM,HUP")
+            .arg(std::env::current_exe().expect("ourselves"))
+            .args(["--exact", test])
+            .env("TMPDIR", dir.path())
+            .env(CHILD, (signal as i32).to_string())
+            .output()
+            .expect("started");
+        assert_eq!(output.status.signal(), Some(signal as i32), "{output:?}");
+        let lab = fs::read_dir(dir.path()).expect("there").next().expect("one").expect("entry").path();
+        assert!(lab.join(GUARDED).exists(), "{signal}: it was never guarded");
+        assert_eq!(mode(&lab.join("tables/accepted")) & 0o1000, 0, "{signal}");
+        assert!(lab.join("tables/accepted/ants@example.com").exists(), "{signal}: the publication went to its end");
+        assert!(!super::was_interrupted(&lab.join("tables")), "{signal}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_at_work_is_not_taken_for_one_that_was_killed() {
+    let lab = Lab::new(TableFormat::Text);
+    let store = FakeStore::default();
+    let change = store.create("ants@example.com");
+    published(follow(&store, lab.hookup.clone(), change, Wish::default()).await);
+    // Its note, while it holds the lock.
+    let marker = super::marker::Marker::in_directory(&lab.tables());
+    let at_work = lab.hookup.lock().expect("free");
+    marker.write(&super::marker::Unfinished::Publishing(Vec::new())).expect("written");
+    let other = tokio::spawn({
+        let (store, hookup) = (store.clone(), lab.hookup.clone());
+        async move { follow(&store, hookup, RosterChange::Everything, Wish::default()).await }
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    marker.remove().expect("it ends");
+    drop(at_work);
+    assert_eq!(other.await.expect("no panic").expect("looked"), Outcome::AlreadyApplied);
+
+    // And one that was killed is found, though its generation is applied.
+    marker.write(&super::marker::Unfinished::Publishing(Vec::new())).expect("written");
+    let run = follow(&store, lab.hookup.clone(), RosterChange::Everything, Wish::default());
+    assert!(published(run.await).recovered);
+}
+
+#[test]
+fn a_directory_that_others_have_filled_is_not_taken_over() {
+    let lab = Lab::new(directory());
+    let own = lab.tables().join("accepted");
+    fs::create_dir_all(&own).expect("made");
+    fs::write(own.join("thesis.txt"), "three years").expect("written");
+    let error = apply(&lab, &["ants@example.com"]).expect_err("refused").to_string();
+    assert!(error.contains("accepted would be Postrider's alone"), "{error}");
+    assert!(error.contains("move it away") && error.contains("touch "), "{error}");
+    lab.hookup.preview(&roster(&["ants@example.com"]), Change::Everything).expect_err("told before it happens");
+    assert_eq!(fs::read_to_string(own.join("thesis.txt")).expect("there"), "three years");
+
+    fs::remove_file(own.join("thesis.txt")).expect("removed");
+    apply(&lab, &["ants@example.com"]).expect("an empty one is taken");
+    assert!(own.join(".postrider").is_file() && lab.tables().join("routing/.postrider").is_file());
+    assert_eq!(mode(&own.join(".postrider")), 0o644);
+    assert!(!apply(&lab, &["ants@example.com"]).expect("applied").changed());
+    assert!(own.join(".postrider").is_file());
+
+    // Without the note it counts as another's again, also for single changes.
+    fs::remove_file(own.join(".postrider")).expect("removed");
+    apply(&lab, &["bees@example.com"]).expect_err("refused");
+    fs::write(own.join(".postrider"), "").expect("touched");
+    apply(&lab, &["bees@example.com"]).expect("applied");
+    assert!(!own.join("ants@example.com").exists());
+}
+
+#[test]
+fn an_empty_directory_of_our_own_is_taken_before_it_has_rows() {
+    let lab = Lab::new(directory());
+    let own = lab.tables().join("accepted");
+    fs::create_dir_all(&own).expect("made");
+    apply(&lab, &[]).expect("applied");
+    assert!(own.join(".postrider").is_file());
+}
+
+#[test]
+fn the_table_directory_and_the_administrators_are_never_wholly_ours() {
+    let lab = Lab::new(directory());
+    let outside = lab.outside();
+    fs::create_dir(&outside).expect("made");
+    lab.set(|setup| setup.prefix = format!("{}/", outside.display()));
+    apply(&lab, &["ants@example.com"]).expect("ones below an output directory");
+
+    let (inner, other) = (outside.join("accepted"), outside.join("routing"));
+    let named = [("output", &inner), ("other", &other)];
+    let settings = named.map(|(name, path)| (name, path.display().to_string())).into_iter().collect();
+    let specs = named.map(|(name, _)| sdk::SettingSpec {
+        name: name.into(),
+        kind: sdk::SettingKind::OutputDirectory,
+        default: String::new(),
+        help: String::new(),
+    });
+    let hookup = lab.with_tables_in(&lab.tables()).with_settings(&specs, &settings, "1.0");
+    let error = hookup.apply(&roster(&["ants@example.com"]), Change::Everything, Options::default());
+    let error = error.expect_err("the administrator's").to_string();
+    assert!(error.contains("is the administrator's; one below it can be"), "{error}");
+
+    // A table directory inside what would be a table.
+    let hookup = lab.with_tables_in(&inner.join("tables"));
+    let error = hookup.apply(&roster(&["ants@example.com"]), Change::Everything, Options::default());
+    let error = error.expect_err("it holds the table directory").to_string();
+    assert!(error.contains("would be Postrider's alone"), "{error}");
 }

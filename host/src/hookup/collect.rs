@@ -57,6 +57,13 @@ impl Plan {
         self.commands.iter_mut().flat_map(|command| &mut command.tables).for_each(inside);
     }
 
+    /// All that it may write, remove or guard.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        let tables = self.tables.iter().map(|planned| planned.table.path.as_str());
+        let files = self.files.iter().map(|file| file.path.as_str()).chain(self.removals.iter().map(String::as_str));
+        tables.chain(files).chain(self.guards.iter().map(|guard| guard.path.as_str()))
+    }
+
     /// Whether a table has only the rows that a change touched.
     pub(crate) fn has_changes(&self) -> bool {
         self.tables.iter().any(|planned| planned.table.extent == Extent::Changes)
@@ -174,6 +181,11 @@ impl Collector {
             return Ok(());
         }
         let directory = &planned.table.path;
+        if directory.starts_with('/') && self.outputs.below(directory) == Some("") {
+            return Err(wrong(format!(
+                "all files in {directory} would be rows, but that directory is the administrator's; one below it can be"
+            )));
+        }
         let inside = |path: &&String| path.strip_prefix(directory.as_str()).is_some_and(|rest| rest.starts_with('/'));
         match self.paths.iter().find(inside) {
             Some(path) => Err(wrong(format!("the plan has {path} in {directory}, all files of which are rows"))),

@@ -1,8 +1,9 @@
 //! A table that is a directory: one file for each row.
 //!
 //! With a mark only the files that begin with it are ours; all others are somebody else's and stay as they
-//! are. Without one all regular files of the directory are ours, but for databases: nobody wants to lose one by a
-//! wrong setting. A file that is ours but not as we would have
+//! are. Without one all regular files of the directory are ours, but for databases; then the directory itself must be
+//! ours: we have made it, or found it empty, and left the note `.postrider` in it. One that is somebody else's, named by a
+//! wrong setting, is refused. A file that is ours but not as we would have
 //! written it (octets that are no text, another mode) counts as one with another value.
 //!
 //! New contents are written under temporary names in the same directory, so that a rename is one step.
@@ -26,6 +27,9 @@ const FEW: usize = 32;
 const ANOTHER: &str = "\0";
 /// What our temporary files begin with.
 const TEMPORARY: &str = ".postrider-";
+/// Says that all of the directory is ours. No key begins with a dot where MTAs look (a local part cannot).
+const NOTE: &str = ".postrider";
+const NOTE_TEXT: &str = "# All files in this directory are Postrider's; it removes those that it has not written.\n";
 /// Largest file that can be one of ours, in octets; a row's value is smaller.
 const MAX_FILE: u64 = 40 << 10;
 
@@ -52,6 +56,43 @@ pub(crate) fn with_line_end(value: &str) -> Cow<'_, str> {
 }
 
 impl Directory<'_> {
+    /// Whether it is there and may be used; without a mark that needs our note.
+    ///
+    /// # Errors
+    /// It is there, and all files in it would be ours, but it holds some and no note.
+    pub(crate) fn is_ready(&self) -> Result<bool, HookupError> {
+        if !self.mark.is_empty() || !self.path.is_dir() {
+            return Ok(self.path.is_dir());
+        }
+        if self.note().is_file() {
+            return Ok(true);
+        }
+        for entry in self.entries()? {
+            // What we have left when we were killed is no reason.
+            if !entry.map_err(self.reading())?.file_name().as_encoded_bytes().starts_with(NOTE.as_bytes()) {
+                return Err(self.not_our_directory());
+            }
+        }
+        Ok(false)
+    }
+
+    /// Leaves the note that it is ours, if it needs one. The caller has asked [`Directory::is_ready`].
+    pub(crate) fn take(&self) -> Result<(), HookupError> {
+        if !self.mark.is_empty() || self.note().is_file() {
+            Ok(())
+        } else {
+            place::write_small(&self.note(), NOTE_TEXT)
+        }
+    }
+
+    fn note(&self) -> PathBuf {
+        self.path.join(NOTE)
+    }
+
+    pub(crate) fn not_our_directory(&self) -> HookupError {
+        HookupError::NotOurDirectory { path: self.path.to_owned(), note: self.note() }
+    }
+
     /// Our files. Something else in the place of a row of `wanted` is an error.
     pub(crate) fn read(&self, wanted: &Rows) -> Result<Rows, HookupError> {
         let mut rows = Rows::new(false);

@@ -53,16 +53,32 @@ pub enum HookupError {
         /// How we know.
         why: &'static str,
     },
+    /// A directory would be wholly ours, but holds what may be somebody else's.
+    #[error(
+        "the directory {} would be Postrider's alone, and every other file in it be removed, but it is there and not \
+         empty, and has no note of ours ({}); move it away and run `postrider aliases`, or, if all files in it are \
+         Postrider's, make the note first: `touch {}`", path.display(), note.display(), note.display()
+    )]
+    NotOurDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// The file that would say that it is ours.
+        note: PathBuf,
+    },
+    /// Root would write where others could mislead it.
+    #[error("{0}; then run `postrider aliases`")]
+    Untrusted(String),
     /// A directory outside the table directory is not there.
     #[error(
-        "the directory {} does not exist; make it, so that the user that Postrider runs as can write there, or correct \
-         the adapter's settings, then run `postrider aliases`", .0.display()
+        "the directory {} does not exist; make it, so that the user that Postrider runs as can write there (a unit with \
+         ProtectHome= does not see what is in /home, /root and /run/user), or correct the adapter's settings, then run \
+         `postrider aliases`", .0.display()
     )]
     NoDirectory(PathBuf),
     /// A directory cannot get its guard, or lose it.
     #[error(
-        "cannot {doing} the guard of the directory {} ({owner}): {source}; Postrider must run as its owner, or the \
-         adapter's settings name another directory; then run `postrider aliases`", path.display()
+        "cannot {doing} the guard of the directory {} ({owner}): {source}; {}; then run `postrider aliases`",
+        path.display(), about_guard(source)
     )]
     Guard {
         /// `set`, `clear`.
@@ -138,6 +154,17 @@ fn hint(error: &io::Error) -> &'static str {
         }
         Kind::NotADirectory | Kind::NotFound => "check the paths in [paths.*] of the configuration",
         _ => "correct that, then run `postrider aliases`",
+    }
+}
+
+/// What to do about a guard that cannot be set or cleared.
+fn about_guard(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::NotFound {
+        "mount or make it, or, where a systemd unit hides it (ProtectHome=), let the unit see it; if a guard is to be \
+         cleared and the directory is gone for good, remove its line from .postrider-unfinished in the table directory"
+    } else {
+        "Postrider must run as its owner, or the adapter's settings name another directory; a systemd unit must let it \
+         change the directory (not so with ProtectHome= or, if it is set-group-id, with RestrictSUIDSGID=yes)"
     }
 }
 

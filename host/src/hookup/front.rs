@@ -9,7 +9,7 @@ use super::command;
 use super::diff;
 use super::error::HookupError;
 use super::lock::Lock;
-use super::marker::{Marker, Unfinished};
+use super::marker::{Marker, Unfinished, was_interrupted};
 use super::outputs::Outputs;
 use super::programs::Programs;
 use super::publish::Publication;
@@ -18,8 +18,10 @@ use super::render;
 use super::report::{ByHand, Report, Waiting};
 use super::roster::{OwnedChange, Roster};
 use super::schedule::{Extra, schedule};
+use super::signals::Uninterrupted;
 use super::steps::{Observer, Steps};
 use super::tools::HostTools;
+use crate::cli::privileges::check_output;
 use crate::plugins::Watch;
 use postrider_plugin_api::sdk::{
     Change, Context, Error, ErrorKind, Facts, Finding, IncomingAdapter, Need, Phase, Result as AdapterResult,
@@ -60,6 +62,12 @@ pub struct Hookup {
     #[cfg(test)]
     pub(crate) stop_at: std::sync::atomic::AtomicU32,
 }
+
+/// Steps of those who follow a store, for [`Hookup::stop_at`]: higher numbers than those of steps in a run.
+#[cfg(test)]
+pub(crate) const CARRIED_OUT: u32 = 10_000;
+#[cfg(test)]
+pub(crate) const NOTED: u32 = 10_001;
 
 /// A plan, and what an earlier run left.
 #[derive(Debug)]
@@ -229,7 +237,13 @@ impl Hookup {
         Ok(Next { plan, before })
     }
 
-    /// Carries out what was planned under the same lock.
+    /// Whether a run has left the note of one that publishes. To be asked under the lock: without it, that run may
+    /// well be at work.
+    pub(crate) fn was_interrupted(&self) -> bool {
+        was_interrupted(Path::new(&self.site.table_dir))
+    }
+
+    /// Carries out what was planned under the same lock. No signal ends us before it is through.
     pub(crate) fn carry_out(&self, _lock: &Lock, next: &Next, options: Options<'_>) -> Result<Report, HookupError> {
         #[cfg(test)]
         let stop = |step: super::steps::Step<'_>| match self.stop_at.load(std::sync::atomic::Ordering::Relaxed) {
@@ -239,16 +253,27 @@ impl Hookup {
         #[cfg(test)]
         let options = Options { observer: options.observer.or(Some(&stop)), ..options };
         let table_dir = Path::new(&self.site.table_dir);
+        for directory in self.outputs.used_by(&next.plan) {
+            check_output(directory).map_err(|refused| HookupError::Untrusted(format!("{refused:#}")))?;
+        }
+        let _through = Uninterrupted::begin();
         publish(table_dir, &next.plan, next.before.clone(), self.superuser, options)
     }
 
-    /// Whether the tables are just those that this adapter, with these settings, made of this generation.
-    pub(crate) fn has_published(&self, generation: i64) -> Result<bool, HookupError> {
+    /// For tests: stops as if killed after one of [`CARRIED_OUT`] and [`NOTED`].
+    #[cfg(test)]
+    pub(crate) fn stop_after(&self, step: u32) -> Result<(), HookupError> {
+        let wanted = self.stop_at.load(std::sync::atomic::Ordering::Relaxed);
+        if wanted == step { Err(HookupError::Stopped) } else { Ok(()) }
+    }
+
+    /// Whether the tables are just those that this adapter, with these settings, made of this generation, by its id.
+    pub(crate) fn has_published(&self, generation: &str) -> Result<bool, HookupError> {
         Ok(self.published().is(generation, &self.fingerprint()?))
     }
 
     /// Notes that they are.
-    pub(crate) fn note_published(&self, generation: i64) -> Result<(), HookupError> {
+    pub(crate) fn note_published(&self, generation: &str) -> Result<(), HookupError> {
         let (published, fingerprint) = (self.published(), self.fingerprint()?);
         // An adapter without tables may never have made the directory.
         if published.is(generation, &fingerprint) || !Path::new(&self.site.table_dir).is_dir() {

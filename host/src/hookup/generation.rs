@@ -10,6 +10,7 @@ use super::front::{Hookup, Options};
 use super::lock::Lock;
 use super::report::Report;
 use super::roster::Roster;
+use super::signals::Uninterrupted;
 use crate::clock::unix_now_ms;
 use crate::lists::{Domain, DomainName, List, ListAddress, ListId};
 use crate::store::{ChangeNote, Generation, Result as StoreResult, Store};
@@ -58,7 +59,7 @@ pub enum Outcome {
     AlreadyApplied,
 }
 
-/// Publishes what the store wants, unless that has been done. Whoever drops the future while another
+/// Publishes what the store wants, unless that has been done and nobody was killed meanwhile. Whoever drops the future while another
 /// run is waited for ends the waiting; a publication that has begun goes on to its end.
 pub async fn bring_up_to_date(
     store: &Store,
@@ -106,7 +107,11 @@ pub(crate) async fn follow(
     change: RosterChange,
     wish: Wish,
 ) -> Result<Outcome, HookupError> {
-    let must = |generation: &Generation| wish.always || wish.activated || generation.applied < generation.wanted;
+    // A run of `aliases` that was killed leaves a generation that is applied, and tables that are not whole. Without
+    // the lock we cannot tell one that was killed from one that is at work; so all of this is asked twice.
+    let must = |generation: &Generation| {
+        wish.always || wish.activated || generation.applied < generation.wanted || hookup.was_interrupted()
+    };
     if !must(&store.generation().await?) {
         return Ok(Outcome::AlreadyApplied);
     }
@@ -129,7 +134,7 @@ pub(crate) async fn follow(
         let (ended, held) = blocking(move || Ok((run.publish(&lock, &generation, wish, may_wait)?, lock))).await?;
         lock = held;
         match ended {
-            Ended::Done(report) => {
+            Ended::Done(report, _through) => {
                 if report.waiting.is_none() {
                     store.mark_applied(wanted).await?;
                 }
@@ -149,14 +154,16 @@ struct Run {
 }
 
 enum Ended {
-    Done(Report),
+    /// No signal ends us before what was done is noted.
+    Done(Report, Uninterrupted),
     /// After this time, what comes until then can share the work.
     MoreMayCome(Duration),
 }
 
 impl Run {
     fn publish(&self, lock: &Lock, generation: &Generation, wish: Wish, may_wait: bool) -> Result<Ended, HookupError> {
-        let single = self.describes(generation) && self.hookup.has_published(generation.applied)?;
+        // What we describe leads from the generation before the wanted one, which is the applied one.
+        let single = self.describes(generation) && self.hookup.has_published(&generation.id_before)?;
         let rest = if may_wait { rest_of_burst(generation.changed_before, unix_now_ms()) } else { Duration::ZERO };
         if !single && !rest.is_zero() {
             return Ok(Ended::MoreMayCome(rest));
@@ -166,11 +173,16 @@ impl Run {
         if next.is_whole() && !rest.is_zero() {
             return Ok(Ended::MoreMayCome(rest));
         }
+        let through = Uninterrupted::begin();
         let report = self.hookup.carry_out(lock, &next, Options { activated: wish.activated, observer: None })?;
+        #[cfg(test)]
+        self.hookup.stop_after(super::front::CARRIED_OUT)?;
         if report.waiting.is_none() {
-            self.hookup.note_published(generation.wanted)?;
+            self.hookup.note_published(&generation.id)?;
         }
-        Ok(Ended::Done(report))
+        #[cfg(test)]
+        self.hookup.stop_after(super::front::NOTED)?;
+        Ok(Ended::Done(report, through))
     }
 
     /// Whether our change is all that the wanted generation has more than the applied one. It could also be

@@ -2,7 +2,12 @@
 //!
 //! Which bits we set is in the note ([`Marker`]) before they are set, so that whoever finds the note can take
 //! them away again, even if the plan (or the adapter) is another by then. Bits that a directory had of
-//! itself are not ours: they are neither noted nor cleared.
+//! itself are not ours: they are neither noted nor cleared. The note forgets a directory only when it was seen without
+//! the bits: one that cannot be seen may be on a file system that is not mounted, or be hidden by a unit's
+//! `ProtectHome=`.
+//!
+//! A run clears its guards itself, also when it fails or gets a signal ([`signals`](super::signals)). What one leaves
+//! that was killed, the next run clears, or the daemon, when it starts or is woken.
 
 use super::error::HookupError;
 use super::lock::Lock;
@@ -45,22 +50,27 @@ pub(crate) fn prepare(table_dir: &Path, guards: &[Guard], before: &[Guarded]) ->
     Ok(all)
 }
 
-/// Sets the bits.
+/// Sets the bits. A directory that a killed run has guarded and that cannot be found now does not matter to this one:
+/// [`prepare`] has seen those that do.
 pub(crate) fn set(guarded: &[Guarded]) -> Result<(), HookupError> {
-    guarded.iter().try_for_each(|one| change(&one.path, |mode| mode | one.bits).map_err(failed("set", &one.path)))
+    guarded.iter().try_for_each(|one| match change(&one.path, |mode| mode | one.bits) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("set", &one.path)(error)),
+        _ => Ok(()),
+    })
 }
 
-/// Clears the bits; all that can be, even if one cannot. A directory that is gone has none.
-pub(crate) fn clear(guarded: &[Guarded]) -> Result<(), HookupError> {
+/// Clears the bits; all that can be, even if one cannot. What could not be cleared is left in the list.
+pub(crate) fn clear(guarded: &mut Vec<Guarded>) -> Result<(), HookupError> {
     let mut result = Ok(());
-    for one in guarded {
-        match change(&one.path, |mode| mode & !one.bits) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                result = result.and(Err(failed("clear", &one.path)(error)));
+    guarded.retain(|one| match change(&one.path, |mode| mode & !one.bits) {
+        Ok(()) => false,
+        Err(error) => {
+            if result.is_ok() {
+                result = Err(failed("clear", &one.path)(error));
             }
-            _ => {}
+            true
         }
-    }
+    });
     result
 }
 
@@ -79,9 +89,12 @@ pub fn clear_forgotten_guards(table_dir: &Path, lock_dir: &Path) -> Result<Vec<P
         lock => lock?,
     };
     let Some(Unfinished::Publishing(guarded)) = marker.read()? else { return Ok(Vec::new()) };
-    clear(&guarded)?;
-    marker.write(&Unfinished::Publishing(Vec::new()))?;
-    Ok(guarded.into_iter().map(|one| one.path).collect())
+    let mut left = guarded.clone();
+    let cleared = clear(&mut left);
+    if left != guarded {
+        marker.write(&Unfinished::Publishing(left))?;
+    }
+    cleared.map(|()| guarded.into_iter().map(|one| one.path).collect())
 }
 
 /// What the note says of guards.
@@ -134,22 +147,47 @@ mod tests {
         assert_eq!(mode(&home), 0o3755);
         assert_eq!(prepare(dir.path(), &guard(0o3000), &guarded).expect("ours"), guarded, "after a kill");
         assert_eq!(prepare(dir.path(), &[], &guarded).expect("ours"), guarded, "another plan");
-        clear(&guarded).expect("cleared");
+        clear(&mut guarded.clone()).expect("cleared");
         assert_eq!(mode(&home), 0o2755);
         assert_eq!(prepare(dir.path(), &guard(0o2000), &[]).expect("ours"), [], "it has them of itself");
-        fs::remove_dir(&home).expect("removed");
-        clear(&guarded).expect("what is gone needs no clearing");
+    }
+
+    #[test]
+    fn a_directory_that_is_away_stays_in_the_note_until_it_is_seen_again() {
+        let dir = tempfile::tempdir().expect("directory");
+        let (home, away, other) = (dir.path().join("home"), dir.path().join("away"), dir.path().join("other"));
+        fs::create_dir(&home).expect("made");
+        fs::create_dir(&other).expect("made");
+        let marker = Marker::in_directory(dir.path());
+        let guarded = [&home, &other].map(|path| Guarded { path: path.clone(), bits: 0o1000 });
+        marker.write(&Unfinished::Publishing(guarded.to_vec())).expect("written");
+        set(&guarded).expect("set");
+        fs::rename(&home, &away).expect("not mounted");
+        let forgotten = || clear_forgotten_guards(dir.path(), &dir.path().join("locks"));
+        let error = forgotten().expect_err("it is away").to_string();
+        assert!(error.contains("/home") && error.contains("ProtectHome="), "{error}");
+        assert!(error.contains(".postrider-unfinished"), "{error}");
+        assert_eq!(mode(&other) & 0o7000, 0, "the other one is cleared");
+        let left = marker.read().expect("read");
+        assert_eq!(left, Some(Unfinished::Publishing(guarded[..1].to_vec())), "the one that is away is remembered");
+        set(&guarded[..1]).expect("what is away keeps nobody else from publishing");
+        fs::rename(&away, &home).expect("mounted");
+        assert_eq!(forgotten().expect("seen"), std::slice::from_ref(&home));
+        assert_eq!(mode(&home) & 0o7000, 0);
+        assert_eq!(marker.read().expect("read"), Some(Unfinished::Publishing(Vec::new())));
     }
 
     #[test]
     fn a_directory_that_is_missing_or_no_directory_is_told() {
         let dir = tempfile::tempdir().expect("directory");
         fs::write(dir.path().join("file"), "").expect("written");
-        for (path, why) in [("missing", "No such file"), ("file", "not a directory")] {
+        for (path, why, hint) in
+            [("missing", "No such file", "mount or make it"), ("file", "not a directory", "as its owner")]
+        {
             let error = prepare(dir.path(), &[Guard { path: path.into(), mode: 0o1000 }], &[]).expect_err("refused");
             let error = error.to_string();
             assert!(error.contains("cannot set the guard of the directory") && error.contains(why), "{error}");
-            assert!(error.contains(path) && error.contains("owner"), "{error}");
+            assert!(error.contains(path) && error.contains(hint), "{error}");
         }
     }
 

@@ -25,7 +25,7 @@
 //! | `schedule` | in which order it is published |
 //! | `publish`, `activate`, `undo` | stages and publishes, makes the MTA see it, goes back |
 //! | `render`, `sqlite`, `directory`, `place`, `marker` | the forms on disk |
-//! | `guard` | bits of a directory while its files change |
+//! | `guard`, `signals` | bits of a directory while its files change; nobody ends us meanwhile |
 //! | `command`, `run`, `programs` | programs: declared ones only, no shell, clean environment, time limit |
 //! | `outputs` | directories besides the table directory |
 //! | `lock`, `steps`, `report`, `error` | one at a time; crash tests; what is told |
@@ -55,6 +55,7 @@ mod roster;
 mod rows;
 mod run;
 mod schedule;
+mod signals;
 mod site;
 mod sqlite;
 mod steps;

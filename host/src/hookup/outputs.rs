@@ -3,7 +3,9 @@
 //! An adapter names them in settings of the kind `OutputDirectory`, so that the administrator sees and can
 //! change where files appear in Postrider's name.
 
+use super::collect::Plan;
 use postrider_plugin_api::sdk::{SettingKind, SettingSpec, Settings};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Absolute directories; none by default.
@@ -26,6 +28,12 @@ impl Outputs {
     /// if it is in none of them.
     pub(crate) fn below<'p>(&self, path: &'p str) -> Option<&'p str> {
         self.0.iter().filter_map(|directory| below(directory, path)).min_by_key(|rest| rest.len())
+    }
+
+    /// The directories in which this plan writes.
+    pub(crate) fn used_by<'o>(&'o self, plan: &'o Plan) -> impl Iterator<Item = &'o Path> {
+        let is_used = |directory: &&String| plan.paths().any(|path| below(directory, path).is_some());
+        self.0.iter().filter(is_used).map(Path::new)
     }
 
     /// For errors.

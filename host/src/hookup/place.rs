@@ -202,8 +202,29 @@ pub(crate) fn keep(path: &Path, kept: &Path) -> Result<bool, HookupError> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         // File systems without hard links, and files of another owner.
-        Err(_) => fs::copy(path, kept).map(|_| true).map_err(HookupError::file("keep a copy of", path)),
+        Err(error) if is_no_link(&error) => copy(path, kept).map(|()| true).map_err(keeping(path)),
+        // Also one that is there already: whoever made it wants us to write where it leads.
+        Err(error) => Err(keeping(path)(error)),
     }
+}
+
+fn keeping(path: &Path) -> impl FnOnce(io::Error) -> HookupError {
+    HookupError::file("keep a copy of", path)
+}
+
+/// Whether a file cannot have a second name there, though it could have a copy.
+fn is_no_link(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    errno.is_some_and(|errno| [Errno::PERM, Errno::XDEV, Errno::MLINK, Errno::OPNOTSUPP].contains(&errno))
+}
+
+/// Makes a new file, never through a link.
+fn copy(path: &Path, kept: &Path) -> io::Result<()> {
+    let mut from = File::open(path)?;
+    let mut to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(kept)?;
+    io::copy(&mut from, &mut to)?;
+    to.set_permissions(from.metadata()?.permissions())
 }
 
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), HookupError> {
@@ -312,6 +333,26 @@ mod tests {
             assert_eq!(fs::metadata(&published).and_then(|it| it.modified()).expect("time"), time);
         }
         assert!(seconds(&open) > before);
+    }
+
+    #[test]
+    fn a_link_that_somebody_has_put_in_place_of_a_copy_is_not_followed() {
+        let dir = tempfile::tempdir().expect("directory");
+        let (table, kept, victim) =
+            (dir.path().join("lists"), dir.path().join(".lists.1.old"), dir.path().join("shadow"));
+        fs::write(&table, "rows").expect("written");
+        fs::write(&victim, "precious").expect("written");
+        std::os::unix::fs::symlink(&victim, &kept).expect("planted");
+        let error = keep(&table, &kept).expect_err("refused").to_string();
+        assert!(error.contains("cannot keep a copy of"), "{error}");
+        assert_eq!(copy(&table, &kept).expect_err("refused").kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&victim).expect("there"), b"precious");
+        fs::remove_file(&kept).expect("removed");
+        copy(&table, &kept).expect("copied");
+        assert_eq!(fs::read(&kept).expect("there"), b"rows");
+        assert!(!keep(&dir.path().join("none"), &dir.path().join("x")).expect("none"), "there is nothing to keep");
+        let is = |errno: rustix::io::Errno| is_no_link(&errno.into());
+        assert!(is(rustix::io::Errno::PERM) && is(rustix::io::Errno::XDEV) && !is(rustix::io::Errno::EXIST));
     }
 
     #[test]

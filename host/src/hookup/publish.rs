@@ -7,7 +7,7 @@
 //! thing first, so that the way back passes through the same mixtures as the way there.
 //! A kill is found by the [`Marker`], and the next run does everything again.
 //!
-//! How a format is replaced (measured on Postfix 3.7, `docs/`):
+//! How a format is replaced (measured on Postfix 3.7):
 //! - **text**: rename.
 //! - **compiled, by rename**: the compiled file first, then the text. Daemons read only the
 //!   compiled file, so that one rename is the moment of the change; the file that it replaces is given a later
@@ -54,7 +54,7 @@ pub(crate) struct Publication<'a> {
     /// Activations that did not run.
     pub(super) owed: Vec<Owed>,
     /// Directories that have bits because of us.
-    guarded: Vec<Guarded>,
+    pub(super) guarded: Vec<Guarded>,
     pub(super) published: Vec<Item>,
     pub(super) report: Report,
 }
@@ -93,7 +93,7 @@ impl<'a> Publication<'a> {
         if self.passes.is_empty() {
             // A run that was killed while it staged leaves no note, only temporary files.
             self.tidy();
-            guard::clear(&self.guarded)?;
+            self.unguard()?;
             if self.before.is_some() {
                 self.marker.remove()?;
             }
@@ -117,7 +117,7 @@ impl<'a> Publication<'a> {
         // All is published; what fails from here on must not undo it.
         self.tidy();
         self.steps.done("removed temporary files", self.table_dir)?;
-        guard::clear(&self.guarded)?;
+        self.unguard()?;
         self.steps.done("cleared the guards", self.table_dir)?;
         if self.report.waiting.is_some() {
             self.marker.write(&Unfinished::Waiting(self.awaiting_administrator()))?;
@@ -162,36 +162,50 @@ impl<'a> Publication<'a> {
     /// The guards of directories in which something changes: an MTA defers mail because of them, so there are no
     /// others. A directory of ours that is yet to be made is not read by any MTA.
     fn guards(&self) -> Vec<Guard> {
-        let changed = |item: &Item| match *item {
-            Item::Table(_, Version::AsIs) => None,
-            Item::Table(number, _) => Some(self.tables[number].name()),
-            Item::File(number) => Some(self.plan.files[number].path.as_str()),
-            Item::Removal(number) => Some(self.plan.removals[number].as_str()),
-        };
         let items = || self.passes.iter().flatten();
-        let concerned =
-            |guard: &Guard| items().filter_map(changed).any(|path| Path::new(path).starts_with(&guard.path));
+        let changed = || items().filter_map(|item| self.changed_by(*item));
+        let concerned = |guard: &Guard| changed().any(|path| Path::new(path).starts_with(&guard.path));
         let is_there = |guard: &Guard| guard.path.starts_with('/') || self.table_dir.join(&guard.path).exists();
         self.plan.guards.iter().filter(|guard| concerned(guard) && is_there(guard)).cloned().collect()
     }
 
-    /// Clears the guards after a failure; the note, if there is one, must not name them any longer.
+    /// Clears the guards; the note, if there is one, names only those from now on that it could not clear.
     pub(super) fn unguard(&mut self) -> Result<(), HookupError> {
         if self.guarded.is_empty() {
             return Ok(());
         }
-        guard::clear(&self.guarded)?;
-        self.guarded.clear();
+        let cleared = guard::clear(&mut self.guarded);
         if matches!(self.marker.read()?, Some(Unfinished::Publishing(_))) {
-            self.marker.write(&Unfinished::Publishing(Vec::new()))?;
+            self.marker.write(&Unfinished::Publishing(self.guarded.clone()))?;
         }
-        Ok(())
+        cleared
+    }
+
+    /// Clears the guards of directories in which nothing more is to change, so that mail does not wait for programs
+    /// that concern other tables. The note keeps their names: they may be set once more, on the way back.
+    fn unguard_what_is_ready(&self, done: usize) {
+        let left = || self.passes.iter().flatten().skip(done).filter_map(|item| self.changed_by(*item));
+        let ready = |one: &&Guarded| !left().any(|path| self.table_dir.join(path).starts_with(&one.path));
+        let mut ready: Vec<Guarded> = self.guarded.iter().filter(ready).cloned().collect();
+        // What fails here is told at the end.
+        let _ = guard::clear(&mut ready);
+    }
+
+    /// What an item of the schedule changes.
+    fn changed_by(&self, item: Item) -> Option<&str> {
+        match item {
+            Item::Table(_, Version::AsIs) => None,
+            Item::Table(number, _) => Some(self.tables[number].name()),
+            Item::File(number) => Some(self.plan.files[number].path.as_str()),
+            Item::Removal(number) => Some(self.plan.removals[number].as_str()),
+        }
     }
 
     /// Writes new contents of files for a directory's rows; there is one set of them for both passes.
     fn stage_directory(&self, table: &Assessed<'_>) -> Result<(), HookupError> {
         let Some(directory) = table.directory() else { return Ok(()) };
         table.place.become_directory(directory.mark.is_empty())?;
+        directory.take()?;
         let mut staged = Vec::new();
         for number in table.diff.puts() {
             staged.push(directory.stage(number, table.planned.rows.row(number))?);
@@ -242,6 +256,7 @@ impl<'a> Publication<'a> {
 
     fn publish(&mut self) -> Result<(), HookupError> {
         let passes = self.passes.clone();
+        let mut done = 0;
         for items in &passes {
             for (at, item) in items.iter().enumerate() {
                 if let Some(waiting) = self.await_activations(*item) {
@@ -250,6 +265,8 @@ impl<'a> Publication<'a> {
                 }
                 self.publish_item(*item, self.tag_for_previous(*item))?;
                 self.published.push(*item);
+                done += 1;
+                self.unguard_what_is_ready(done);
                 for command in self.due_after(items, at) {
                     self.activate(command)?;
                 }

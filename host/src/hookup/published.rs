@@ -1,8 +1,9 @@
 //! What is published: `.postrider-published` beside the tables.
 //!
-//! It says which generation of the lists the tables hold, and by what they were made (a fingerprint of
-//! adapter, plugin, settings and installation). A change alone describes the way to the next generation only
-//! from there; from anywhere else (another adapter, other settings, a restored backup) all is compared.
+//! It says which generation of the lists the tables hold, by its random id (two databases may well have generations of
+//! one number), and by what they were made (a fingerprint of adapter, plugin, settings and installation). A change alone
+//! describes the way to the next generation only from there; from anywhere else (another adapter, other settings, a
+//! restored backup, another database) all is compared.
 
 use super::error::HookupError;
 use super::place;
@@ -22,17 +23,17 @@ impl Published {
     }
 
     /// Whether the tables are just those of this generation. A file that cannot be read says nothing.
-    pub(crate) fn is(&self, generation: i64, fingerprint: &str) -> bool {
+    pub(crate) fn is(&self, generation: &str, fingerprint: &str) -> bool {
         fs::read_to_string(&self.path).is_ok_and(|text| text == contents(generation, fingerprint))
     }
 
     /// Says durably that they are.
-    pub(crate) fn write(&self, generation: i64, fingerprint: &str) -> Result<(), HookupError> {
+    pub(crate) fn write(&self, generation: &str, fingerprint: &str) -> Result<(), HookupError> {
         place::write_small(&self.path, &contents(generation, fingerprint))
     }
 }
 
-fn contents(generation: i64, fingerprint: &str) -> String {
+fn contents(generation: &str, fingerprint: &str) -> String {
     format!("{HEAD}generation {generation}\nmade by {fingerprint}\n")
 }
 
@@ -44,12 +45,12 @@ mod tests {
     fn only_the_very_same_generation_and_maker_count() {
         let dir = tempfile::tempdir().expect("directory");
         let published = Published::in_directory(dir.path());
-        assert!(!published.is(0, "a"), "nothing is published");
-        published.write(7, "a").expect("written");
-        assert!(published.is(7, "a"));
-        assert!(!published.is(6, "a") && !published.is(8, "a") && !published.is(7, "b"));
+        assert!(!published.is("", "a"), "nothing is published");
+        published.write("7f", "a").expect("written");
+        assert!(published.is("7f", "a"));
+        assert!(!published.is("7", "a") && !published.is("8f", "a") && !published.is("7f", "b"));
         let text = fs::read_to_string(dir.path().join(NAME)).expect("there");
         fs::write(dir.path().join(NAME), &text[..text.len() - 1]).expect("written");
-        assert!(!published.is(7, "a"), "damaged");
+        assert!(!published.is("7f", "a"), "damaged");
     }
 }

@@ -1,8 +1,8 @@
 //! The lists and domains, as adapters see them.
 //!
 //! A roster of the [`Store`] asks it only for what an adapter wants to know: of one list or domain by index, of
-//! all of them once, when it is first wanted. So what a plan of a single change costs does not depend on
-//! how many lists there are.
+//! all of them, or of all domains alone, once, when it is first wanted. So what a plan of a single change costs does
+//! not depend on how many lists there are, also if it tours the domains.
 
 use super::generation::Source;
 use crate::lists::{Domain, DomainName, List, ListAddress, ListId, ListName};
@@ -22,6 +22,8 @@ struct Inner {
     /// Where to ask; nowhere if all is loaded.
     source: Option<Box<dyn Questions>>,
     all: Mutex<Option<Arc<All>>>,
+    /// The domains, as long as the lists are not wanted.
+    domains: Mutex<Option<Arc<Domains>>>,
     /// Why an answer is missing or wrong: the first failure.
     failure: OnceLock<sdk::Error>,
 }
@@ -29,6 +31,7 @@ struct Inner {
 /// What an adapter may ask the store.
 trait Questions: Send + Sync {
     fn all(&self) -> sdk::Result<(Vec<Domain>, Vec<List>)>;
+    fn domains(&self) -> sdk::Result<Vec<Domain>>;
     fn has_list(&self, address: &ListAddress) -> sdk::Result<bool>;
     fn domains_routed_to(&self, routed: &DomainName) -> sdk::Result<Vec<Domain>>;
 }
@@ -42,6 +45,10 @@ struct Blocking<S> {
 impl<S: Source> Questions for Blocking<S> {
     fn all(&self) -> sdk::Result<(Vec<Domain>, Vec<List>)> {
         self.wait(async { Ok((self.store.domains().await?, self.store.lists().await?)) })
+    }
+
+    fn domains(&self) -> sdk::Result<Vec<Domain>> {
+        self.wait(self.store.domains())
     }
 
     fn has_list(&self, address: &ListAddress) -> sdk::Result<bool> {
@@ -68,10 +75,13 @@ fn temporary(message: String) -> sdk::Error {
     sdk::Error::new(sdk::ErrorKind::Temporary, message)
 }
 
+/// Names and aliases, sorted by name.
+type Domains = Vec<(DomainName, Option<DomainName>)>;
+
 /// All domains and lists of one moment, sorted as [`sdk::Roster`] promises. Holds only what adapters see.
 #[derive(Debug)]
 struct All {
-    domains: Vec<(DomainName, Option<DomainName>)>,
+    domains: Domains,
     lists: Vec<Entry>,
 }
 
@@ -101,7 +111,7 @@ impl Roster {
     }
 
     fn with(source: Option<Box<dyn Questions>>, all: Option<Arc<All>>) -> Self {
-        Roster(Arc::new(Inner { source, all: Mutex::new(all), failure: OnceLock::new() }))
+        Roster(Arc::new(Inner { source, all: Mutex::new(all), domains: Mutex::default(), failure: OnceLock::new() }))
     }
 
     /// # Errors
@@ -119,6 +129,16 @@ impl Roster {
         let (domains, lists) =
             self.0.source.as_ref().map_or(Ok(Default::default()), |source| self.ask(source.all()))?;
         Ok(Arc::clone(kept.insert(Arc::new(All::new(domains, lists)))))
+    }
+
+    /// All domains and no lists, loaded if they are not yet.
+    fn domains(&self, source: &dyn Questions) -> sdk::Result<Arc<Domains>> {
+        let mut kept = self.0.domains.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(domains) = &*kept {
+            return Ok(Arc::clone(domains));
+        }
+        let domains = self.ask(source.domains())?;
+        Ok(Arc::clone(kept.insert(Arc::new(All::new(domains, Vec::new()).domains))))
     }
 
     /// Where to ask, as long as not all is loaded.
@@ -170,8 +190,7 @@ impl All {
     }
 
     fn domain_view(&self, number: u32) -> DomainView<'_> {
-        let (name, alias) = &self.domains[number as usize];
-        DomainView { name: name.as_str(), alias: alias.as_ref().map_or("", DomainName::as_str) }
+        view(&self.domains[number as usize])
     }
 
     fn list_id(&self, local: &str, domain: &str) -> Option<String> {
@@ -179,6 +198,10 @@ impl All {
         let found = self.lists.binary_search_by(|list| (list.domain, list.local.as_str()).cmp(&(domain as u32, local)));
         Some(self.lists[found.ok()?].list_id.as_str().to_owned())
     }
+}
+
+fn view((name, alias): &(DomainName, Option<DomainName>)) -> DomainView<'_> {
+    DomainView { name: name.as_str(), alias: alias.as_ref().map_or("", DomainName::as_str) }
 }
 
 /// The address, if it is one and written as ours are.
@@ -189,8 +212,13 @@ fn posting_address(local: &str, domain: &str) -> Option<ListAddress> {
 
 impl sdk::Roster for Roster {
     fn for_each_domain(&self, visit: &mut dyn FnMut(&DomainView<'_>) -> sdk::Result<()>) -> sdk::Result<()> {
-        let all = self.all()?;
-        (0..all.domains.len() as u32).try_for_each(|number| visit(&all.domain_view(number)))
+        let tour = |domains: &Domains, visit: &mut dyn FnMut(&DomainView<'_>) -> sdk::Result<()>| {
+            domains.iter().try_for_each(|domain| visit(&view(domain)))
+        };
+        match self.source() {
+            Some(source) => tour(&*self.domains(source)?, visit),
+            None => tour(&self.all()?.domains, visit),
+        }
     }
 
     fn for_each_list(&self, visit: &mut dyn FnMut(&ListView<'_>) -> sdk::Result<()>) -> sdk::Result<()> {

@@ -7,6 +7,7 @@
 
 use super::diff::RowDiff;
 use super::error::HookupError;
+use super::place;
 use super::rows::Rows;
 use postrider_plugin_api::sdk::Row;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params};
@@ -79,10 +80,12 @@ pub(crate) fn change<'r>(
     work(&mut connection).map_err(|error| failure(path, &error))
 }
 
-/// Makes a new database (at a temporary name).
+/// Makes a new database (at a temporary name). SQLite would open one that is there, through a link too; but it takes an
+/// empty file.
 pub(crate) fn create(path: &Path, wanted: &Rows) -> Result<(), HookupError> {
+    place::write_unsynced(path, place::TABLE_MODE, |_| Ok(()))?;
     let work = || -> rusqlite::Result<()> {
-        let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        let mut connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         write(&mut connection, wanted, Unwanted::Delete)
     };
     work().map_err(|error| failure(path, &error))
@@ -215,6 +218,15 @@ mod tests {
         assert_eq!(found, "2", "an open reader sees the change, whatever the case of the key");
         let mode: String = reader.pragma_query_value(None, "journal_mode", |row| row.get(0)).expect("mode");
         assert_eq!(mode, "delete");
+    }
+
+    #[test]
+    fn a_new_database_is_not_made_through_a_link() {
+        let dir = tempfile::tempdir().expect("directory");
+        let (link, victim) = (dir.path().join("new"), dir.path().join("victim"));
+        std::os::unix::fs::symlink(&victim, &link).expect("planted");
+        create(&link, &rows(&[("a", "b")])).expect_err("refused");
+        assert!(!victim.exists());
     }
 
     #[test]

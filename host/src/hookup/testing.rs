@@ -342,8 +342,8 @@ impl Lab {
             let Ok(entries) = fs::read_dir(&directory) else { continue };
             for entry in entries {
                 let path = entry.expect("entry").path();
-                // What is published is noted only by those who follow a store.
-                if path.ends_with(".postrider-published") {
+                // What is published is noted only by those who follow a store; that a directory is ours, in some formats.
+                if path.ends_with(".postrider-published") || path.ends_with(".postrider") {
                 } else if path.is_dir() {
                     directories.push(path);
                 } else {

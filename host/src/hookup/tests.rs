@@ -568,7 +568,9 @@ pub(super) struct FakeLists {
 
 impl Default for FakeStore {
     fn default() -> Self {
-        let generation = Generation { wanted: 0, applied: 0, change: String::new(), changed_before: 0 };
+        let id = || format!("{:032x}", rand::random::<u128>());
+        let generation =
+            Generation { wanted: 0, applied: 0, id: id(), id_before: id(), change: String::new(), changed_before: 0 };
         FakeStore(Arc::new(Mutex::new(FakeLists { generation, changed: 0, lists: vec![], tours: 0, broken: false })))
     }
 }
@@ -582,6 +584,8 @@ impl FakeStore {
         let mut inner = self.inner();
         let generation = &mut inner.generation;
         generation.wanted += 1;
+        let id = format!("{:032x}", rand::random::<u128>());
+        generation.id_before = std::mem::replace(&mut generation.id, id);
         generation.change = note.to_string();
         inner.generation.changed_before = inner.changed;
         inner.changed = unix_now_ms();

@@ -2,6 +2,7 @@
 
 use super::command;
 use super::error::HookupError;
+use super::guard;
 use super::place::{self, Place, Tag, with_suffix};
 use super::publish::{Publication, is_in_place};
 use super::sqlite::{self, Unwanted};
@@ -41,7 +42,8 @@ pub(super) enum Undo {
 impl Publication<'_> {
     /// Takes every step back, last one first, and tells both failures if there are two.
     pub(super) fn roll_back(mut self, cause: HookupError) -> HookupError {
-        let mut second: Option<HookupError> = None;
+        // Some may be cleared already.
+        let mut second: Option<HookupError> = guard::set(&self.guarded).err();
         let mut files_are_back = true;
         let mut activations: Vec<usize> = Vec::new();
         while let Some(undo) = self.undo.pop() {

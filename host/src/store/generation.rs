@@ -29,12 +29,12 @@ impl fmt::Display for ChangeNote<'_> {
 impl Store {
     /// How far the MTA's tables follow.
     pub async fn generation(&self) -> Result<Generation> {
-        let (wanted, applied, change, changed_before) =
-            sqlx::query_as("SELECT wanted, applied, change, changed_before FROM generation")
+        let (wanted, applied, name, name_before, change, changed_before) =
+            sqlx::query_as("SELECT wanted, applied, name, name_before, change, changed_before FROM generation")
                 .fetch_one(&self.inner.readers)
                 .await
                 .map_err(|error| self.sqlx(&error))?;
-        Ok(Generation { wanted, applied, change, changed_before })
+        Ok(Generation { wanted, applied, id: name, id_before: name_before, change, changed_before })
     }
 
     /// Marks a generation as published. A lower one than the last is ignored, and so is one that
@@ -51,10 +51,14 @@ impl Store {
 
 /// Part of every transaction after which the MTA's tables must change.
 pub(super) async fn wanted_generation_rises(transaction: &mut Transaction, change: ChangeNote<'_>) -> sqlx::Result<()> {
-    sqlx::query("UPDATE generation SET wanted = wanted + 1, change = $1, changed_before = changed, changed = $2")
-        .bind(change.to_string())
-        .bind(unix_now_ms())
-        .execute(&mut **transaction)
-        .await
-        .map(|_| ())
+    // PostgreSQL has gen_random_uuid() instead of randomblob().
+    sqlx::query(
+        "UPDATE generation SET wanted = wanted + 1, change = $1, changed_before = changed, changed = $2,
+         name_before = name, name = lower(hex(randomblob(16)))",
+    )
+    .bind(change.to_string())
+    .bind(unix_now_ms())
+    .execute(&mut **transaction)
+    .await
+    .map(|_| ())
 }

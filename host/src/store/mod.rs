@@ -100,6 +100,10 @@ pub struct Generation {
     pub wanted: i64,
     /// The last one that was published wholly.
     pub applied: i64,
+    /// What tells the wanted one from all others, be they of another database: random hexadecimal digits.
+    pub id: String,
+    /// The same of the one before it.
+    pub id_before: String,
     /// What the wanted one changed, a [`ChangeNote`]; empty for changes of an older Postrider.
     pub change: String,
     /// When the one before the wanted one came: Unix time, in milliseconds.

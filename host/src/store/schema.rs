@@ -5,7 +5,7 @@
 //!
 //! For PostgreSQL: `AUTOINCREMENT` becomes `GENERATED ALWAYS AS IDENTITY`, `BLOB` becomes `BYTEA`,
 //! `INTEGER` becomes `BIGINT`, text that is compared gets `COLLATE "C"`, and application id and
-//! version go into a table of one row.
+//! version go into a table of one row; `randomblob` becomes `gen_random_uuid`.
 
 use super::error::is_busy;
 use super::{Result, StoreError};
@@ -23,7 +23,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 const READERS: u32 = 4;
 
 /// `PRAGMA user_version` says how many of these a file has seen. Only ever append.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
 CREATE TABLE domain (
     name        TEXT PRIMARY KEY NOT NULL,
@@ -84,6 +84,12 @@ INSERT INTO generation (id, wanted, applied) VALUES (1, 0, 0);
 ALTER TABLE generation ADD COLUMN change TEXT NOT NULL DEFAULT '';
 ALTER TABLE generation ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE generation ADD COLUMN changed_before INTEGER NOT NULL DEFAULT 0;
+",
+    "
+-- What tells the wanted generation, and the one before it, from those of the same number in other databases.
+ALTER TABLE generation ADD COLUMN name TEXT NOT NULL DEFAULT '';
+ALTER TABLE generation ADD COLUMN name_before TEXT NOT NULL DEFAULT '';
+UPDATE generation SET name = lower(hex(randomblob(16))), name_before = lower(hex(randomblob(16)));
 ",
 ];
 

@@ -403,6 +403,22 @@ async fn the_wanted_generation_only_rises() {
 }
 
 #[tokio::test]
+async fn generations_of_one_number_in_two_databases_have_different_ids() {
+    let (one, other) = (Fixture::new().await, Fixture::new().await);
+    let generation = |store: Store| async move { store.generation().await.expect("generation") };
+    let (first, second) = (generation(one.store.clone()).await, generation(other.store.clone()).await);
+    assert_eq!(first.wanted, second.wanted);
+    assert_ne!(first.id, second.id);
+    assert!(first.id.len() == 32 && first.id_before.len() == 32);
+    for store in [&one, &other] {
+        store.add_domain(&domain("example.com", None)).await.expect("added");
+    }
+    let (third, fourth) = (generation(one.store.clone()).await, generation(other.store.clone()).await);
+    assert_eq!((&third.id_before, &fourth.id_before), (&first.id, &second.id));
+    assert_ne!(third.id, fourth.id);
+}
+
+#[tokio::test]
 async fn a_generation_says_what_it_changed_and_when_the_one_before_came() {
     let store = Fixture::new().await;
     let change = || async { store.generation().await.expect("generation").change };

@@ -125,8 +125,10 @@ impl Checker<'_> {
                 let seen = format!("it has {parameter}: domains below those of lists are taken for domains of lists");
                 let advice = match parameter {
                     "relay_domains" => "otherwise people there are refused; do what postrider hookup says",
-                    _ => "otherwise mail for people there goes to the list server; take it out, and write a line \
-                          `.DOMAIN` for those domains that need it",
+                    _ => {
+                        "otherwise mail for people there goes to the list server; take it out, and write a line \
+                          `.DOMAIN` for those domains that need it"
+                    }
                 };
                 let subject = "parent_domain_matches_subdomains".into();
                 findings.push(finding(Severity::Error, subject, seen, format!("without {parameter}"), advice.into()));
@@ -202,7 +204,9 @@ impl Checker<'_> {
                 let seen = format!("{table} has {routed}, which is a domain of lists");
                 let then = "run `postrider aliases`, and do what `postrider hookup` says";
                 let advice = if parameter == "transport_maps" {
-                    format!("if people live there, put {routed} into relay_domains, {then}; else take it out of the table")
+                    format!(
+                        "if people live there, put {routed} into relay_domains, {then}; else take it out of the table"
+                    )
                 } else {
                     format!("set shared_domains: {routed} in the section [postfix], {then}")
                 };

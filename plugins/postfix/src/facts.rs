@@ -333,7 +333,10 @@ mod tests {
             .answer("/usr/sbin/postconf", 0, "recipient_delimiter = +\n", "");
         tools.files.insert("/etc/postfix/main.cf.before-postrider".into(), "relay_domains = b.example\n".into());
         let facts = probe(&config(""), &site(), &tools).unwrap();
-        assert_eq!((before(&facts, "recipient_delimiter"), set_before(&facts, "recipient_delimiter")), (Some(""), None));
+        assert_eq!(
+            (before(&facts, "recipient_delimiter"), set_before(&facts, "recipient_delimiter")),
+            (Some(""), None)
+        );
         assert_eq!(before(&facts, "relay_domains"), Some("b.example"));
         assert_eq!(set_before(&facts, "relay_domains"), Some("b.example"));
     }

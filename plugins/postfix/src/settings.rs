@@ -12,7 +12,7 @@ pub(crate) struct Config {
     pub(crate) postconf: String,
     /// The directory of each instance that handles lists, at least one; empty: Postfix's own default.
     pub(crate) instances: Vec<String>,
-    /// Domains in which people have mailboxes too, though `main.cf` does not show it.
+    /// Domains in which people live too, though `main.cf` does not show it.
     pub(crate) shared_domains: List,
 }
 
@@ -62,9 +62,10 @@ pub(crate) fn specs() -> Vec<SettingSpec> {
             "shared_domains",
             SettingKind::Text,
             "",
-            "Domains of lists in which people have mailboxes too, with blanks between them. Only needed where \
-             mydestination or virtual_mailbox_domains of Postfix names a table (type:file) that has the domain; what \
-             stands in main.cf itself, or in a file that it names, is seen without it.",
+            "Domains with lists and people, with blanks between them. Only needed where mydestination, \
+             virtual_mailbox_domains or relay_domains of Postfix names a table (type:file) that has the domain (what \
+             stands in main.cf itself, or in a file that it names, is seen without it), and for a domain with an alias \
+             domain whose people have their mailboxes on another host.",
         ),
     ]
 }

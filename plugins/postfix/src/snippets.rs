@@ -101,7 +101,7 @@ impl Writer<'_> {
 
     fn first(&self) -> Snippet {
         let main_cf = facts::main_cf(self.instance);
-        let files: Vec<String> = self.tables().into_iter().flat_map(|name| self.table_type.files(name)).collect();
+        let files: Vec<String> = self.tables().into_iter().flat_map(|name| self.table_type.opened(name)).collect();
         let directory = quoted(self.site.table_dir.trim_end_matches('/'));
         commands(
             format!(
@@ -133,16 +133,14 @@ impl Writer<'_> {
 
     /// Asked for again when everything is hooked up, the steps must still know the way back.
     fn kept(&self) -> Snippet {
-        let file = quoted(&facts::kept_values(self.instance.directory, self.facts));
-        let postconf = self.shell(&self.config.postconf, "-n");
-        let names = facts::CHANGED.join(" \\\n        ");
-        let text = format!(
-            "test -e {file} || (\n    umask 022\n    {postconf} \\\n        {names} \\\n        > {file}.new\n    \
-             mv {file}.new {file}\n)\n"
-        );
-        let explanation = "What these parameters are set to before the first change is kept, so that it can be brought \
+        let name = facts::kept_values(self.instance.directory, self.facts);
+        let (file, new) = (quoted(&name), quoted(&format!("{name}.new")));
+        let postconf = self.shell(&self.config.postconf, &format!("-n {}", facts::CHANGED.join(" ")));
+        let text = format!("test -e {file} || (\n    umask 022\n    {postconf} > {new}\n    mv {new} {file}\n)\n");
+        let explanation =
+            "What these parameters are set to before the first change is kept, so that it can be brought \
                            back however late."
-            .into();
+                .into();
         commands(text, explanation, format!("rm -f {file}\n"))
     }
 
@@ -202,7 +200,8 @@ impl Writer<'_> {
              below them (parent_domain_matches_subdomains). To keep that, this Postfix needs a file with lines like `{lines}`. \
              Write it, name it in relay_recipient_maps as regexp:FILE, then ask for these steps again."
         );
-        let text = "echo 'Stopped: relay_recipient_maps is empty, and Postfix relays subdomains of relay_domains. First name \
+        let text =
+            "echo 'Stopped: relay_recipient_maps is empty, and Postfix relays subdomains of relay_domains. First name \
                     a table of the type regexp in relay_recipient_maps that accepts them.' >&2\nexit 1\n";
         Some(commands(text.into(), explanation, String::new()))
     }
@@ -212,7 +211,8 @@ impl Writer<'_> {
     /// can for its tables.
     fn hidden_subdomains(&self) -> Option<Snippet> {
         let relayed = self.others_relayed();
-        let is_indexed = |item: &String| item.contains(':') && !item.starts_with("regexp:") && !item.starts_with("pcre:");
+        let is_indexed =
+            |item: &String| item.contains(':') && !item.starts_with("regexp:") && !item.starts_with("pcre:");
         if !self.takes_subdomains_in() || !relayed.items().iter().any(is_indexed) {
             return None;
         }
@@ -262,10 +262,11 @@ impl Writer<'_> {
             self.shell(&self.config.postmap, "-q"),
             quoted(&self.destination),
         );
-        let explanation = "Do the tables that this Postfix has say something of these domains? People who live there would \
+        let explanation =
+            "Do the tables that this Postfix has say something of these domains? People who live there would \
                            become unknown. If they do, set shared_domains, run `postrider aliases`, and ask for these \
                            steps again; if nobody does, take the domain out of the table."
-            .into();
+                .into();
         Some(commands(text, explanation, String::new()))
     }
 
@@ -277,7 +278,8 @@ impl Writer<'_> {
             return None;
         }
         let names = names.join(", ");
-        let note = format!("relay_domains has {names}: mail for addresses there that are no lists goes where it went before.");
+        let note =
+            format!("relay_domains has {names}: mail for addresses there that are no lists goes where it went before.");
         let explanation = format!(
             "{note} Each list is routed and accepted by its address. If nobody but lists lives there, take {names} out of \
              relay_domains, run `postrider aliases`, and ask for these steps again: unknown addresses are then refused."
@@ -478,6 +480,7 @@ impl Writer<'_> {
         let mut own = current(self.facts, "virtual_alias_domains");
         let added = self.taken_over();
         added.iter().for_each(|name| own.add(name));
+        let mut note = String::new();
         let mut explanation = format!(
             "List addresses in {} are rewritten to the alias domain, which alone is routed to the list server.",
             aliased.iter().map(|domain| domain.name.as_str()).collect::<Vec<_>>().join(", ")
@@ -490,8 +493,16 @@ impl Writer<'_> {
                  name it in shared_domains, run `postrider aliases`, and ask for these steps again.",
                 added.join(", ")
             ));
+            note = format!(
+                "Nothing but lists is accepted in {} from now on. If people have mailboxes there: undo this, and see \
+                 shared_domains.",
+                added.join(", ")
+            );
+            note = format!("echo {} >&2\n", quoted(&note));
         }
-        Some(self.values(&values, explanation))
+        let mut step = self.values(&values, explanation);
+        step.text.push_str(&note);
+        Some(step)
     }
 
     /// Domains with an alias domain of which this Postfix has not heard, or not before it was hooked up.
@@ -761,7 +772,9 @@ pub(crate) fn foreign_tables(facts: &Facts, table_dir: &str) -> Vec<(&'static st
 fn lines<T: AsRef<str>>(arguments: &[T]) -> String {
     match arguments {
         [argument] => argument.as_ref().into(),
-        arguments => arguments.iter().map(|argument| format!("\\\n    {}", argument.as_ref())).collect::<Vec<_>>().join(" "),
+        arguments => {
+            arguments.iter().map(|argument| format!("\\\n    {}", argument.as_ref())).collect::<Vec<_>>().join(" ")
+        }
     }
 }
 

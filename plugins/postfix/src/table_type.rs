@@ -84,6 +84,13 @@ impl TableType {
         files
     }
 
+    /// The files that Postfix itself opens, relative to the table directory.
+    pub(crate) fn opened(self, table: &str) -> Vec<String> {
+        let mut files = self.files(table);
+        files.retain(|file| !self.is_compiled() || file != table);
+        files
+    }
+
     /// How `main.cf` names the table: `hash:/var/lib/postrider/data/postfix_lmtp`.
     pub(crate) fn reference(self, table_dir: &str, table: &str) -> String {
         format!("{}:{}/{}", self.name(), table_dir.trim_end_matches('/'), self.configured_file(table))

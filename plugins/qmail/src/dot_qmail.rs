@@ -35,7 +35,9 @@ pub(crate) fn needed_by(local: &str) -> impl Iterator<Item = &str> {
 pub(crate) fn instruction(config: &Config, site: &Site) -> String {
     let program = quoted(&config.lmtp_command);
     match &site.lmtp {
-        LmtpAddress::Tcp { host, port } => format!("|{} --host {} --port {}", program, quoted(&reachable_host(host)), port),
+        LmtpAddress::Tcp { host, port } => {
+            format!("|{} --host {} --port {}", program, quoted(&reachable_host(host)), port)
+        }
         LmtpAddress::Unix(path) => format!("|{} --socket {}", program, quoted(path)),
         // What a later host may offer cannot be told to qmail-lmtp of this version.
         _ => format!("|{}", program),

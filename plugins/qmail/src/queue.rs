@@ -107,8 +107,12 @@ fn refused(what: &str, text: &str, reason: &str) -> Error {
 }
 
 /// The exit codes of qmail-queue(8), with words for those that it gives a meaning; it prints none itself.
+///
+/// Unavailable is what cannot be about this message. 51 and 52 can: programs in place of qmail-queue (`QMAILQUEUE`) need
+/// more memory and time for larger messages. So can 71 and 74 (a server refuses it for now, or hangs up over it), 54,
+/// 82 and 91. 81 is qmail-queue's own word for a crash, and counts as being killed by a signal does.
 fn exits() -> Vec<ExitMeaning> {
-    use Outcome::{Delivered, PermanentFailure, TemporaryFailure};
+    use Outcome::{Delivered, PermanentFailure, TemporaryFailure, Unavailable};
     let one =
         |code: u8, outcome: Outcome, text: &str| ExitMeaning { first: code, last: code, outcome, text: text.into() };
     vec![
@@ -123,23 +127,23 @@ fn exits() -> Vec<ExitMeaning> {
         },
         one(51, TemporaryFailure, "4.3.0 qmail-queue: out of memory"),
         one(52, TemporaryFailure, "4.3.0 qmail-queue: timeout"),
-        one(53, TemporaryFailure, "4.3.1 qmail-queue: write error; is the disk full?"),
+        one(53, Unavailable, "4.3.1 qmail-queue: write error; is the disk full?"),
         one(54, TemporaryFailure, "4.3.0 qmail-queue: unable to read the message or envelope"),
-        one(55, TemporaryFailure, "4.3.5 qmail-queue: unable to read a configuration file"),
-        one(56, TemporaryFailure, "4.4.1 qmail-queue: problem making a network connection"),
-        one(61, TemporaryFailure, "4.3.5 qmail-queue: problem with the qmail home directory"),
-        one(62, TemporaryFailure, "4.3.5 qmail-queue: problem with the queue directory; is qmail-queue set-user-id?"),
+        one(55, Unavailable, "4.3.5 qmail-queue: unable to read a configuration file"),
+        one(56, Unavailable, "4.4.1 qmail-queue: problem making a network connection"),
+        one(61, Unavailable, "4.3.5 qmail-queue: problem with the qmail home directory"),
+        one(62, Unavailable, "4.3.5 qmail-queue: problem with the queue directory; is qmail-queue set-user-id?"),
         ExitMeaning {
             first: 63,
             last: 66,
-            outcome: TemporaryFailure,
+            outcome: Unavailable,
             text: "4.3.5 qmail-queue: problem in the queue directory (pid, mess, intd or todo); is qmail-queue \
                    set-user-id?"
                 .into(),
         },
         one(71, TemporaryFailure, "4.7.1 qmail-queue: the mail server refuses the message for now"),
-        one(72, TemporaryFailure, "4.4.1 qmail-queue: connection to the mail server timed out"),
-        one(73, TemporaryFailure, "4.4.1 qmail-queue: connection to the mail server rejected"),
+        one(72, Unavailable, "4.4.1 qmail-queue: connection to the mail server timed out"),
+        one(73, Unavailable, "4.4.1 qmail-queue: connection to the mail server rejected"),
         one(74, TemporaryFailure, "4.4.2 qmail-queue: communication with the mail server failed"),
         one(81, TemporaryFailure, "4.3.0 qmail-queue: internal bug"),
         one(82, TemporaryFailure, "4.3.0 qmail-queue: refused, with a reason that it tells only qmail's own programs"),
@@ -234,8 +238,10 @@ mod tests {
         for code in 11..=40 {
             assert_eq!(outcome(code), Outcome::PermanentFailure, "{}", code);
         }
+        let away = [53, 55, 56, 61, 62, 63, 64, 65, 66, 72, 73];
         for code in (1..=10).chain(41..=255) {
-            assert_eq!(outcome(code), Outcome::TemporaryFailure, "{}", code);
+            let expected = if away.contains(&code) { Outcome::Unavailable } else { Outcome::TemporaryFailure };
+            assert_eq!(outcome(code), expected, "{}", code);
         }
     }
 

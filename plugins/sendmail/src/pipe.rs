@@ -7,8 +7,9 @@
 //! that one of them does not exist. `--`: a recipient that begins with a dash is none of its options. No
 //! `-B8BITMIME`: Sendmail looks at the message itself, and not every other `sendmail` takes it.
 //!
-//! One exit code stands for all recipients. What is permanent must be so for all of them, and what is
-//! temporary is handed over again for all of them; so the table errs on the side of trying again.
+//! One exit code stands for all recipients. The host believes a permanent one only about a single recipient, and
+//! halves the batch until it has found it. What is temporary is handed over again for all of them.
+//! The table errs on the side of trying again.
 
 use crate::programs::{self, spec};
 use postrider_plugin_api::sdk::{
@@ -110,12 +111,18 @@ impl OutgoingAdapter for Pipe {
 
 /// sysexits.h, for a message that an MTA shall take: see the README for the reasons.
 fn exits() -> Vec<ExitMeaning> {
-    let permanent = Outcome::PermanentFailure;
+    use Outcome::{Delivered, PermanentFailure, Unavailable};
     [
-        (0, Outcome::Delivered, "2.0.0 taken"),
-        (65, permanent, "5.6.0 the message or an address in it is malformed (EX_DATAERR)"),
-        (67, permanent, "5.1.1 no such user (EX_NOUSER)"),
-        (68, permanent, "5.1.2 no such host (EX_NOHOST)"),
+        (0, Delivered, "2.0.0 taken"),
+        (65, PermanentFailure, "5.6.0 the message or an address in it is malformed (EX_DATAERR)"),
+        (67, PermanentFailure, "5.1.1 no such user (EX_NOUSER)"),
+        (71, Unavailable, "4.3.0 the system cannot fork or open a pipe (EX_OSERR)"),
+        (72, Unavailable, "4.3.5 a file of the mail system is missing (EX_OSFILE)"),
+        (73, Unavailable, "4.3.0 the mail queue cannot be written (EX_CANTCREAT)"),
+        (77, Unavailable, "4.7.0 this user may not hand over mail (EX_NOPERM)"),
+        (78, Unavailable, "4.3.5 the mail system is configured wrongly (EX_CONFIG)"),
+        (126, Unavailable, "4.3.5 a command cannot be run (shell)"),
+        (127, Unavailable, "4.3.5 a command is not there (shell)"),
     ]
     .iter()
     .map(|&(code, outcome, text)| ExitMeaning { first: code, last: code, outcome, text: text.into() })
@@ -165,11 +172,14 @@ mod tests {
             found.map_or(injection.otherwise, |exit| exit.outcome)
         };
         assert_eq!(meaning(0), Outcome::Delivered);
-        for code in [65, 67, 68] {
+        for code in [65, 67] {
             assert_eq!(meaning(code), Outcome::PermanentFailure, "{code}");
         }
-        for code in [1, 64, 66, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 100, 111, 126, 127, 137, 255] {
+        for code in [1, 64, 66, 68, 69, 70, 74, 75, 76, 100, 111, 137, 255] {
             assert_eq!(meaning(code), Outcome::TemporaryFailure, "{code}");
+        }
+        for code in [71, 72, 73, 77, 78, 126, 127] {
+            assert_eq!(meaning(code), Outcome::Unavailable, "{code}");
         }
     }
 

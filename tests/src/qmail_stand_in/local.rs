@@ -78,6 +78,32 @@ pub fn deliver(user: &User, local: &str, host: &str, sender: &str, message: &[u8
     }
 }
 
+/// What `qmail-local -n` prints: exit code, standard output, standard error.
+pub fn explain(user: &User) -> (i32, String, String) {
+    let sticky = fs::metadata(&user.home).is_ok_and(|home| home.permissions().mode() & 0o1000 != 0);
+    let warning = if sticky { "Warning: home directory is sticky.\n" } else { "" };
+    let found = match check_home(&user.home).or_else(|stop| if sticky { Ok(()) } else { Err(stop) }) {
+        Ok(()) => search(user),
+        Err(stop) => Err(stop),
+    };
+    match found {
+        Ok(Some(found)) => {
+            let programs: Vec<_> = found.text.lines().filter_map(|line| line.strip_prefix('|')).collect();
+            if found.forward_only && !programs.is_empty() {
+                return (
+                    111,
+                    String::new(),
+                    "Uh-oh: .qmail has prog delivery but has x bit set. (#4.7.0)\n".to_owned(),
+                );
+            }
+            let lines: String = programs.iter().map(|line| format!("program {line}\n")).collect();
+            (0, format!("{lines}did 0+0+{}\n", programs.len()), warning.to_owned())
+        }
+        Ok(None) => (100, String::new(), "Sorry, no mailbox here by that name. (#5.1.1)\n".to_owned()),
+        Err(Stop(status, words)) => (status, String::new(), words),
+    }
+}
+
 /// qmail-local ends with this exit code, after these words.
 struct Stop(i32, String);
 

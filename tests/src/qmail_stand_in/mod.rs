@@ -7,16 +7,23 @@
 //!
 //! - [`Qmail`]: a qmail home of the test's own, from a recipient to a [`Report`];
 //! - [`local`][]: qmail-local;
-//! - [`Queue`]: a program in place of qmail-queue, which keeps what it is given and exits as it is told.
+//! - [`Queue`]: a program in place of qmail-queue, which keeps what it is given and exits as it is told;
+//! - [`program()`]: all of it as a process with a port 25 and a queue, for tests that want a whole mail server.
 //!
-//! What it does not cover: the queue and its schedule of retries (a deferred message is the test's to send again),
-//! qmail-smtpd's dialogue, forwarding and mbox locking in `.qmail` files, the `percenthack`, the hashed form of
-//! `users/assign` (`qmail-newu` copies the text), and everything that qmail does with remote recipients.
+//! What it does not cover: the queue's format and its schedule of retries ([`Qmail`] has none, there a deferred
+//! message is the test's to send again), the words of bounces, forwarding and mbox locking in `.qmail` files, the
+//! `percenthack`, and the hashed forms of `users/assign` and of tcpserver's rules (`qmail-newu` and `tcprules` copy
+//! the text).
 
 pub mod local;
+mod program;
 mod queue;
+mod remote;
+mod send;
+mod smtpd;
 
 pub use local::Report;
+pub use program::{FIRST_ARGUMENT, program};
 pub use queue::{Injected, Queue};
 
 use std::{
@@ -59,6 +66,15 @@ impl Qmail {
     /// # Panics
     /// The files cannot be written.
     pub fn start(home: &Path) -> Self {
+        Self::install(home);
+        Self::open(home)
+    }
+
+    /// Sets up the files only.
+    ///
+    /// # Panics
+    /// The files cannot be written.
+    pub fn install(home: &Path) {
         for directory in ["control", "users", "alias", "bin"] {
             fs::create_dir_all(home.join(directory)).expect("a directory");
         }
@@ -68,12 +84,20 @@ impl Qmail {
             fs::write(home.join("control").join(name), text).expect(name);
         }
         let shown = home.display();
-        program(
+        write_program(
             &home.join("bin/qmail-newu"),
             &format!("#!/bin/sh\nexec cp '{shown}/users/assign' '{shown}/users/cdb'\n"),
         );
+    }
+
+    /// Starts on files that are there already.
+    ///
+    /// # Panics
+    /// They cannot be read.
+    pub fn open(home: &Path) -> Self {
         let qmail = Qmail { home: home.to_owned(), known: Mutex::default() };
-        *qmail.known.lock().unwrap_or_else(PoisonError::into_inner) = qmail.read_controls(0);
+        let signals = fs::metadata(qmail.signals_file()).map_or(0, |file| file.len());
+        *qmail.known.lock().unwrap_or_else(PoisonError::into_inner) = qmail.read_controls(signals);
         qmail
     }
 
@@ -201,7 +225,7 @@ impl Qmail {
 }
 
 /// Writes a program of a test's own, by rename: nobody runs it half written.
-fn program(path: &Path, text: &str) {
+fn write_program(path: &Path, text: &str) {
     let staged = path.with_extension("new");
     fs::write(&staged, text).expect("a program");
     fs::set_permissions(&staged, fs::Permissions::from_mode(0o755)).expect("its mode");

@@ -45,7 +45,7 @@ impl Queue {
              cat <&1 >\"$kept/envelope\"\nread code <'{shown}/code'\ntest \"$code\" = 0 || exit \"$code\"\n\
              mv \"$kept\" '{shown}/queued.'\"${{kept##*.}}\"\n"
         );
-        super::program(program, &text);
+        super::write_program(program, &text);
         let queue = Queue { directory: directory.to_owned() };
         queue.exit_with(0);
         queue

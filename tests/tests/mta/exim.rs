@@ -1,6 +1,6 @@
 //! Debian's Exim, with its configuration in each of the three ways.
 
-use crate::mta::{Asked, Demand, Mta, Network, Point, WithoutTable};
+use crate::mta::{Asked, Demand, Mta, Network, Point, Refusal, Unknown, WithoutTable};
 use postrider_tests::mta_box::{self, EximLayout, Layer, MtaBox};
 use std::io;
 
@@ -102,20 +102,30 @@ impl Mta for Exim {
         }
     }
 
-    /// With callouts Postrider is asked at `RCPT`.
+    fn asks_postrider(&self) -> bool {
+        self.recipients == "callout"
+    }
+
+    fn refusal(&self, unknown: Unknown) -> Refusal {
+        match unknown {
+            Unknown::Detail if self.asks_postrider() => {
+                Refusal::Taken("Exim asks Postrider, to whom a detail means nothing")
+            }
+            _ => Refusal::AtRcpt,
+        }
+    }
+
     fn demand(&self, point: Point) -> Demand {
-        if self.recipients != "callout" {
+        if !self.asks_postrider() {
             return Demand::Whole;
         }
         match point {
-            Point::Changes => {
-                Demand::Not("which lists there are knows Postrider alone, and this point has a stand-in for it")
-            }
+            Point::Changes => Demand::Not("Exim asks Postrider, and here a stand-in for it takes every address"),
             Point::Stopped => {
-                Demand::Not("while Postrider is away Exim cannot ask: mail is put off (451) and waits with its sender")
+                Demand::Not("Exim cannot ask while Postrider is away: mail is put off (451) and waits with its sender")
             }
             Point::AliasDomains => Demand::Not(
-                "by asking, lists and mailboxes of one domain cannot be told apart: lists are known under the alias domain only",
+                "lists are known under the alias domain only, because asking does not tell lists from mailboxes",
             ),
             Point::UnixSocket | Point::Packaged => Demand::Not("Exim can ask at a TCP port only"),
             _ => Demand::Whole,

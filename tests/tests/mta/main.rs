@@ -19,13 +19,22 @@ mod matrix;
 mod mta;
 mod points;
 mod postfix;
+mod qmail;
 mod runner;
 mod sendmail;
 mod site;
 mod subjects;
 
+use postrider_tests::qmail_stand_in;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // This program is also the stand-in for qmail in a box.
+    if let Some((first, rest)) = arguments.split_first()
+        && first == qmail_stand_in::FIRST_ARGUMENT
+    {
+        return qmail_stand_in::program(rest);
+    }
     runner::main(&subjects::all())
 }

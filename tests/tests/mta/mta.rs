@@ -229,6 +229,21 @@ pub trait Mta: Sync {
         WithoutTables::Deferred
     }
 
+    /// Does it ask Postrider itself which addresses are lists? Then nothing is known while Postrider is away.
+    fn asks_postrider(&self) -> bool {
+        false
+    }
+
+    /// Does Postrider get what follows a plus sign? If not, why.
+    fn keeps_detail(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    /// May lists in two domains have the same name?
+    fn tells_domains_apart(&self) -> bool {
+        true
+    }
+
     /// What this address gets while this one table (a path) is missing or cannot be opened.
     fn without_table(&self, _table: &str, _: Asked) -> WithoutTable {
         match self.without_tables() {

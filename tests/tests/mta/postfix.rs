@@ -12,11 +12,18 @@ const LOG: &str = "/var/log/postfix.log";
 pub struct Postfix {
     name: &'static str,
     table_type: &'static str,
+    /// Domains that are in `mydestination` besides its own.
+    local: &'static str,
 }
 
 impl Postfix {
     pub fn new(name: &'static str, table_type: &'static str) -> Self {
-        Postfix { name, table_type }
+        Postfix { name, table_type, local: "" }
+    }
+
+    /// The domain of most lists is one of the machine's own, in which its users have mail too.
+    pub fn in_mydestination(name: &'static str, table_type: &'static str) -> Self {
+        Postfix { name, table_type, local: ", lists.example.com" }
     }
 }
 
@@ -43,7 +50,11 @@ impl Mta for Postfix {
              smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination\n\
              smtpd_recipient_restrictions = check_recipient_access texthash:{RULES}\n"
         );
-        mta_box::Postfix::configure(machine, &main_cf).expect("main.cf");
+        let local = match self.local {
+            "" => String::new(),
+            more => format!("mydestination = $myhostname, localhost{more}\n"),
+        };
+        mta_box::Postfix::configure(machine, &(main_cf + &local)).expect("main.cf");
         machine.run(&["postconf", "-e", &format!("maillog_file={LOG}"), "maillog_file_prefixes=/var"]);
     }
 
@@ -96,6 +107,9 @@ impl Mta for Postfix {
         match self.table_type {
             "hash" => &["/var/lib/postrider/data/postfix_{domains,recipients,transport,vmap}.db"],
             "lmdb" => &["/var/lib/postrider/data/postfix_{domains,recipients,transport,vmap}.lmdb"],
+            "sqlite" if !self.local.is_empty() => {
+                &["/var/lib/postrider/data/postfix_{domains,lmtp,recipients,transport,vmap}.sqlite"]
+            }
             "sqlite" => &["/var/lib/postrider/data/postfix_{domains,recipients,transport,vmap}.sqlite"],
             "regexp" => &["/var/lib/postrider/data/postfix_{domains,lmtp,alias}"],
             _ => &["/var/lib/postrider/data/postfix_{domains,recipients,transport,vmap}"],
@@ -139,9 +153,7 @@ impl Mta for Postfix {
     fn refusal(&self, unknown: Unknown) -> Refusal {
         match (unknown, self.table_type) {
             (_, "regexp") | (Unknown::List | Unknown::Function | Unknown::Path | Unknown::Domain, _) => Refusal::AtRcpt,
-            (Unknown::Detail, _) => Refusal::Taken(
-                "Postfix takes every detail off before it looks an address up in such a table (recipient_delimiter)",
-            ),
+            (Unknown::Detail, _) => Refusal::Taken("Postfix cuts the extension before it looks an indexed table up"),
         }
     }
 }

@@ -1,11 +1,33 @@
 //! Debian's Sendmail.
 
-use crate::mta::{Asked, Mta, Network, WithoutTable};
+use crate::mta::{Asked, Demand, Mta, Network, Point, Refusal, Unknown, WithoutTable};
 use postrider_tests::mta_box::{self, Layer, MtaBox};
 use std::{io, net::Ipv4Addr};
 
-/// With maps and an LMTP mailer.
-pub struct Sendmail;
+const NO_DETAIL: &str = "an alias for a program cannot pass on what follows the plus sign";
+
+/// With one of the adapters.
+pub struct Sendmail {
+    adapter: Adapter,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Adapter {
+    Lmtp,
+    Aliases,
+}
+
+impl Sendmail {
+    /// With maps and an LMTP mailer.
+    pub fn lmtp() -> Self {
+        Sendmail { adapter: Adapter::Lmtp }
+    }
+
+    /// With aliases for a program.
+    pub fn aliases() -> Self {
+        Sendmail { adapter: Adapter::Aliases }
+    }
+}
 
 fn of(machine: &MtaBox) -> mta_box::Sendmail<'_> {
     mta_box::Sendmail::of(machine)
@@ -13,7 +35,7 @@ fn of(machine: &MtaBox) -> mta_box::Sendmail<'_> {
 
 impl Mta for Sendmail {
     fn name(&self) -> &'static str {
-        "sendmail.LMTP"
+        self.incoming()
     }
 
     fn layer(&self) -> io::Result<Layer> {
@@ -68,7 +90,10 @@ impl Mta for Sendmail {
     }
 
     fn incoming(&self) -> &'static str {
-        "sendmail.LMTP"
+        match self.adapter {
+            Adapter::Lmtp => "sendmail.LMTP",
+            Adapter::Aliases => "sendmail.Aliases",
+        }
     }
 
     fn settings(&self) -> String {
@@ -85,6 +110,46 @@ impl Mta for Sendmail {
     }
 
     fn program_setting(&self) -> Result<&'static str, &'static str> {
-        Ok("makemap_command")
+        match self.adapter {
+            Adapter::Lmtp => Ok("makemap_command"),
+            Adapter::Aliases => Ok("update_command"),
+        }
+    }
+
+    fn refusal(&self, unknown: Unknown) -> Refusal {
+        match (self.adapter, unknown) {
+            (Adapter::Aliases, Unknown::Detail) => Refusal::Taken("an alias holds for every detail"),
+            _ => Refusal::AtRcpt,
+        }
+    }
+
+    fn keeps_detail(&self) -> Result<(), &'static str> {
+        match self.adapter {
+            Adapter::Lmtp => Ok(()),
+            Adapter::Aliases => Err(NO_DETAIL),
+        }
+    }
+
+    fn tells_domains_apart(&self) -> bool {
+        self.adapter == Adapter::Lmtp
+    }
+
+    fn demand(&self, point: Point) -> Demand {
+        match (self.adapter, point) {
+            (Adapter::Aliases, Point::Changes) => {
+                Demand::Not("a new domain needs a line in local-host-names and a SIGHUP")
+            }
+            (Adapter::Aliases, Point::Outgoing) => Demand::Not(
+                "list domains are in class w, so Debian's FEATURE(masquerade_envelope) gives VERP senders the host's own domain",
+            ),
+            (Adapter::Aliases, Point::Failures) => {
+                Demand::Not("the tables are the site's own aliases, without which Sendmail knows no people either")
+            }
+            (Adapter::Aliases, Point::AliasDomains) => Demand::Not("aliases know no domains"),
+            (Adapter::Aliases, Point::TwoHosts | Point::UnixSocket | Point::Packaged) => {
+                Demand::Not("mail does not come back to a VERP address: an alias for a program loses the detail")
+            }
+            _ => Demand::Whole,
+        }
     }
 }

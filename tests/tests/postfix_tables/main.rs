@@ -6,6 +6,7 @@ mod chroot;
 mod instances;
 mod mailboxes;
 mod names;
+mod neighbours;
 mod other_host;
 mod site;
 

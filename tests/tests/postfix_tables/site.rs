@@ -3,7 +3,7 @@
 
 use postrider_plugin_api::sdk::{
     Change, Command, Context, DomainView, Error, Facts, Finding, Guard, HostLog, IncomingAdapter as _, ListView,
-    LmtpAddress, LogLevel, Phase, PlanSink, ProgramOutput, Result, Roster, Row, Settings, Site, SnippetKind,
+    LmtpAddress, LogLevel, Phase, PlanSink, ProgramOutput, Result, Roster, Row, Settings, Site, Snippet, SnippetKind,
     Subaddress, Table, TableFormat, Tools,
 };
 use postrider_tests::mta_box::MtaBox;
@@ -65,8 +65,7 @@ impl<'b> ListServer<'b> {
 
     /// Does what the plugin tells the administrator to do; returns how to take it back.
     pub fn hook_up(&self) -> WayBack<'b> {
-        let facts = self.adapter.probe(&self.site, &BoxTools(self.machine)).unwrap();
-        let snippets = self.adapter.snippets(self.context(&facts)).unwrap();
+        let snippets = self.steps();
         for snippet in &snippets {
             assert_eq!(snippet.kind, SnippetKind::Commands);
             self.machine.run(&["sh", "-ec", &snippet.text]);
@@ -74,6 +73,21 @@ impl<'b> ListServer<'b> {
         let warnings = self.machine.output(&["postconf", "-n"]).unwrap().stderr;
         assert!(warnings.is_empty(), "{}", String::from_utf8_lossy(&warnings));
         WayBack { machine: self.machine, steps: snippets.into_iter().rev().map(|snippet| snippet.undo).collect() }
+    }
+
+    fn steps(&self) -> Vec<Snippet> {
+        let facts = self.adapter.probe(&self.site, &BoxTools(self.machine)).unwrap();
+        self.adapter.snippets(self.context(&facts)).unwrap()
+    }
+
+    /// Does what the plugin says, which must stop before anything is changed; returns what is said.
+    pub fn hook_up_stops(&self) -> String {
+        let before = self.machine.read("/etc/postfix/main.cf").unwrap();
+        let all: String = self.steps().into_iter().map(|step| step.text).collect();
+        let output = self.machine.output(&["sh", "-ec", &all]).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{all}");
+        assert_eq!(self.machine.read("/etc/postfix/main.cf").unwrap(), before);
+        String::from_utf8(output.stderr).unwrap()
     }
 
     pub fn check(&self) -> Vec<Finding> {

@@ -30,6 +30,7 @@ fn undo_brings_back_what_was_there() {
     for name in ["postrider.virtualdomains", "postrider.rcpthosts", "virtualdomains"] {
         assert_eq!(after[0].remove(name).as_deref(), Some(""), "{name}");
     }
+    after[0].remove("postrider.lock");
     after[1].remove("cdb");
     assert_eq!(after, before);
 }

@@ -40,13 +40,28 @@ fn nasty_names_match_just_themselves() {
         site.run(&["create", &format!("{local}@{domain}")]);
     }
     site.hook_up();
+    let goes_to_lists = |addresses: &[String]| {
+        let questions: String = addresses.iter().map(|address| format!("3,0 {address}\n")).collect();
+        let said = site.sendmail.test_mode(&questions, &[]);
+        said.lines().filter(|line| line.starts_with("parse ") && line.contains("returns: $# postrider ")).count()
+    };
+    let of_all = |addresses: &dyn Fn(&str, &str) -> Vec<String>| -> Vec<String> {
+        lists.names().flat_map(|(local, domain)| addresses(local, domain)).collect()
+    };
+    let misses = |local: &str, domain: &str| -> Vec<_> {
+        lists.near_misses(local, domain).into_iter().filter(|miss| miss.kind != Kind::Routing).collect()
+    };
+    let addresses = of_all(&|local, domain| lists.addresses(local, domain).into_iter().collect());
+    assert_eq!(goes_to_lists(&addresses), addresses.len(), "seed {seed}: {addresses:?}");
+    let missed = of_all(&|local, domain| misses(local, domain).into_iter().map(|miss| miss.address).collect());
+    assert_eq!(goes_to_lists(&missed), 0, "seed {seed}: {missed:?}");
     for (local, domain) in lists.names() {
         let mut session = site.stranger();
         for address in lists.addresses(local, domain) {
             let reply = session.rcpt(&address).unwrap();
             assert_eq!(reply.code, 250, "seed {seed}: {address}: {reply:?}");
         }
-        for miss in lists.near_misses(local, domain).into_iter().filter(|miss| miss.kind != Kind::Routing) {
+        for miss in misses(local, domain) {
             let reply = session.rcpt(&miss.address).unwrap();
             assert!((500..600).contains(&reply.code), "seed {seed}: {miss:?}: {reply:?}");
         }
@@ -126,4 +141,61 @@ fn debians_own_tools_keep_the_hookup_and_undo_takes_it_back() {
     assert_eq!(machine.read("/etc/mail/sendmail.mc").unwrap(), before);
     assert!(!machine.read("/etc/mail/sendmail.cf").unwrap().contains("\nMpostrider,"));
     assert_eq!(site.rcpt(ANTS).code, 550);
+}
+
+#[test]
+fn people_behind_this_gateway_keep_their_mail_and_every_domain_has_a_postmaster() {
+    let Some(machine) = machine("people_behind_this_gateway_keep_their_mail_and_every_domain_has_a_postmaster") else {
+        return;
+    };
+    let mc = "FEATURE(`mailertable', `hash -o /etc/mail/mailertable')dnl\nRELAY_DOMAIN(`routed.example')dnl\n";
+    let site = Site::with_mc_lines(&machine, LMTP, mc);
+    let table = "gw.example\trelay:[127.0.0.1]\n.wild.example\trelay:[127.0.0.1]\n";
+    machine.write("/etc/mail/mailertable", table).unwrap();
+    machine.shell("makemap hash /etc/mail/mailertable </etc/mail/mailertable");
+    machine.shell("sed -i '/^postmaster:/d' /etc/aliases; echo 'postmaster: anna' >>/etc/aliases; newaliases");
+    let domains = ["gw.example", "a.b.wild.example", "routed.example"];
+    for domain in domains {
+        site.sendmail.set_rule(&format!("To:{domain}"), Some("RELAY")).unwrap();
+        site.run(&["create", &format!("crew@{domain}")]);
+    }
+    site.run(&["create", ANTS]);
+    site.hook_up();
+    site.run(&["hookup", "--check"]);
+    let lists = Catcher::lmtp(&machine, "127.0.0.1:8024").unwrap();
+    for domain in domains {
+        let (crew, person) = (format!("crew@{domain}"), format!("person@{domain}"));
+        site.post(CARLA, &crew, "Subject: to the crew\n\nhello\n");
+        lists.wait_for(&crew, LIMIT);
+        site.post(CARLA, &person, "Subject: to a person\n\nhello\n");
+        site.world.wait_for(&person, LIMIT);
+    }
+    assert_eq!(site.rcpt("person@lists.example.com").code, 550);
+    site.post(CARLA, "Postmaster@lists.example.com", "Subject: to postmaster\n\nhello\n");
+    site.wait_for_mailbox("anna", "Subject: to postmaster");
+    assert!((500..600).contains(&site.rcpt("postmaster@elsewhere.example").code));
+}
+
+#[test]
+fn what_fails_before_the_build_leaves_sendmail_mc_as_it_was() {
+    let Some(machine) = machine("what_fails_before_the_build_leaves_sendmail_mc_as_it_was") else { return };
+    let site = Site::installed(&machine, LMTP);
+    site.run(&["create", ANTS]);
+    site.run(&["hookup", "--write", "/root/hookup"]);
+    let refused = |reason: &str| {
+        let (mc, cf) = ("/etc/mail/sendmail.mc", "/etc/mail/sendmail.cf");
+        let before = (machine.read(mc).unwrap(), machine.read(cf).unwrap());
+        let output = machine.output(&["sh", "/root/hookup/install.sh"]).unwrap();
+        let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(!output.status.success() && told.contains(reason), "{told}");
+        assert_eq!((machine.read(mc).unwrap(), machine.read(cf).unwrap()), before, "{told}");
+    };
+    machine.run(&["mv", "/var/lib/postrider/data/sendmail_domains.db", "/root/aside.db"]);
+    refused("run postrider aliases first");
+    machine.run(&["mv", "/root/aside.db", "/var/lib/postrider/data/sendmail_domains.db"]);
+    machine.shell("cp -p /etc/mail/sendmail.mc /root/mc; sed -i '/^MAILER(.smtp/d' /etc/mail/sendmail.mc");
+    refused("include this file after MAILER");
+    machine.run(&["mv", "/root/mc", "/etc/mail/sendmail.mc"]);
+    site.hook_up();
+    assert_eq!(site.rcpt(ANTS).code, 250);
 }

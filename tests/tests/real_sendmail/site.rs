@@ -32,10 +32,15 @@ pub struct Site<'b> {
 impl<'b> Site<'b> {
     /// With these lines in `[mta]`.
     pub fn installed(machine: &'b MtaBox, mta: &str) -> Self {
+        Self::with_mc_lines(machine, mta, "")
+    }
+
+    /// The same with these lines in `sendmail.mc`.
+    pub fn with_mc_lines(machine: &'b MtaBox, mta: &str, mc_lines: &str) -> Self {
         for user in ["anna", "ben"] {
             machine.add_user(user);
         }
-        let sendmail = Sendmail::configure(machine, Ipv4Addr::LOCALHOST, "").unwrap();
+        let sendmail = Sendmail::configure(machine, Ipv4Addr::LOCALHOST, mc_lines).unwrap();
         sendmail.start().unwrap();
         let world = Catcher::smtp(machine, "127.0.0.1:2599").unwrap();
         machine.shell("mkdir -p /etc/postrider /usr/lib/postrider/plugins");

@@ -114,7 +114,7 @@ impl Instructions {
     }
 
     /// Whether no step before this one has this file.
-    fn is_first_of(&self, step: &Step, file: &str) -> bool {
+    pub(super) fn is_first_of(&self, step: &Step, file: &str) -> bool {
         !self.steps[..step.number - 1].iter().any(|other| other.file() == Some(file))
     }
 

@@ -211,6 +211,8 @@ fn a_newer_kit_replaces_our_own_lines_and_takes_them_all_back() {
         let once = machine.state();
         machine.run("install.sh");
         assert_eq!(machine.state(), once);
+        let compared = Instructions::parse("good.LMTP", steps).unwrap().compare();
+        assert!(compared.iter().all(|one| one.difference == Difference::None), "{compared:?}");
         machine.read("names")
     };
     // The administrator's own `a.example` is never ours.
@@ -221,6 +223,11 @@ fn a_newer_kit_replaces_our_own_lines_and_takes_them_all_back() {
     let swapped = [names("include\n"), names("d.example\n")];
     assert_eq!(installed(&swapped), "mine.example\na.example\ninclude\nd.example\n");
     assert_eq!(installed(&[names("d.example\n")]), "mine.example\na.example\nd.example\n");
+
+    // Lines that are to go are a difference too, though all that are wanted stand there.
+    let compared = Instructions::parse("good.LMTP", &[names("a.example\n")]).unwrap().compare();
+    let Difference::Some(text) = &compared[0].difference else { panic!("{compared:?}") };
+    assert!(text.ends_with("\n-d.example\n+a.example\n"), "{text}");
 
     // A kit that is newer than what is installed takes that back too.
     machine.write(&[names("e.example\n")]);

@@ -120,7 +120,7 @@ fn what_a_site_has_is_kept_and_comes_back() {
 
 #[test]
 fn relay_domains_that_accepted_everything_still_do() {
-    let facts = facts(&[("relay_domains", "backup.example, lists.example.com", "backup.example, lists.example.com")]);
+    let facts = facts(&[("relay_domains", "backup.example", "backup.example")]);
     let snippets = snippets(&facts, &[("lists.example.com", "")]);
     assert!(
         texts(&snippets).contains("postfix_recipients, inline:{ { @backup.example = accepted } }'"),
@@ -136,8 +136,107 @@ fn relay_domains_in_tables_that_accepted_everything_stop_the_hookup_before_anyth
     let snippets = snippets(&facts, &[("lists.example.com", "")]);
     let stop = snippets.iter().position(|snippet| snippet.text.ends_with("exit 1\n")).unwrap();
     let first_change = snippets.iter().position(|snippet| snippet.text.contains("postconf")).unwrap();
-    assert!(stop < first_change);
+    assert!(stop < first_change, "{stop} {first_change}");
     assert!(snippets[stop].explanation.starts_with("WARNING: relay_domains names tables (hash:/etc/postfix/relay)"));
+}
+
+const PARENTS: &str = "mynetworks,relay_domains,smtpd_access_maps";
+
+/// A Postfix as it comes, in which names match what is below them, with these relay domains.
+fn with_parents(version: &str, relay_domains: &str) -> Facts {
+    let mut facts = facts(&[("relay_domains", relay_domains, relay_domains), ("recipient_delimiter", "+", "+")]);
+    for name in ["parent_domain_matches_subdomains", "parent_domain_matches_subdomains (expanded)"] {
+        facts.insert(name.into(), PARENTS.into());
+    }
+    facts.insert("mail_version".into(), version.into());
+    facts
+}
+
+#[test]
+fn list_domains_do_not_match_what_is_below_them_and_others_still_do() {
+    let steps = snippets(&with_parents("3.7.11", "b.example"), &[("example.org", ""), ("lists.b.example", "")]);
+    let text = texts(&steps);
+    assert!(text.contains("'parent_domain_matches_subdomains = mynetworks, smtpd_access_maps'"), "{text}");
+    assert!(text.contains("'relay_domains = b.example, hash:/var/lib/postrider/data/postfix_domains, .b.example'"));
+    let accepted =
+        "regexp:{ { if !/[@](example\\.org|lists\\.b\\.example)$$/ }, { /[@.]b\\.example$$/ accepted }, { endif } }'";
+    assert!(text.contains(accepted), "{text}");
+    let undo = undos(&steps);
+    assert!(undo.contains("postconf -e 'relay_domains = b.example'\n"), "{undo}");
+    assert!(undo.contains("postconf -X transport_maps parent_domain_matches_subdomains"), "{undo}");
+}
+
+#[test]
+fn expressions_match_as_they_are_and_need_no_change_of_what_matches() {
+    let facts = with_parents("3.7.11", "b.example");
+    let steps = snippets_at(&site(), &[("transport_file_type", "regexp")], &facts, &[("example.org", "")]);
+    assert!(!texts(&steps).contains("'parent_domain") && !texts(&steps).contains(".b.example, "), "{}", texts(&steps));
+}
+
+#[test]
+fn where_subdomains_cannot_be_accepted_the_hookup_stops() {
+    let steps = snippets(&with_parents("3.5.25", "b.example"), &[("example.org", "")]);
+    let stop = steps.iter().find(|step| step.text.ends_with("exit 1\n") && step.text.starts_with("echo")).unwrap();
+    assert!(stop.explanation.contains("`/[@.]b\\.example$/ accepted`"), "{}", stop.explanation);
+}
+
+#[test]
+fn where_tables_of_the_site_match_subdomains_the_hookup_stops() {
+    let mut facts = with_parents("3.7.11", "hash:/etc/postfix/relay");
+    for name in ["relay_recipient_maps", "relay_recipient_maps (expanded)"] {
+        facts.insert(name.into(), "hash:/etc/postfix/people".into());
+    }
+    let steps = snippets(&facts, &[("example.org", "")]);
+    let stop = steps.iter().find(|step| step.text.ends_with("exit 1\n") && step.text.starts_with("echo")).unwrap();
+    let command = "postconf -e 'parent_domain_matches_subdomains = mynetworks, smtpd_access_maps'`";
+    assert!(stop.explanation.contains(command), "{}", stop.explanation);
+}
+
+#[test]
+fn people_behind_a_gateway_keep_their_mail() {
+    let steps = snippets(&facts(&[("relay_domains", "e.org", "e.org")]), &[("e.org", "")]);
+    let text = texts(&steps);
+    assert!(text.contains("postfix_transport, hash:/var/lib/postrider/data/postfix_lmtp'"), "{text}");
+    assert!(text.contains("postfix_recipients, inline:{ { @e.org = accepted } }'"), "{text}");
+    assert!(explanations(&steps).contains("If nobody but lists lives there, take e.org out of relay_domains"));
+}
+
+#[test]
+fn steps_that_are_asked_for_again_know_what_was_before() {
+    let mut first = with_parents("3.7.11", "b.example");
+    first.insert("recipient_delimiter".into(), String::new());
+    first.remove("recipient_delimiter (set)");
+    let domains = [("example.org", ""), ("staff.example", "lists.staff.example")];
+    let way_back = undos(&snippets(&first, &domains));
+    // What the steps have set, and what `main.cf.before-postrider` says.
+    let mut hooked_up = first.clone();
+    for (name, value) in first.iter().filter(|(name, _)| !name.contains('(')) {
+        hooked_up.insert(format!("{name} (before)"), value.clone());
+    }
+    hooked_up.insert("relay_domains (set before)".into(), "b.example".into());
+    for line in texts(&snippets(&first, &domains)).lines() {
+        let pair = line.split('\'').find_map(|word| word.split_once(" = "));
+        if let Some((name, value)) = pair.filter(|_| line.contains(" = ") && !line.contains("echo")) {
+            for key in ["", " (set)", " (expanded)"] {
+                hooked_up.insert(format!("{name}{key}"), value.into());
+            }
+        }
+    }
+    assert_eq!(hooked_up["recipient_delimiter"], "+");
+    assert_eq!(undos(&snippets(&hooked_up, &domains)), way_back);
+    assert_eq!(texts(&snippets(&hooked_up, &domains)), texts(&snippets(&first, &domains)));
+}
+
+#[test]
+fn the_steps_stop_without_tables_and_where_a_table_says_that_people_live_in_a_domain() {
+    let facts = facts(&[("transport_maps", "hash:/etc/postfix/transport", "hash:/etc/postfix/transport")]);
+    let steps = snippets(&facts, &[("lists.example.com", ""), ("staff.example", "lists.staff.example")]);
+    assert!(steps[0]
+        .text
+        .contains("for file in postfix_transport.db postfix_domains.db postfix_recipients.db postfix_vmap.db;"));
+    let guard = steps.iter().find(|step| step.text.contains("postmap -q")).unwrap();
+    let domains = "for domain in lists.example.com lists.staff.example staff.example; do";
+    assert!(guard.text.starts_with(domains), "{}", guard.text);
 }
 
 #[test]
@@ -146,21 +245,24 @@ fn asking_again_after_the_hookup_changes_nothing_and_still_knows_the_way_back() 
     let (transport, domains, recipients) =
         (table("postfix_transport"), table("postfix_domains"), table("postfix_recipients"));
     let transport = format!("hash:/etc/postfix/transport, {transport}");
+    let relayed = format!("backup.example, {domains}");
     let recipients = format!("{recipients}, inline:{{ {{ @backup.example = accepted }} }}");
     let facts = facts(&[
         ("transport_maps", &transport, &transport),
-        ("relay_domains", &domains, &domains),
+        ("relay_domains", &relayed, &relayed),
         ("relay_recipient_maps", &recipients, &recipients),
         ("recipient_delimiter", "+", "+"),
     ]);
     let snippets = snippets(&facts, &[("lists.example.com", "")]);
-    for value in [&transport, &domains, &recipients] {
+    for value in [&transport, &relayed, &recipients] {
         assert_eq!(texts(&snippets).matches(&format!("= {value}'")).count(), 1, "{}", texts(&snippets));
     }
     assert_eq!(
         undos(&snippets),
-        "/usr/sbin/postconf -e 'transport_maps = hash:/etc/postfix/transport'\n\
-         /usr/sbin/postconf -X relay_domains relay_recipient_maps\n\
+        "/usr/sbin/postconf -e \\\n    'transport_maps = hash:/etc/postfix/transport' \\\n    \
+         'relay_domains = backup.example'\n\
+         /usr/sbin/postconf -X relay_recipient_maps\n\
+         rm -f '/etc/postfix/main.cf.before-postrider'\n\
          if /usr/sbin/postfix status; then /usr/sbin/postfix reload; fi\n"
     );
     assert!(!explanations(&snippets).contains("WARNING"), "{}", explanations(&snippets));
@@ -214,14 +316,14 @@ fn a_list_server_on_another_host_may_send_unless_it_may_already() {
     let again = facts(&[("mynetworks", "127.0.0.0/8, 198.51.100.1/32", "127.0.0.0/8, 198.51.100.1/32")]);
     assert!(undos(&steps(&site, &again)).contains("'mynetworks = 127.0.0.0/8'\n"), "{}", undos(&steps(&site, &again)));
     let covered = facts(&[("mynetworks", "198.51.100.0/24", "198.51.100.0/24")]);
-    assert!(!texts(&steps(&site, &covered)).contains("mynetworks"));
+    assert!(!texts(&steps(&site, &covered)).contains("mynetworks ="));
     let unknown = steps(&site, &Facts::new());
     assert!(texts(&unknown).contains("\"mynetworks = $(/usr/sbin/postconf -h mynetworks) 198.51.100.1/32\""));
 
     site.lmtp = LmtpAddress::Tcp { host: "lists.internal".into(), port: 8024 };
     assert!(texts(&steps(&site, &debian())).contains("echo 'Add the address of lists.internal to mynetworks"));
     site.smtp_host = "localhost".into();
-    assert!(!texts(&steps(&site, &debian())).contains("mynetworks"), "its mail goes another way");
+    assert!(!texts(&steps(&site, &debian())).contains("mynetworks ="), "its mail goes another way");
 }
 
 #[test]
@@ -257,7 +359,8 @@ fn every_instance_has_steps_of_its_own() {
     both.extend(busy().into_iter().map(|(name, value)| (format!("/etc/postfix-lists {name}"), value)));
     let settings = [("config_directory", "/etc/postfix /etc/postfix-lists")];
     let snippets = snippets_at(&site(), &settings, &both, &[("lists.example.com", "")]);
-    let (first, second) = snippets.split_at(snippets.len() / 2);
+    let middle = snippets.iter().rposition(|snippet| snippet.text.contains("test -e '/var")).unwrap();
+    let (first, second) = snippets.split_at(middle);
     assert!(first.iter().all(|snippet| snippet.text.contains("-c /etc/postfix ")), "{first:#?}");
     assert!(second.iter().all(|snippet| snippet.text.contains("-c /etc/postfix-lists ")), "{second:#?}");
     assert!(

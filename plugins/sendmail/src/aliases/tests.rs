@@ -245,7 +245,8 @@ fn import_reads_the_table_with_the_rights_of_its_owner() {
 #[test]
 fn the_hookup_is_taken_back_without_a_bounce() {
     let snippets = snippets(&adapter(&[]), &site());
-    let undone: Vec<(SnippetKind, &str)> = snippets.iter().rev().map(|snippet| (snippet.kind, &*snippet.undo)).collect();
+    let undone: Vec<(SnippetKind, &str)> =
+        snippets.iter().rev().map(|snippet| (snippet.kind, &*snippet.undo)).collect();
     assert!(undone[0].1.contains("sed ") && undone[0].1.contains(" -bi\n"), "first the aliases: {undone:?}");
     assert_eq!(undone[1].0, SnippetKind::Lines, "then the domains");
     assert!(undone[2].1.contains("kill -HUP"), "which Sendmail is told: {undone:?}");

@@ -27,7 +27,7 @@ impl IncomingAdapter for Lmtp {
     /// Plans everything whatever changed: a map that makemap builds is built whole. Nothing needs to be
     /// told to Sendmail, so the plan has no command but makemap.
     fn plan(&self, context: Context<'_>, _change: Change<'_>, sink: &mut dyn PlanSink) -> Result<()> {
-        tables::write(&self.config, context.site, context.roster, sink)
+        tables::write(&self.config, context, sink)
     }
 
     fn snippets(&self, context: Context<'_>) -> Result<Vec<Snippet>> {

@@ -8,12 +8,16 @@ const VERSION: &str = "version";
 const SELF_CONTAINED: &str = "sendmail.mc includes cf.m4";
 /// The directory with Sendmail's m4 files.
 const CF_DIR: &str = "cf_dir";
+/// `yes` or `no`.
+const MAKEMAP: &str = "makemap";
 
 /// Where the systems have Sendmail's m4 files: Debian and FreeBSD, Red Hat, others.
 const USUAL_DIRS: [&str; 3] = ["/usr/share/sendmail/cf", "/usr/share/sendmail-cf", "/usr/local/share/sendmail/cf"];
 
 pub(crate) fn probe(config: &Config, tools: &dyn Tools) -> Result<Facts> {
     let mut facts = Facts::new();
+    let makemap = if tools.exists(&config.makemap) { "yes" } else { "no" };
+    facts.insert(MAKEMAP.into(), makemap.into());
     if tools.exists(&config.sendmail) {
         let output = tools.run(&[&config.sendmail, "-d0.1", "-bt"], "")?;
         if let Some(version) = output.stdout.lines().find_map(|line| line.strip_prefix("Version ")) {
@@ -29,6 +33,11 @@ pub(crate) fn probe(config: &Config, tools: &dyn Tools) -> Result<Facts> {
         facts.insert(CF_DIR.into(), directory.into());
     }
     Ok(facts)
+}
+
+/// Is there nothing on this machine that could build maps?
+pub(crate) fn has_no_makemap(facts: &Facts) -> bool {
+    facts.get(MAKEMAP).map_or(false, |answer| answer == "no")
 }
 
 /// The directory that m4 must be told of, if `sendmail.mc` does not name it.
@@ -77,7 +86,9 @@ mod tests {
 
     #[test]
     fn on_a_machine_without_sendmail_nothing_is_known_and_nothing_is_wrong() {
-        assert_eq!(probe(&config(""), &TestTools::default()), Ok(Facts::new()));
+        let facts = probe(&config(""), &TestTools::default()).unwrap();
+        assert_eq!(facts, std::iter::once((MAKEMAP.into(), "no".into())).collect());
+        assert!(has_no_makemap(&facts) && !has_no_makemap(&Facts::new()));
         assert_eq!(cf_dir(&config(""), &Facts::new()), None);
         assert_eq!(cf_dir(&config("/opt/cf"), &Facts::new()), Some("/opt/cf"));
     }

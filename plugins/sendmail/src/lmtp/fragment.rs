@@ -5,12 +5,13 @@
 //!
 //! - **Ruleset 0** (`LOCAL_RULE_0`) looks up the domain, then the address, then the address with `+*` for its
 //!   detail. A list goes to the mailer `postrider`. Anything else in a domain of lists is refused with 550,
-//!   unless the domain is the site's own too (class w, class VirtHost, or `shared` in the map): then all goes
-//!   on as if we were not there. A map that cannot be read is a 451 for every recipient, because nobody can
+//!   unless the domain is the site's own too (class w, class VirtHost, or `shared` in the map), or one of
+//!   people behind this gateway (mailertable, class R): then all goes on as if we were not there. Postmaster
+//!   is the site's in every domain (RFC 5321, 4.5.1), unless a list has that name. A map that cannot be read is a 451 for every recipient, because nobody can
 //!   tell then what is a list. (`-T<TMPF>` makes it so; with `-o` it would be 550.) Senders are not looked up.
 //! - **Rcpt_ok** says whether a client may relay to a recipient. Ours runs after Sendmail's own rules (a
 //!   ruleset that is begun twice is appended to) and permits what ruleset 0 gave to the mailer `postrider`,
-//!   so no class R and no access map has to know the domains, and nothing else is ever permitted. It does
+//!   and the local postmaster, so no class R and no access map has to know the domains, and nothing else is ever permitted. It does
 //!   not say OK in `Local_check_rcpt` or `Local_Relay_Auth`: with FEATURE(`delay_checks') that would switch
 //!   off the checks of the sender.
 
@@ -37,7 +38,7 @@ pub(crate) fn text(config: &Config, site: &Site) -> Result<String> {
     let mut out = String::from(HEAD);
     section(&mut out, "LOCAL_CONFIG", &maps(config, site));
     section(&mut out, "LOCAL_RULE_0", &ruleset_0(site, &destination));
-    section(&mut out, "LOCAL_RULESETS", &rcpt_ok(&destination));
+    section(&mut out, "LOCAL_RULESETS", &(rcpt_ok(&destination) + &if_mailertable(ROUTED)));
     section(&mut out, "MAILER_DEFINITIONS", &mailer(&destination));
     Ok(out)
 }
@@ -67,6 +68,31 @@ fn maps(config: &Config, site: &Site) -> String {
 
 const UNAVAILABLE: &str = "$#error $@ 4.3.0 $: \"451 The tables of the mailing lists cannot be read\"";
 
+/// Lines for a `sendmail.mc` with FEATURE(`mailertable'): elsewhere there is no such map. Double quotes, because m4
+/// reads what `ifdef` gives once more.
+fn if_mailertable(rules: &str) -> String {
+    format!("{CONDITION}{rules}'')`# mailing lists: whatever sendmail.mc has\n")
+}
+
+/// How such lines begin.
+pub(crate) const CONDITION: &str = "'ifdef(`_MAILER_TABLE_', ``# mailing lists: with a mailertable\n";
+
+/// Has the mailertable this domain (`a.example.com`), or one above it (`.example.com`)?
+const ROUTED: &str = "\
+SPostrider_routed
+R$*				$: $1 $| $( mailertable $1 $: ? $)
+R. $- . $+ $| ?			$@ $>Postrider_routed . $2
+R$- . $+ $| ?			$@ $>Postrider_routed . $2
+R$* $| ?			$@ no
+R$*				$@ yes
+";
+
+const GATEWAY: &str = "\
+R< lists > < ? > $+ < @ $+ . >	$: $1 < @ $2 . > $| $>Postrider_routed $2
+R$+ < @ $+ . > $| yes		$: $1 < @ $2 . >
+R$+ < @ $+ . > $| no		$: < lists > < ? > $1 < @ $2 . >
+";
+
 fn ruleset_0(site: &Site, destination: &Destination) -> String {
     let host = &destination.host;
     let mut text = format!(
@@ -93,9 +119,13 @@ fn ruleset_0(site: &Site, destination: &Destination) -> String {
         "R< $+ > < $* <TMPF> > $*\t{UNAVAILABLE}\n\
          R< lists > < ? > $+ < @ $=w . >\t$: $1 < @ $2 . >\n\
          R< lists > < ? > $+ < @ $={{VirtHost}} . >\t$: $1 < @ $2 . >\n\
+         R< lists > < ? > $+ < @ $=R . >\t$: $1 < @ $2 . >\n\
+         {gateway}\
          R< shared > < ? > $*\t\t$: $1\n\
+         R< lists > < ? > postmaster < @ $+ . >\t$#local $: postmaster\n\
          R< $+ > < ? > $*\t\t$#error $@ 5.1.1 $: \"550 No such mailing list\"\n\
-         R< $+ > < $+ > $+ < @ $+ . >\t$#{MAILER} $@ {host} $: $3 < @ $4 . >\n"
+         R< $+ > < $+ > $+ < @ $+ . >\t$#{MAILER} $@ {host} $: $3 < @ $4 . >\n",
+        gateway = if_mailertable(GATEWAY)
     );
     text
 }
@@ -104,9 +134,10 @@ fn rcpt_ok(destination: &Destination) -> String {
     let mut text = format!(
         "# mailing lists may be relayed to: what Sendmail itself has not decided yet\n\
          SRcpt_ok\n\
-         R$*\t\t\t\t$: <{MAILER}> $| $&{{rcpt_mailer}} $| $1\n\
-         R<{MAILER}> $| {MAILER} $| $*\t$@ RELAY\n\
-         R<{MAILER}> $| $* $| $*\t\t$: $2\n"
+         R$*\t\t\t\t$: <{MAILER}> $| $&{{rcpt_mailer}} $| $&{{rcpt_addr}} $| $1\n\
+         R<{MAILER}> $| {MAILER} $| $* $| $*\t$@ RELAY\n\
+         R<{MAILER}> $| local $| postmaster $| $*\t$@ RELAY\n\
+         R<{MAILER}> $| $* $| $* $| $*\t$: $3\n"
     );
     match &destination.client {
         None => {}

@@ -1,59 +1,76 @@
 //! What the administrator does once: one file of m4, one line in `sendmail.mc`, one build.
+//!
+//! Before anything of the site's own is touched, the maps are looked for and the new configuration is built of a
+//! copy and read by Sendmail: whatever fails leaves nothing behind but our own file.
 
-use super::{config::Config, facts, fragment, tables};
+use super::{config::Config, destination, facts, fragment, tables};
 use crate::programs;
 use postrider_plugin_api::sdk::{Context, Result, Snippet, SnippetKind};
 
 pub(crate) fn all(config: &Config, context: Context<'_>) -> Result<Vec<Snippet>> {
     let (mc, cf, fragment_file) = (&config.mc_file, &config.cf_file, config.fragment_file());
     let build = Build { config, cf_dir: facts::cf_dir(config, context.facts) };
+    let elsewhere = destination::of(&context.site.lmtp)?.client.is_some();
+    let include = format!("include(`{fragment_file}')dnl");
+    let commands = |text: String, explanation: String, undo: String| Snippet {
+        kind: SnippetKind::Commands,
+        file: String::new(),
+        text,
+        explanation,
+        undo,
+    };
+    let whose = if elsewhere {
+        "The list server is another machine: do all this on the one where Sendmail runs, to which the maps have been copied \
+         (README of the plugin, \"Two hosts\"). "
+    } else {
+        ""
+    };
     Ok(vec![
         Snippet {
-            kind: SnippetKind::Commands,
-            file: String::new(),
-            text: format!("cp -np {cf} {cf}.before-postrider\n"),
-            explanation: format!(
-                "Keeps the configuration as it is now. Taking everything back builds {cf} anew from {mc}, so that \
-                 what you change there meanwhile stays."
-            ),
-            // Steps are taken back in the reverse order: when this one is, the line is out of sendmail.mc again.
-            undo: format!("{}{}rm -f {cf}.before-postrider\n", build.new_cf(), build.install()),
-        },
-        Snippet {
             kind: SnippetKind::File,
-            file: fragment_file.clone(),
+            file: fragment_file,
             text: fragment::text(config, context.site)?,
-            explanation: "The maps, the rules that look into them, and the mailer that speaks LMTP. Between the two \
-                          sides of a rule there must be tabs, so copy the file, not what you see of it."
-                .into(),
+            explanation: format!(
+                "{whose}The maps, the rules that look into them, and the mailer that speaks LMTP. Between the two sides \
+                 of a rule there must be tabs, so copy the file, not what you see of it."
+            ),
             undo: String::new(),
         },
+        commands(
+            format!(
+                "{tables}cp {mc} {mc}.postrider-new\n\
+                 grep -qxF {include_quoted} {mc}.postrider-new || printf '\\n%s\\n' {include_quoted} >> {mc}.postrider-new\n\
+                 {new_cf}{has_mailer}rm {mc}.postrider-new {cf}.postrider-new\n\
+                 test -e {cf}.before-postrider || cp -p {cf} {cf}.before-postrider\n",
+                tables = build.tables_are_there(&context.site.table_dir, elsewhere),
+                include_quoted = format_args!("\"{}\"", include.replace('`', "\\`")),
+                new_cf = build.new_cf(&format!("{mc}.postrider-new")),
+                has_mailer = build.has_mailer(),
+            ),
+            format!(
+                "Are the maps there (without them Sendmail answers 451 to everything), and does Sendmail read a \
+                 configuration with that file? Then keeps {cf} as it is now. Taking everything back builds it anew from {mc}, \
+                 so that what you change there meanwhile stays."
+            ),
+            // Steps are taken back in the reverse order: when this one is, the line is out of sendmail.mc again.
+            format!("{}{}rm -f {cf}.before-postrider {mc}.postrider-new\n", build.new_cf(mc), build.install()),
+        ),
         Snippet {
             kind: SnippetKind::Lines,
             file: mc.clone(),
-            text: format!("include(`{fragment_file}')dnl\n"),
+            text: format!("{include}\n"),
             explanation: "Includes that file; it has to stand after MAILER(`smtp'), and may be the last line. What \
                           the system's own tools do later (Debian's sendmailconfig, make in /etc/mail) keeps it."
                 .into(),
             undo: String::new(),
         },
-        Snippet {
-            kind: SnippetKind::Commands,
-            file: String::new(),
-            text: format!(
-                "{}{}{}{}",
-                build.tables_are_there(&context.site.table_dir),
-                build.new_cf(),
-                build.has_mailer(),
-                build.install()
-            ),
-            explanation: format!(
-                "Builds the configuration beside the present one, has Sendmail read it, and only then puts it in its \
-                 place and tells the daemon (SIGHUP). The maps must be there first (postrider aliases writes them): \
-                 without them Sendmail answers 451 to everything."
-            ),
-            undo: String::new(),
-        },
+        commands(
+            format!("{}{}{}", build.new_cf(mc), build.has_mailer(), build.install()),
+            "Builds the configuration beside the present one, has Sendmail read it, and only then puts it in its place and \
+             tells the daemon (SIGHUP)."
+                .into(),
+            String::new(),
+        ),
     ])
 }
 
@@ -63,21 +80,21 @@ struct Build<'a> {
 }
 
 impl Build<'_> {
-    fn tables_are_there(&self, table_dir: &str) -> String {
+    fn tables_are_there(&self, table_dir: &str, elsewhere: bool) -> String {
+        let advice =
+            if elsewhere { "copy the tables here and run makemap first" } else { "run postrider aliases first" };
         let (directory, suffix) = (table_dir.trim_end_matches('/'), self.config.map_type.suffix());
         let mut text = String::new();
         for table in [tables::DOMAINS, tables::ADDRESSES] {
             let file = format!("{directory}/{table}{suffix}");
-            text.push_str(&format!(
-                "test -f {file} || {{ echo '{file} is not there: run postrider aliases first' >&2; exit 1; }}\n"
-            ));
+            text.push_str(&format!("test -f {file} || {{ echo '{file} is not there: {advice}' >&2; exit 1; }}\n"));
         }
         text
     }
 
     /// A copy first, so that owner and mode stay what they are.
-    fn new_cf(&self) -> String {
-        let Config { m4, mc_file, cf_file, sendmail, .. } = self.config;
+    fn new_cf(&self, mc_file: &str) -> String {
+        let Config { m4, cf_file, sendmail, .. } = self.config;
         let base = self.cf_dir.map_or(String::new(), |dir| format!(" -D_CF_DIR_={dir}/ {dir}/m4/cf.m4"));
         format!(
             "cp -p {cf_file} {cf_file}.postrider-new\n\
@@ -87,7 +104,11 @@ impl Build<'_> {
     }
 
     fn has_mailer(&self) -> String {
-        format!("grep -q '^M{},' {}.postrider-new\n", fragment::MAILER, self.config.cf_file)
+        let Config { mc_file, cf_file, .. } = self.config;
+        format!(
+            "grep -q '^M{mailer},' {cf_file}.postrider-new || {{ echo 'm4 made nothing of the line at the end of {mc_file}' >&2; exit 1; }}\n",
+            mailer = fragment::MAILER
+        )
     }
 
     fn install(&self) -> String {

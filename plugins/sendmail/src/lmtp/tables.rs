@@ -3,11 +3,11 @@
 //! Addresses are published before their domain and withdrawn after it: in a domain that the map has, an
 //! address that is missing is refused for good.
 
-use super::config::Config;
+use super::{config::Config, destination, facts};
 use crate::{names, rows::Rows};
 use postrider_plugin_api::sdk::{
-    for_each_address, Command, CommandInput, Error, Extent, Need, Phase, PlanSink, Privilege, Result, Roster, Site,
-    Table, TableFormat, TableRole,
+    for_each_address, Command, CommandInput, Context, Error, Extent, Need, Phase, PlanSink, Privilege, Result, Roster,
+    Site, Table, TableFormat, TableRole,
 };
 use std::collections::BTreeMap;
 
@@ -32,21 +32,32 @@ impl Kind {
     }
 }
 
-pub(crate) fn write(config: &Config, site: &Site, roster: &dyn Roster, sink: &mut dyn PlanSink) -> Result<()> {
+pub(crate) fn write(config: &Config, context: Context<'_>, sink: &mut dyn PlanSink) -> Result<()> {
+    let Context { site, roster, facts, .. } = context;
     check_delimiter(&site.delimiter)?;
     let domains = domains(roster)?;
+    // Where Sendmail is another machine's, makemap is too: it gets the text, and builds the maps there.
+    let builds = destination::of(&site.lmtp)?.client.is_none() || !facts::has_no_makemap(facts);
+    let format = if builds {
+        TableFormat::CompiledRename { suffix: config.map_type.suffix().into() }
+    } else {
+        TableFormat::Text
+    };
 
-    begin(config, ADDRESSES, TableRole::Routing, "The addresses of the lists, each with its list-id.", sink)?;
+    begin(&format, ADDRESSES, TableRole::Routing, "The addresses of the lists, each with its list-id.", sink)?;
     addresses(site, roster, &domains, sink)?;
 
     let comment = "Domains with lists. lists: all other addresses are refused; shared: they go where they went.";
-    begin(config, DOMAINS, TableRole::Acceptance, comment, sink)?;
+    begin(&format, DOMAINS, TableRole::Acceptance, comment, sink)?;
     let mut rows = Rows::new(sink, 41);
     for (domain, kind) in &domains {
         rows.add(&[domain], &[kind.word()])?;
     }
     rows.flush()?;
-    sink.command(&makemap(config))
+    if builds {
+        sink.command(&makemap(config))?;
+    }
+    Ok(())
 }
 
 /// Sendmail takes addresses apart at its operator characters only, and of those only the plus sign is one
@@ -103,11 +114,11 @@ fn addresses(
     rows.flush()
 }
 
-fn begin(config: &Config, name: &str, role: TableRole, comment: &str, sink: &mut dyn PlanSink) -> Result<()> {
+fn begin(format: &TableFormat, name: &str, role: TableRole, comment: &str, sink: &mut dyn PlanSink) -> Result<()> {
     sink.table(&Table {
         path: name.into(),
         extent: Extent::Whole,
-        format: TableFormat::CompiledRename { suffix: config.map_type.suffix().into() },
+        format: format.clone(),
         role,
         comment: comment.into(),
     })

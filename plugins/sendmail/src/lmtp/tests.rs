@@ -59,10 +59,10 @@ fn tables_have_every_address_and_plussed_ones_where_a_detail_may_follow() {
 
 #[test]
 fn the_file_of_m4_is_that_which_the_real_sendmail_was_tried_with() {
-    assert_golden("postrider.m4", &snippets(&site())[1].text);
+    assert_golden("postrider.m4", &snippets(&site())[0].text);
     let mut elsewhere = site();
     elsewhere.lmtp = LmtpAddress::Tcp { host: "2001:db8::2".into(), port: 8024 };
-    assert_golden("postrider-two-hosts.m4", &snippets(&elsewhere)[1].text);
+    assert_golden("postrider-two-hosts.m4", &snippets(&elsewhere)[0].text);
 }
 
 #[test]
@@ -75,6 +75,40 @@ fn the_steps_keep_include_build_and_install() {
         }
     }
     assert_golden("steps", &shown);
+}
+
+#[test]
+fn before_sendmail_mc_is_touched_the_maps_and_a_build_are_tried() {
+    let snippets = snippets(&site());
+    let line = snippets.iter().position(|snippet| snippet.kind == SnippetKind::Lines).unwrap();
+    let trial = snippets[..line].iter().find(|snippet| snippet.kind == SnippetKind::Commands).unwrap();
+    for part in [
+        "test -f /var/lib/postrider/data/sendmail_domains.db",
+        "/usr/bin/m4 /etc/mail/sendmail.mc.postrider-new",
+        "-bt",
+    ] {
+        assert!(trial.text.contains(part), "{}", trial.text);
+    }
+    assert!(!trial.text.contains("> /etc/mail/sendmail.mc\n") && !trial.text.contains("mv "), "{}", trial.text);
+}
+
+#[test]
+fn a_list_server_without_makemap_writes_the_text_for_sendmails_machine() {
+    let mut site = site();
+    let facts = adapter().probe(&site, &crate::testing::TestTools::default()).unwrap();
+    let plan = |site: &Site| {
+        let mut sink = TestSink::default();
+        let context = Context { site, facts: &facts, roster: &roster() };
+        adapter().plan(context, Change::Everything, &mut sink).unwrap();
+        sink
+    };
+    assert_eq!(plan(&site).commands.len(), 1, "on one machine makemap must be there, and its absence be told");
+    site.lmtp = LmtpAddress::Tcp { host: "192.0.2.7".into(), port: 8024 };
+    let sink = plan(&site);
+    assert!(sink.commands.is_empty());
+    assert!(sink.tables.iter().all(|(table, _)| table.format == TableFormat::Text));
+    let steps = snippets(&site);
+    assert!(steps[0].explanation.contains("Two hosts") && steps[1].text.contains("copy the tables here"));
 }
 
 #[test]
@@ -117,7 +151,7 @@ fn a_site_without_delimiter_has_no_plussed_addresses() {
     let mut site = site();
     site.delimiter = String::new();
     assert!(!planned(&site, &roster()).text("sendmail_addresses").contains('*'));
-    assert!(!snippets(&site)[1].text.contains("+ *"));
+    assert!(!snippets(&site)[0].text.contains("+ *"));
 }
 
 #[test]
@@ -145,7 +179,7 @@ fn a_quote_in_the_table_directory_is_refused_before_it_gets_into_m4() {
 
 #[test]
 fn rules_have_a_tab_between_their_sides() {
-    let text = &snippets(&site())[1].text;
+    let text = &snippets(&site())[0].text;
     let rules: Vec<&str> = text.lines().filter(|line| line.starts_with('R')).collect();
     assert!(rules.len() >= 12);
     assert!(rules.iter().all(|rule| rule.contains('\t')), "{text}");

@@ -205,6 +205,7 @@ impl OutgoingAdapter for Program {
             inputs: vec![Input { descriptor: 0, content: Content::MessageLf }],
             exits: vec![
                 exit(0, 0, Outcome::Delivered, ""),
+                exit(53, 53, Outcome::Unavailable, "4.3.1 away"),
                 exit(75, 75, Outcome::TemporaryFailure, "4.3.0 try again"),
                 exit(64, 78, Outcome::PermanentFailure, "5.0.0 refused"),
             ],

@@ -23,7 +23,14 @@ R< $+ > < ? > $+ + $* < @ $+ . >	$: < $1 > < $( postrider_addresses $2 + * @ $4 
 R< $+ > < $* <TMPF> > $*	$#error $@ 4.3.0 $: "451 The tables of the mailing lists cannot be read"
 R< lists > < ? > $+ < @ $=w . >	$: $1 < @ $2 . >
 R< lists > < ? > $+ < @ $={VirtHost} . >	$: $1 < @ $2 . >
+R< lists > < ? > $+ < @ $=R . >	$: $1 < @ $2 . >
+'ifdef(`_MAILER_TABLE_', ``# mailing lists: with a mailertable
+R< lists > < ? > $+ < @ $+ . >	$: $1 < @ $2 . > $| $>Postrider_routed $2
+R$+ < @ $+ . > $| yes		$: $1 < @ $2 . >
+R$+ < @ $+ . > $| no		$: < lists > < ? > $1 < @ $2 . >
+'')`# mailing lists: whatever sendmail.mc has
 R< shared > < ? > $*		$: $1
+R< lists > < ? > postmaster < @ $+ . >	$#local $: postmaster
 R< $+ > < ? > $*		$#error $@ 5.1.1 $: "550 No such mailing list"
 R< $+ > < $+ > $+ < @ $+ . >	$#postrider $@ [127.0.0.1] $: $3 < @ $4 . >
 'POPDIVERT`'dnl
@@ -31,9 +38,18 @@ PUSHDIVERT(-1)
 LOCAL_RULESETS
 `# mailing lists may be relayed to: what Sendmail itself has not decided yet
 SRcpt_ok
-R$*				$: <postrider> $| $&{rcpt_mailer} $| $1
-R<postrider> $| postrider $| $*	$@ RELAY
-R<postrider> $| $* $| $*		$: $2
+R$*				$: <postrider> $| $&{rcpt_mailer} $| $&{rcpt_addr} $| $1
+R<postrider> $| postrider $| $* $| $*	$@ RELAY
+R<postrider> $| local $| postmaster $| $*	$@ RELAY
+R<postrider> $| $* $| $* $| $*	$: $3
+'ifdef(`_MAILER_TABLE_', ``# mailing lists: with a mailertable
+SPostrider_routed
+R$*				$: $1 $| $( mailertable $1 $: ? $)
+R. $- . $+ $| ?			$@ $>Postrider_routed . $2
+R$- . $+ $| ?			$@ $>Postrider_routed . $2
+R$* $| ?			$@ no
+R$*				$@ yes
+'')`# mailing lists: whatever sendmail.mc has
 'POPDIVERT`'dnl
 PUSHDIVERT(-1)
 MAILER_DEFINITIONS
