@@ -3,7 +3,10 @@
 
 use super::{Outcome, incoming::SendTo as _};
 use crate::site::{ANTS, CARLA, LIMIT, Site, subjects};
-use postrider_tests::{mta_box::Catcher, set_on_drop::SetOnDrop};
+use postrider_tests::{
+    mta_box::{Catcher, Caught},
+    set_on_drop::SetOnDrop,
+};
 use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
@@ -41,7 +44,8 @@ pub fn check(site: &Site<'_>) -> Outcome {
         for (created, what) in [(&known_domain, "a new list"), (&new_domain, "a new list in a new domain")] {
             if !created.by_root.is_empty() {
                 outcome.remark(format!(
-                    "For {what} `create` ends with 3 and says what root has to do before it takes effect: `{}`.",
+                    "For {what} `create` ends with 3 and says what root has to do before it takes effect \
+                     (`{}`); for a moment afterwards it may still be refused.",
                     created.by_root.join("`, `")
                 ));
             }
@@ -91,7 +95,8 @@ fn removed_while_mail_waits(site: &Site<'_>, outcome: &mut Outcome) {
     let who = if words.join(" ").contains("no such list") { "Postrider refuses" } else { "the MTA returns" };
     outcome.remark(format!("Mail that waits while its list is removed: {who} it, and its sender gets a bounce."));
     site.wait_until_delivered();
-    assert_eq!(site.bounces().len(), 1, "{:?}", site.bounces());
+    let of_it = |bounce: &Caught| bounce.text().contains(subject);
+    assert_eq!(site.bounces().into_iter().filter(of_it).count(), 1, "{:?}", site.bounces());
     site.stop(daemon);
 }
 
@@ -126,10 +131,15 @@ fn created_while_posted_to(site: &Site<'_>, list: &str) -> Created {
             // What it took for a list that did not exist yet comes back.
             attempts.retain(|attempt| attempt.begun > created);
         }
-        let refused: Vec<_> =
-            attempts.iter().filter(|attempt| attempt.begun > created && attempt.code >= 500).collect();
-        assert!(refused.is_empty(), "{list} was refused after create had returned: {refused:?}");
         let first = attempts.iter().find(|attempt| attempt.code == 250).expect("some were taken");
+        // Where root activates it by hand nothing waits until every process of the MTA has noticed: for a moment some
+        // still refuse a list that is not effective yet.
+        let refused: Vec<_> = attempts
+            .iter()
+            .filter(|attempt| by_root.is_empty() && attempt.begun > created && attempt.code >= 500)
+            .take(3)
+            .collect();
+        assert!(refused.is_empty(), "{list} was refused after create had returned: {refused:?}");
         Created {
             first_accepted: first.answered.saturating_duration_since(created),
             accepted: accepted_of(&attempts),
