@@ -100,6 +100,7 @@ impl Damage<'_, '_> {
             answers.map(|answer| answer.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         });
         let codes: Vec<u16> = answers.iter().map(|(.., code)| *code).collect();
+        let mut bounced = false;
         for (answer, subject, code) in answers {
             let fits = match answer {
                 WithoutTable::PutOff => (400..500).contains(&code),
@@ -117,9 +118,13 @@ impl Damage<'_, '_> {
                     self.outcome.remark(format!("Without its tables mail for lists is bounced: {why}"));
                     let bounce = || site.bounces().iter().any(|bounce| bounce.text().contains(&subject)).then_some(());
                     site.wait_flushing(&format!("the bounce of {subject}"), bounce);
-                    site.world.clear();
+                    bounced = true;
                 }
             }
+        }
+        // All at once: they may come in any order.
+        if bounced {
+            site.world.clear();
         }
     }
 }
