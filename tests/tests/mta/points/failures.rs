@@ -47,9 +47,11 @@ impl Damage<'_, '_> {
         start_with(site, &|| drop(site.machine.shell(&format!("rm -rf {}", tables.join(" ")))));
         self.is_answered("without any table", &|asked| {
             let answers: Vec<_> = tables.iter().map(|table| site.mta.without_table(table, asked)).collect();
-            let other =
-                answers.into_iter().find(|answer| !matches!(answer, WithoutTable::PutOff | WithoutTable::Taken));
-            other.unwrap_or(WithoutTable::PutOff)
+            // Whatever needs one of them needs all.
+            let (taken, mut needed): (Vec<_>, Vec<_>) =
+                answers.into_iter().partition(|answer| *answer == WithoutTable::Taken);
+            needed.sort_by_key(|answer| *answer == WithoutTable::PutOff);
+            needed.into_iter().chain(taken).next().unwrap_or(WithoutTable::PutOff)
         });
         // What the check advises.
         site.run(&["aliases"]);
