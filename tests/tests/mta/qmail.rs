@@ -105,7 +105,7 @@ impl Mta for Qmail {
         let others = rules.lines().filter(|line| line.split(' ').next() != Some(address));
         let mut text = others.fold(String::new(), |text, line| text + line + "\n");
         if let Some(reply) = reply {
-            text += &format!("{address} {reply}\n");
+            text = [&text, address, " ", reply, "\n"].concat();
         }
         machine.write(&path, &text).expect("rules");
     }
