@@ -96,7 +96,7 @@ pub fn explain(user: &User) -> (i32, String, String) {
                     "Uh-oh: .qmail has prog delivery but has x bit set. (#4.7.0)\n".to_owned(),
                 );
             }
-            let lines: String = programs.iter().map(|line| format!("program {line}\n")).collect();
+            let lines = programs.iter().fold(String::new(), |lines, program| lines + "program " + program + "\n");
             (0, format!("{lines}did 0+0+{}\n", programs.len()), warning.to_owned())
         }
         Ok(None) => (100, String::new(), "Sorry, no mailbox here by that name. (#5.1.1)\n".to_owned()),

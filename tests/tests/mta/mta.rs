@@ -3,6 +3,7 @@
 //! To put another one to the test, implement [`Mta`] and add a line to `subjects.rs`. Nothing here
 //! hooks the MTA up: that is what `postrider hookup` says, and it is all that is done.
 
+use crate::site::Lmtp;
 use postrider_tests::mta_box::{Layer, MtaBox};
 use std::io;
 
@@ -206,6 +207,11 @@ pub trait Mta: Sync {
 
     /// Lines for the plugin's section.
     fn settings(&self) -> String;
+
+    /// The same for a site that is connected so; with a Unix socket Postrider is the packages' user, else root.
+    fn settings_beside(&self, _: Lmtp) -> String {
+        self.settings()
+    }
 
     /// Which files (or directories) the MTA reads and Postrider writes: patterns of the shell.
     fn tables(&self) -> &'static [&'static str];

@@ -1,7 +1,8 @@
 //! A stand-in for qmail, which has no Debian package (`postrider_tests::qmail_stand_in` says what it covers): the
 //! real `.qmail` files, control files, shell and `qmail-lmtp`, behind a port 25 that is not qmail's.
 
-use crate::mta::{Mta, Network, Refusal, Unknown, WORLD, WithoutTables};
+use crate::mta::{Asked, Mta, Network, Refusal, Unknown, WORLD, WithoutTable};
+use crate::site::Lmtp;
 use postrider_tests::{
     mta_box::{Layer, MtaBox},
     qmail_stand_in::FIRST_ARGUMENT,
@@ -104,7 +105,7 @@ impl Mta for Qmail {
         let others = rules.lines().filter(|line| line.split(' ').next() != Some(address));
         let mut text = others.fold(String::new(), |text, line| text + line + "\n");
         if let Some(reply) = reply {
-            text += &format!("{address} {reply}\n");
+            text = [&text, address, " ", reply, "\n"].concat();
         }
         machine.write(&path, &text).expect("rules");
     }
@@ -114,12 +115,38 @@ impl Mta for Qmail {
     }
 
     fn settings(&self) -> String {
+        format!("recipients: {}\nreload_command: echo HUP >>{HOME}/hup\n", self.recipients)
+    }
+
+    /// qmail delivers nothing as root, so that where Postrider is root, somebody else must be the lists' user.
+    fn settings_beside(&self, lmtp: Lmtp) -> String {
+        let settings = self.settings();
         let (lists, user) = LISTS;
-        format!("recipients: {}\nhome: {lists}\nuser: {user}\nreload_command: echo HUP >>{HOME}/hup\n", self.recipients)
+        if lmtp == Lmtp::Socket { settings } else { format!("{settings}home: {lists}\nuser: {user}\n") }
     }
 
     fn tables(&self) -> &'static [&'static str] {
-        &["/srv/lists/.qmail-*"]
+        match self.recipients {
+            "default" => &["/srv/lists/.qmail-default"],
+            _ => &["/srv/lists/.qmail-{ants,ants-default}"],
+        }
+    }
+
+    /// Root reads every file; a directory is no `.qmail` file.
+    fn make_unreadable(&self, machine: &MtaBox, path: &str) {
+        machine.run(&["rm", path]);
+        machine.run(&["mkdir", path]);
+    }
+
+    fn without_table(&self, table: &str, asked: Asked) -> WithoutTable {
+        let needed = match asked {
+            // By way of the .qmail-default of the user alias.
+            Asked::Alias => false,
+            Asked::Posting => !table.ends_with("ants-default"),
+            Asked::Verp | Asked::Owner => table.ends_with("-default"),
+        };
+        let why = "an address without a .qmail file is one that does not exist (dot-qmail(5))";
+        if needed { WithoutTable::Bounced(why) } else { WithoutTable::Taken }
     }
 
     fn program_setting(&self) -> Result<&'static str, &'static str> {
@@ -135,9 +162,5 @@ impl Mta for Qmail {
             ),
             _ => Refusal::Bounced(NOT_AT_RCPT),
         }
-    }
-
-    fn without_tables(&self) -> WithoutTables {
-        WithoutTables::Bounced("an address without a .qmail file is one that does not exist (dot-qmail(5))")
     }
 }

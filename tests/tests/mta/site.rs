@@ -155,7 +155,8 @@ impl<'b> Site<'b> {
 
     /// Writes the plugin's settings, with these lines behind those that the MTA always has.
     pub fn set_settings(&self, lines: &str) {
-        let text = format!("[{}]\n{}\n{lines}\n", self.plugin(), self.mta.settings().trim_end());
+        let settings = self.mta.settings_beside(self.lmtp);
+        let text = format!("[{}]\n{}\n{lines}\n", self.plugin(), settings.trim_end());
         self.machine.write("/etc/postrider/mta.cfg", &text).expect("settings");
     }
 

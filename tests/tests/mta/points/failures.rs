@@ -47,9 +47,11 @@ impl Damage<'_, '_> {
         start_with(site, &|| drop(site.machine.shell(&format!("rm -rf {}", tables.join(" ")))));
         self.is_answered("without any table", &|asked| {
             let answers: Vec<_> = tables.iter().map(|table| site.mta.without_table(table, asked)).collect();
-            let other =
-                answers.into_iter().find(|answer| !matches!(answer, WithoutTable::PutOff | WithoutTable::Taken));
-            other.unwrap_or(WithoutTable::PutOff)
+            // Whatever needs one of them needs all.
+            let (taken, mut needed): (Vec<_>, Vec<_>) =
+                answers.into_iter().partition(|answer| *answer == WithoutTable::Taken);
+            needed.sort_by_key(|answer| *answer == WithoutTable::PutOff);
+            needed.into_iter().chain(taken).next().unwrap_or(WithoutTable::PutOff)
         });
         // What the check advises.
         site.run(&["aliases"]);
@@ -100,6 +102,7 @@ impl Damage<'_, '_> {
             answers.map(|answer| answer.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         });
         let codes: Vec<u16> = answers.iter().map(|(.., code)| *code).collect();
+        let mut bounced = false;
         for (answer, subject, code) in answers {
             let fits = match answer {
                 WithoutTable::PutOff => (400..500).contains(&code),
@@ -117,9 +120,13 @@ impl Damage<'_, '_> {
                     self.outcome.remark(format!("Without its tables mail for lists is bounced: {why}"));
                     let bounce = || site.bounces().iter().any(|bounce| bounce.text().contains(&subject)).then_some(());
                     site.wait_flushing(&format!("the bounce of {subject}"), bounce);
-                    site.world.clear();
+                    bounced = true;
                 }
             }
+        }
+        // All at once: they may come in any order.
+        if bounced {
+            site.world.clear();
         }
     }
 }
