@@ -2,7 +2,6 @@
 
 use postrider_tests::installation::Installation;
 use postrider_tests::{fixtures, require};
-use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};

@@ -154,7 +154,7 @@ impl Matrix {
         for point in Point::ALL {
             let _ = write!(text, " {} |", heading(point));
         }
-        text += &format!("\n|---|{}\n", "---|".repeat(Point::ALL.len()));
+        let _ = writeln!(text, "\n|---|{}", "---|".repeat(Point::ALL.len()));
         let mut remarks: Vec<String> = Vec::new();
         for subject in &self.subjects {
             let _ = write!(text, "| {subject} |");

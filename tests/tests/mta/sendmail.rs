@@ -106,7 +106,11 @@ impl Mta for Sendmail {
 
     /// Sendmail reads what `makemap` has made of the texts.
     fn without_table(&self, table: &str, _: Asked) -> WithoutTable {
-        if table.ends_with(".db") { WithoutTable::PutOff } else { WithoutTable::Taken }
+        if std::path::Path::new(table).extension().is_some_and(|extension| extension == "db") {
+            WithoutTable::PutOff
+        } else {
+            WithoutTable::Taken
+        }
     }
 
     fn program_setting(&self) -> Result<&'static str, &'static str> {

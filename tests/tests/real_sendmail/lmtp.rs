@@ -41,7 +41,7 @@ fn nasty_names_match_just_themselves() {
     }
     site.hook_up();
     let goes_to_lists = |addresses: &[String]| {
-        let questions: String = addresses.iter().map(|address| format!("3,0 {address}\n")).collect();
+        let questions = format!("3,0 {}\n", addresses.join("\n3,0 "));
         let said = site.sendmail.test_mode(&questions, &[]);
         said.lines().filter(|line| line.starts_with("parse ") && line.contains("returns: $# postrider ")).count()
     };

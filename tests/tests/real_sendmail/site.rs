@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_mins(1);
 pub const CARLA: &str = "carla@remote.example";
 
 /// A box, unless this machine cannot have one.
