@@ -124,21 +124,18 @@ impl Mta for Postfix {
 
     fn without_table(&self, table: &str, asked: Asked) -> WithoutTable {
         let is = |name: &str| table.rsplit('/').next().and_then(|file| file.split('.').next()) == Some(name);
-        let lost = match self.table_type {
-            "sqlite" => WithoutTable::NoReply(
+        if self.table_type == "sqlite" {
+            // The process is shared: a question about one address keeps those about others waiting.
+            return WithoutTable::NoReply(
                 "Postfix's process ends when SQLite fails, and is started again after service_throttle_time",
-            ),
-            _ => WithoutTable::PutOff,
-        };
+            );
+        }
         match asked {
             // Transport and class of the domain: one map for all addresses of lists, read but for the alias domains'.
             _ if is("postfix_lmtp") => WithoutTable::Taken,
             // The alias is taken and then waits: where it leads to is asked later.
-            Asked::Alias if self.table_type != "sqlite" && !is("postfix_vmap") && !is("postfix_alias") => {
-                WithoutTable::Taken
-            }
-            Asked::Alias if is("postfix_recipients") => WithoutTable::Taken,
-            _ => lost,
+            Asked::Alias if !is("postfix_vmap") && !is("postfix_alias") => WithoutTable::Taken,
+            _ => WithoutTable::PutOff,
         }
     }
 

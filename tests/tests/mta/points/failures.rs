@@ -106,13 +106,15 @@ impl Damage<'_, '_> {
         for (answer, subject, code) in answers {
             let fits = match answer {
                 WithoutTable::PutOff => (400..500).contains(&code),
-                WithoutTable::NoReply(_) => code == 0 || (400..500).contains(&code),
+                // Whom it reaches in time depends on who else asks: all but a refusal for good.
+                WithoutTable::NoReply(_) => [0, 250].contains(&code) || (400..500).contains(&code),
                 WithoutTable::Taken | WithoutTable::Bounced(_) => code == 250,
             };
             assert!(fits, "{subject}: {code} instead of {answer:?}; posting, VERP, owner, alias: {codes:?}");
             match answer {
                 WithoutTable::Taken => self.taken.push(subject),
                 WithoutTable::PutOff => {}
+                WithoutTable::NoReply(_) if code != 0 => {}
                 WithoutTable::NoReply(why) => {
                     self.outcome.remark(format!("Without a table the client gets no reply and tries again: {why}"));
                 }
