@@ -36,7 +36,7 @@ pub fn tell(report: &Report) -> Exit {
 
 /// Prints what is left to do.
 fn tell_what_is_left(report: &Report, quiet: bool) -> Exit {
-    for command in report.by_hand.iter().filter(|command| !quiet || command.need == Need::Required || unseen(command)) {
+    for command in report.by_hand.iter().filter(|command| !quiet || command.need == Need::Required || command.leaves_mta_behind()) {
         output::line(&command.to_string());
     }
     report.waiting.iter().for_each(|waiting| output::line(&waiting.to_string()));
@@ -44,12 +44,5 @@ fn tell_what_is_left(report: &Report, quiet: bool) -> Exit {
 }
 
 fn exit_of(report: &Report) -> Exit {
-    if report.waiting.is_some() || report.by_hand.iter().any(unseen) { Exit::MtaBehind } else { Exit::Done }
-}
-
-/// Whether the MTA does not see the change, or not everywhere, until somebody runs this command. A command that
-/// is only advised counts too: Postfix knows a new domain in an SQLite table at once, but not in the processes
-/// that were asked for it before.
-fn unseen(command: &ByHand) -> bool {
-    command.settle.is_none()
+    if report.waiting.is_some() || report.by_hand.iter().any(ByHand::leaves_mta_behind) { Exit::MtaBehind } else { Exit::Done }
 }

@@ -67,6 +67,7 @@ impl Publication<'_> {
             need: command.need,
             settle: command.settle,
             obstacle,
+            is_here: Path::new(&command.argv[0]).exists(),
         };
         if !self.report.by_hand.contains(&by_hand) {
             self.report.by_hand.push(by_hand);

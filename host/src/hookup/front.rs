@@ -500,6 +500,7 @@ fn leave_out_missing_programs(directory: &Path, plan: &mut Plan) -> Vec<ByHand> 
                     need: Need::Required,
                     settle: None,
                     obstacle: format!("there is no {} here", command.argv[0]),
+                    is_here: false,
                 });
                 if command.phase == Phase::Compile {
                     if let Some(suffix) = table.suffix().map(str::to_owned) {

@@ -66,6 +66,17 @@ pub struct ByHand {
     pub settle: Option<Duration>,
     /// Why it did not run here.
     pub obstacle: String,
+    /// Whether its program is on this host, and with it the MTA, as far as anybody can tell.
+    pub is_here: bool,
+}
+
+impl ByHand {
+    /// Whether the MTA does not see the change, or not everywhere, until somebody runs this. What is only
+    /// advised counts where the MTA is: Postfix knows a new domain in an `SQLite` table at once, but not in
+    /// the processes that were asked for it before.
+    pub fn leaves_mta_behind(&self) -> bool {
+        self.settle.is_none() && (self.need == Need::Required || self.is_here)
+    }
 }
 
 /// The rest of the plan waits for a command that only the administrator can run.
