@@ -63,8 +63,12 @@ impl Peers {
         let root = self.root.display();
         let etc = self.root.join("postfix-etc");
         fs::create_dir_all(&etc).expect("directory");
-        fs::write(etc.join("main.cf"), "compatibility_level = 3.6\nmail_owner = daemon\nsetgid_group = mail\n")
-            .expect("main.cf");
+        let main_cf = format!(
+            "compatibility_level = 3.6\nmail_owner = daemon\nsetgid_group = mail\nmeta_directory = {}\n\
+             shlib_directory = {root}/usr/lib/postfix\n",
+            etc.display()
+        );
+        fs::write(etc.join("main.cf"), main_cf).expect("main.cf");
         // Its own dynamicmaps.cf names libraries where the package is not installed.
         fs::write(
             etc.join("dynamicmaps.cf"),
@@ -73,13 +77,21 @@ impl Peers {
         .expect("dynamicmaps.cf");
         script(
             self.root.join("postmap"),
-            &format!("LD_LIBRARY_PATH={root}/usr/lib/postfix exec {root}/usr/sbin/postmap -c {} \"$@\"", etc.display()),
+            &format!(
+                "LD_LIBRARY_PATH={root}/usr/lib/postfix:$(echo {root}/usr/lib/*-linux-gnu) exec {root}/usr/sbin/postmap -c {} \"$@\"",
+                etc.display()
+            ),
         )
     }
 
     /// The real makemap of Sendmail.
     pub fn makemap(&self) -> PathBuf {
-        self.root.join("usr/libexec/sendmail/makemap")
+        let root = self.root.display();
+        fs::write(self.root.join("sendmail.cf"), "").expect("sendmail.cf");
+        script(
+            self.root.join("makemap"),
+            &format!("exec {root}/usr/libexec/sendmail/makemap -C {root}/sendmail.cf \"$@\""),
+        )
     }
 }
 

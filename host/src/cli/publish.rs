@@ -36,7 +36,9 @@ pub fn tell(report: &Report) -> Exit {
 
 /// Prints what is left to do.
 fn tell_what_is_left(report: &Report, quiet: bool) -> Exit {
-    for command in report.by_hand.iter().filter(|command| !quiet || command.need == Need::Required || command.leaves_mta_behind()) {
+    for command in
+        report.by_hand.iter().filter(|command| !quiet || command.need == Need::Required || command.leaves_mta_behind())
+    {
         output::line(&command.to_string());
     }
     report.waiting.iter().for_each(|waiting| output::line(&waiting.to_string()));
@@ -44,5 +46,9 @@ fn tell_what_is_left(report: &Report, quiet: bool) -> Exit {
 }
 
 fn exit_of(report: &Report) -> Exit {
-    if report.waiting.is_some() || report.by_hand.iter().any(ByHand::leaves_mta_behind) { Exit::MtaBehind } else { Exit::Done }
+    if report.waiting.is_some() || report.by_hand.iter().any(ByHand::leaves_mta_behind) {
+        Exit::MtaBehind
+    } else {
+        Exit::Done
+    }
 }

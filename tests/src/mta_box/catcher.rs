@@ -123,9 +123,13 @@ impl Catcher {
 
     /// An LMTP server at a Unix socket, for instance in [`MtaBox::shared`].
     pub fn lmtp_unix(path: &Path) -> io::Result<Self> {
+        Self::lmtp_unix_with_mode(path, 0o666)
+    }
+
+    /// The same with this mode of the socket: Postrider's own is 0660, so that whoever connects needs its group.
+    pub fn lmtp_unix_with_mode(path: &Path, mode: u32) -> io::Result<Self> {
         let listener = UnixListener::bind(path)?;
-        // As Postrider's own: whoever connects needs its group.
-        fs::set_permissions(path, Permissions::from_mode(0o660))?;
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
         Self::serve(listener.try_clone()?.into(), Protocol::Lmtp, move || {
             let (stream, _) = listener.accept()?;
             let handle = stream.try_clone()?.into();

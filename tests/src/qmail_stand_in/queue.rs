@@ -80,8 +80,8 @@ impl Queue {
         let entries = fs::read_dir(&self.directory).expect("the directory").map(|entry| entry.expect("an entry"));
         let runs = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(beginning));
         runs.filter_map(|run| {
-            // A run that goes on has no envelope yet.
-            let envelope = fs::read(run.path().join("envelope")).ok()?;
+            // A run that goes on has no envelope yet, or not the whole.
+            let envelope = fs::read(run.path().join("envelope")).ok().filter(|envelope| envelope.ends_with(b"\0\0"))?;
             let (sender, recipients) = parse(&envelope).unwrap_or_else(|code| panic!("exit code {code}: {envelope:?}"));
             Some(Injected { sender, recipients, message: fs::read(run.path().join("message")).ok()? })
         })

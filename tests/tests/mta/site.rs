@@ -291,7 +291,7 @@ impl<'b> Site<'b> {
             Lmtp::Socket => {
                 let path = self.outside(LMTP_SOCKET);
                 let _ = fs::remove_file(&path);
-                let lists = Catcher::lmtp_unix(&path).expect("LMTP");
+                let lists = Catcher::lmtp_unix_with_mode(&path, 0o660).expect("LMTP");
                 self.machine.run(&["chown", &format!("{USER}:{USER}"), LMTP_SOCKET]);
                 lists
             }

@@ -8,11 +8,12 @@ pub fn a_failing_program_of_postfix_leaves_the_tables_as_they_were(table_type: &
         return;
     };
     let site = Site::hooked_up(&machine, table_type);
-    let daemon = site.serve();
     // Nothing compiles expressions; there it is the reload that fails.
     let setting = if table_type == "regexp" { "postfix_command" } else { "postmap_command" };
     let broken = site.broken_program();
     site.set_postfix(&format!("{setting}: {broken}\n"));
+    // Afterwards: a daemon that knew the working program could be the one that publishes.
+    let daemon = site.serve();
     let before = site.tables();
 
     let (_, error) = site.ends(3, &["create", "bees@lists.example.com"]);

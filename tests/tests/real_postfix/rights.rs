@@ -46,7 +46,7 @@ pub fn without_root_the_rest_is_said_and_nothing_is_refused(table_type: &'static
         let _ends = SetOnDrop(stop);
         let writer = scope.spawn(move || post_again_and_again(machine, "cats@new.example", PAUSE, stop));
         if table_type == "lmdb" {
-            let text = site.run(&["create", "cats@new.example"]);
+            let (text, _) = site.ends(3, &["create", "cats@new.example"]);
             assert!(text.contains(&format!("you may run {reload}")), "{text}");
         } else {
             let (text, _) = site.ends(3, &["create", "cats@new.example"]);
