@@ -116,7 +116,8 @@
 //! # The other modules
 //!
 //! [`abi`] is what really crosses between the host and the plugin, and [`host`] is the host's way of
-//! calling it. Both are of no use to a plugin.
+//! calling it. Both are of no use to a plugin. `testing` (a feature) has stand-ins for the host, for unit
+//! tests of plugins.
 #![allow(
     unknown_lints,
     non_local_definitions, // what `sabi_trait` expands to
@@ -133,6 +134,9 @@ mod panics;
 #[warn(missing_docs)]
 pub mod sdk;
 mod shim;
+#[cfg(feature = "testing")]
+#[warn(missing_docs)]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 

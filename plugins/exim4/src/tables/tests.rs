@@ -1,10 +1,8 @@
 //! The tables, and that a single change leaves what a plan of everything would.
 
 use super::*;
-use crate::testing::{site, TestRoster, TestSink};
+use crate::testing::{site, Contents, TestRoster, TestSink};
 use postrider_plugin_api::sdk::{Facts, Settings};
-
-type Contents = BTreeMap<String, BTreeMap<String, String>>;
 
 fn config(pairs: &[(&str, &str)]) -> Config {
     Config::parse(&pairs.iter().copied().collect::<Settings>()).unwrap()
@@ -13,6 +11,7 @@ fn config(pairs: &[(&str, &str)]) -> Config {
 fn planned(config: &Config, roster: &TestRoster, change: Change<'_>) -> TestSink {
     let (site, facts, mut sink) = (site(), Facts::new(), TestSink::default());
     write(config, Context { site: &site, facts: &facts, roster }, change, &mut sink).unwrap();
+    assert!(sink.files.is_empty() && sink.removed.is_empty() && sink.guards.is_empty(), "Exim needs tables only");
     sink
 }
 
@@ -27,7 +26,7 @@ const LIST_NAMES: &[&str] =
 #[test]
 fn a_list_has_one_file_in_each_of_its_domains() {
     let sink = planned(&config(&[]), &TestRoster::new(DOMAIN_NAMES, LIST_NAMES), Change::Everything);
-    let keys: Vec<&str> = sink.rows_of(LISTS).keys().map(String::as_str).collect();
+    let keys: Vec<&str> = sink.rows_of(LISTS).keys().copied().collect();
     assert_eq!(
         keys,
         [
@@ -39,7 +38,7 @@ fn a_list_has_one_file_in_each_of_its_domains() {
         ]
     );
     assert_eq!(sink.rows_of(LISTS)["crew@virt.example"], "crew.real.example");
-    let domains: Vec<&str> = sink.rows_of(DOMAINS).keys().map(String::as_str).collect();
+    let domains: Vec<&str> = sink.rows_of(DOMAINS).keys().copied().collect();
     assert_eq!(domains, ["lists.example.com", "real.example", "virt.example"]);
     // Exim must never know a domain before its lists.
     let order: Vec<&str> = sink.tables.iter().map(|(table, _)| table.path.as_str()).collect();

@@ -32,7 +32,9 @@ fn roster() -> TestRoster {
 fn plan(adapter: &Aliases, roster: &TestRoster) -> postrider_plugin_api::sdk::Result<TestSink> {
     let mut sink = TestSink::default();
     let (site, facts) = (site(), Facts::new());
-    adapter.plan(Context { site: &site, facts: &facts, roster }, Change::Everything, &mut sink).map(|()| sink)
+    adapter.plan(Context { site: &site, facts: &facts, roster }, Change::Everything, &mut sink)?;
+    assert!(sink.absent.is_empty() && sink.guards.is_empty());
+    Ok(sink)
 }
 
 fn snippets(adapter: &Aliases, site: &postrider_plugin_api::sdk::Site) -> Vec<Snippet> {

@@ -33,6 +33,7 @@ fn planned(site: &Site, roster: &TestRoster) -> TestSink {
     let mut sink = TestSink::default();
     let context = Context { site, facts: &Facts::new(), roster };
     adapter().plan(context, Change::Everything, &mut sink).unwrap();
+    assert!(sink.absent.is_empty() && sink.guards.is_empty());
     sink
 }
 
