@@ -36,6 +36,13 @@ pub struct SettingSpec {
     pub help: String,
 }
 
+impl SettingSpec {
+    /// A key that an adapter reads.
+    pub fn new(name: &str, kind: SettingKind, default: &str, help: &str) -> Self {
+        SettingSpec { name: name.into(), kind, default: default.into(), help: help.into() }
+    }
+}
+
 /// Values of an adapter's settings. Every declared key has a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings(BTreeMap<String, String>);

@@ -87,12 +87,7 @@ const ROUTER_FILE: &str = "110_postrider";
 const RELAY_DOMAINS: &str = "relay_to_domains";
 
 pub(crate) fn specs() -> Vec<SettingSpec> {
-    let spec = |name: &str, kind, default: &str, help: &str| SettingSpec {
-        name: name.into(),
-        kind,
-        default: default.into(),
-        help: help.into(),
-    };
+    let spec = SettingSpec::new;
     let choice = |words: &[&str]| SettingKind::Choice(words.iter().map(|word| word.to_string()).collect());
     vec![
         spec(

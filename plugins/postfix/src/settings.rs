@@ -17,12 +17,7 @@ pub(crate) struct Config {
 }
 
 pub(crate) fn specs() -> Vec<SettingSpec> {
-    let spec = |name: &str, kind, default: &str, help: &str| SettingSpec {
-        name: name.into(),
-        kind,
-        default: default.into(),
-        help: help.into(),
-    };
+    let spec = SettingSpec::new;
     let mut types: Vec<String> = TableType::ALL.iter().map(|kind| kind.name().to_string()).collect();
     types.push("regex=regexp".into());
     vec![

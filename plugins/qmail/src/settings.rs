@@ -37,12 +37,7 @@ const CONTROL_COMMAND: &str = "/usr/local/sbin/postrider-qmail";
 const RELOAD_COMMAND: &str = "pkill -HUP -x qmail-send || test $? = 1";
 
 pub(crate) fn specs() -> Vec<SettingSpec> {
-    let spec = |name: &str, kind, default: &str, help: &str| SettingSpec {
-        name: name.into(),
-        kind,
-        default: default.into(),
-        help: help.into(),
-    };
+    let spec = SettingSpec::new;
     vec![
         spec(
             "home",

@@ -11,7 +11,7 @@
 //! halves the batch until it has found it. What is temporary is handed over again for all of them.
 //! The table errs on the side of trying again.
 
-use crate::programs::{self, spec};
+use crate::programs;
 use postrider_plugin_api::sdk::{
     Abilities, Content, Envelope, Error, ErrorKind, ExitMeaning, HostLog, Injection, Input, Outcome, OutgoingAdapter,
     Result, SettingKind, SettingSpec, Settings,
@@ -32,13 +32,13 @@ pub struct Pipe {
 impl OutgoingAdapter for Pipe {
     fn settings() -> Vec<SettingSpec> {
         vec![
-            spec(
+            SettingSpec::new(
                 "pipe_command",
                 SettingKind::Program,
                 programs::SENDMAIL,
                 "The program that takes outgoing mail: sendmail, as Sendmail and most other mail servers have it.",
             ),
-            spec(
+            SettingSpec::new(
                 "pipe_arguments",
                 SettingKind::Text,
                 "",

@@ -5,12 +5,8 @@ use postrider_plugin_api::sdk::{Result, SettingKind, SettingSpec, Settings};
 
 pub(crate) const SENDMAIL: &str = "/usr/sbin/sendmail";
 
-pub(crate) fn spec(name: &str, kind: SettingKind, default: &str, help: &str) -> SettingSpec {
-    SettingSpec { name: name.into(), kind, default: default.into(), help: help.into() }
-}
-
 pub(crate) fn sendmail_spec() -> SettingSpec {
-    spec(
+    SettingSpec::new(
         "sendmail_command",
         SettingKind::Program,
         SENDMAIL,
@@ -20,7 +16,7 @@ pub(crate) fn sendmail_spec() -> SettingSpec {
 }
 
 pub(crate) fn cf_spec() -> SettingSpec {
-    spec(
+    SettingSpec::new(
         "cf_file",
         SettingKind::Path,
         "/etc/mail/sendmail.cf",

@@ -1,7 +1,7 @@
 //! The section `[sendmail]` for `sendmail.Aliases`.
 
 use super::script;
-use crate::programs::{self, spec};
+use crate::programs;
 use postrider_plugin_api::sdk::{Result, SettingKind, SettingSpec, Settings};
 
 /// What the administrator has set.
@@ -24,39 +24,39 @@ pub(crate) fn specs() -> Vec<SettingSpec> {
     vec![
         programs::sendmail_spec(),
         programs::cf_spec(),
-        spec(
+        SettingSpec::new(
             "alias_file",
             SettingKind::Path,
             "/etc/aliases",
             "The file of aliases(5) that the import program puts the aliases into, between two marks.",
         ),
-        spec(
+        SettingSpec::new(
             "local_host_names",
             SettingKind::Path,
             "/etc/mail/local-host-names",
             "The file with the domains that Sendmail takes for its own (class w).",
         ),
-        spec(
+        SettingSpec::new(
             "program_directory",
             SettingKind::Path,
             "/etc/mail/smrsh",
             "The directory for the program that Sendmail runs for each message. Where Sendmail uses smrsh(8): the \
              directory of smrsh, on Red Hat /etc/smrsh.",
         ),
-        spec(
+        SettingSpec::new(
             "lmtp_command",
             SettingKind::Program,
             "/usr/bin/qmail-lmtp",
             "Postrider's program qmail-lmtp, which speaks LMTP for programs that cannot.",
         ),
-        spec(
+        SettingSpec::new(
             "update_command",
             SettingKind::Program,
             script::IMPORT,
             "The program that makes Sendmail know changed aliases. The import program itself needs root; where \
              Postrider is not root the command is printed. Any other (/usr/bin/sudo) runs with Postrider's rights.",
         ),
-        spec(
+        SettingSpec::new(
             "update_arguments",
             SettingKind::Text,
             "",

@@ -1,6 +1,6 @@
 //! The section `[sendmail]` for `sendmail.LMTP`: read once, into [`Config`].
 
-use crate::programs::{self, spec};
+use crate::programs;
 use postrider_plugin_api::sdk::{Error, Result, SettingKind, SettingSpec, Settings};
 
 /// What the administrator has set.
@@ -48,14 +48,19 @@ impl MapType {
 pub(crate) fn specs() -> Vec<SettingSpec> {
     vec![
         programs::sendmail_spec(),
-        spec(
+        SettingSpec::new(
             "makemap_command",
             SettingKind::Program,
             "/usr/sbin/makemap",
             "The program that builds the maps (makemap(8)).",
         ),
-        spec("m4_command", SettingKind::Program, "/usr/bin/m4", "The program that makes cf_file of mc_file."),
-        spec(
+        SettingSpec::new(
+            "m4_command",
+            SettingKind::Program,
+            "/usr/bin/m4",
+            "The program that makes cf_file of mc_file.",
+        ),
+        SettingSpec::new(
             "mc_file",
             SettingKind::Path,
             "/etc/mail/sendmail.mc",
@@ -63,14 +68,14 @@ pub(crate) fn specs() -> Vec<SettingSpec> {
              beside it.",
         ),
         programs::cf_spec(),
-        spec(
+        SettingSpec::new(
             "cf_dir",
             SettingKind::Path,
             "",
             "The directory with Sendmail's m4 files (m4/cf.m4), for instance /usr/share/sendmail-cf. Only needed if \
              mc_file does not include cf.m4 itself and the directory is not where it usually is.",
         ),
-        spec(
+        SettingSpec::new(
             "map_type",
             SettingKind::Choice(MapType::ALL.iter().map(|kind| kind.name().to_string()).collect()),
             "hash",
