@@ -1,11 +1,6 @@
 //! What a new list costs, by adapter and by the number of lists that are there already.
 
-use crate::{LIST, median, peers::Peers, timed};
-use postrider::{
-    config::Config,
-    lists::{ListAddress, ListSettings, NewList},
-    store::Store,
-};
+use crate::{median, peers::Peers, timed, with_lists};
 use postrider_tests::installation::{Installation, build_dir};
 use std::{fs, process::Stdio};
 
@@ -21,9 +16,9 @@ struct Subject {
 pub fn measure(peers: &Peers) {
     println!("\n| adapter, lists | `aliases` | one `create` | ten `create` at once |\n|---|---|---|---|");
     for lists in [10, 1_000, 100_000] {
-        let database = database_with(lists);
+        let template = with_lists(lists, 0);
         for subject in subjects(peers) {
-            let installation = installed(&subject, &database);
+            let installation = installed(&subject, &template);
             let aliases = timed(|| drop(installation.run(&["aliases"])));
             let create = |name: String| timed(|| drop(installation.run(&["create", &name]))).as_secs_f64();
             let one = median((0..3).map(|number| create(format!("more{number}@lists.example.com"))).collect());
@@ -62,34 +57,15 @@ fn subjects(peers: &Peers) -> Vec<Subject> {
     ]
 }
 
-/// A database with so many lists, made through the library: one process per list would measure processes.
-fn database_with(lists: usize) -> tempfile::TempDir {
-    let installation = Installation::new();
-    installation.run(&["create", LIST]);
-    let config = Config::load(Some(&installation.config())).expect("configuration").config;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
-    runtime.block_on(async {
-        let store = Store::open(&config.database).await.expect("store");
-        for number in 1..lists {
-            let address = ListAddress::parse(&format!("list{number}@lists.example.com")).expect("address");
-            let new = NewList { settings: ListSettings::defaults_for(&address), address };
-            store.create_list(&new, true).await.expect("list");
-        }
-        store.close().await;
-    });
-    let kept = tempfile::tempdir().expect("directory");
-    fs::copy(installation.data().join("postrider.db"), kept.path().join("postrider.db")).expect("database");
-    kept
-}
-
-fn installed(subject: &Subject, database: &tempfile::TempDir) -> Installation {
+/// An installation with that adapter and the lists of another.
+fn installed(subject: &Subject, template: &Installation) -> Installation {
     let plugin = subject.plugin;
     let installation = Installation::with_mta(&format!("incoming: {plugin}.LMTP\nconfiguration: $DIR/{plugin}.cfg\n"));
     installation.write(&format!("{plugin}.cfg"), &format!("[{plugin}]\n{}", subject.settings));
     let library = format!("libpostrider_{plugin}.so");
     installation.install_plugin(&build_dir().join(&library), &library);
     fs::create_dir_all(installation.data()).expect("data directory");
-    fs::copy(database.path().join("postrider.db"), installation.data().join("postrider.db")).expect("database");
+    fs::copy(template.data().join("postrider.db"), installation.data().join("postrider.db")).expect("database");
     installation
 }
 

@@ -1,6 +1,11 @@
 //! How Postfix is told of the tables: `postconf` commands made from what is in `main.cf`. Every list
 //! keeps what it has, and every step can be taken back.
 
+mod obstacles;
+mod relay;
+mod values;
+
+use self::{relay::accepts_all, values::Values};
 use crate::{
     destination,
     domain_class::{Class, Classes},
@@ -59,14 +64,6 @@ struct Writer<'a> {
     queue_directory: &'a str,
     /// Where mail for lists goes, as a transport.
     destination: String,
-}
-
-/// New values of parameters, set together: between two `postconf -e` a process of Postfix might start
-/// and read only half of them.
-#[derive(Default)]
-struct Values {
-    /// Name, new value, former value (`None`: it was not set).
-    values: Vec<(&'static str, String, Option<String>)>,
 }
 
 impl Writer<'_> {
@@ -144,166 +141,6 @@ impl Writer<'_> {
         commands(text, explanation, format!("rm -f {file}\n"))
     }
 
-    /// Where Postfix could not be asked, adding to what it has is impossible: then it must have nothing.
-    fn blind(&self) -> Option<Snippet> {
-        if facts::is_known(self.facts) {
-            return None;
-        }
-        let names = "transport_maps relay_domains relay_recipient_maps local_recipient_maps virtual_alias_maps";
-        let postconf = self.shell(&self.config.postconf, &format!("-n {names}"));
-        let text = format!(
-            "if {postconf} | grep .; then\n    echo 'Stopped: add the tables of the following steps to these values by \
-             hand.' >&2\n    exit 1\nfi\n"
-        );
-        let explanation = "Postfix could not be asked what it has. These steps are for a Postfix that has none of these \
-                           parameters yet; they stop here if it has one. Better: ask for the steps where postconf_command \
-                           is to be found."
-            .into();
-        Some(commands(text, explanation, String::new()))
-    }
-
-    /// An empty `relay_recipient_maps` accepts every address, also in domains that we cannot see.
-    fn hidden_relay_domains(&self) -> Option<Snippet> {
-        let relayed = self.others_relayed();
-        if !current(self.facts, "relay_recipient_maps").is_empty() {
-            return None;
-        }
-        if !relayed.has_tables() {
-            return self.subdomains_without_expressions();
-        }
-        let text = "echo 'Stopped: relay_recipient_maps is empty and relay_domains names tables. First give \
-                    relay_recipient_maps a table with a line \"@DOMAIN accepted\" for each domain in them.' >&2\nexit 1\n";
-        let explanation = format!(
-            "WARNING: relay_domains names tables ({relayed}). Today Postfix accepts every address in the domains that they \
-             hold; with relay_recipient_maps it would refuse those that it does not find, and only you know which domains \
-             these are. Name a table in relay_recipient_maps that has a line `@DOMAIN accepted` for each, then ask for \
-             these steps again."
-        );
-        Some(commands(text.into(), explanation, String::new()))
-    }
-
-    /// Subdomains that are relayed can be accepted by expressions only.
-    fn subdomains_without_expressions(&self) -> Option<Snippet> {
-        let rules = self.accepted_all();
-        let types = facts::table_types(self.facts);
-        if !facts::is_set(self.facts, "relay_domains") {
-            return None;
-        }
-        let knows = facts::is_at_least(self.facts, (3, 7)) && (types.is_empty() || types.contains(&"regexp"));
-        if knows || rules.iter().all(|rule| !rule.below) {
-            return None;
-        }
-        let lines: Vec<String> = rules.iter().map(|rule| rule.expression("$")).collect();
-        let lines = lines.join("`, `");
-        let explanation = format!(
-            "WARNING: relay_recipient_maps is empty, so Postfix accepts every address in relay_domains and in the domains \
-             below them (parent_domain_matches_subdomains). To keep that, this Postfix needs a file with lines like `{lines}`. \
-             Write it, name it in relay_recipient_maps as regexp:FILE, then ask for these steps again."
-        );
-        let text =
-            "echo 'Stopped: relay_recipient_maps is empty, and Postfix relays subdomains of relay_domains. First name \
-                    a table of the type regexp in relay_recipient_maps that accepts them.' >&2\nexit 1\n";
-        Some(commands(text.into(), explanation, String::new()))
-    }
-
-    /// Our table of domains is not to match what is below them: a list domain `example.org` would make
-    /// people in `cs.example.org` unknown. What the site wants to match must then be said, which nobody
-    /// can for its tables.
-    fn hidden_subdomains(&self) -> Option<Snippet> {
-        let relayed = self.others_relayed();
-        let is_indexed =
-            |item: &String| item.contains(':') && !item.starts_with("regexp:") && !item.starts_with("pcre:");
-        if !self.takes_subdomains_in() || !relayed.items().iter().any(is_indexed) {
-            return None;
-        }
-        let mut rest = List::parse(facts::expanded(self.facts, PARENTS));
-        rest.take_out(|item| item == "relay_domains");
-        let set = format!("{} {}", self.shell(&self.config.postconf, "-e"), quoted(&format!("{PARENTS} = {rest}")));
-        let explanation = format!(
-            "WARNING: {PARENTS} has relay_domains: with a list in example.org Postfix would take cs.example.org for a domain \
-             of lists and refuse the people there. relay_domains names tables ({relayed}), and only you know whether domains \
-             below those in them must stay relayed: if so, give the tables a line `.DOMAIN` for each. Then run `{set}`, \
-             `postfix reload`, and ask for these steps again."
-        );
-        let text = format!(
-            "echo {} >&2\nexit 1\n",
-            quoted(&format!(
-                "Stopped: take relay_domains out of {PARENTS} first, or people in domains below those of lists are refused; \
-                 postrider hookup says how."
-            ))
-        );
-        Some(commands(text, explanation, String::new()))
-    }
-
-    /// A domain in a table of the site's own: nobody has seen who lives there.
-    fn hidden_domains(&self) -> Option<Snippet> {
-        let mut names: Vec<&str> = self.domains.iter().map(|domain| domain.routed.as_str()).collect();
-        names.retain(|name| !self.classes.is_own(name));
-        names.extend(self.taken_over());
-        let tables = foreign_tables(self.facts, &self.site.table_dir);
-        if names.is_empty() || tables.is_empty() {
-            return None;
-        }
-        names.dedup();
-        let mut unique: Vec<String> = Vec::new();
-        for (_, table) in tables {
-            let table = quoted(&table);
-            if !unique.contains(&table) {
-                unique.push(table);
-            }
-        }
-        let text = format!(
-            "for domain in {}; do\n    for table in {}; do\n        \
-             if value=$({} \"$domain\" \"$table\") && test \"$value\" != {}; then\n            \
-             echo \"Stopped: $table has $domain. Do people live there? Then see shared_domains in the README.\" >&2\n            \
-             exit 1\n        fi\n    done\ndone\n",
-            names.join(" "),
-            unique.join(" "),
-            self.shell(&self.config.postmap, "-q"),
-            quoted(&self.destination),
-        );
-        let explanation =
-            "Do the tables that this Postfix has say something of these domains? People who live there would \
-                           become unknown. If they do, set shared_domains, run `postrider aliases`, and ask for these \
-                           steps again; if nobody does, take the domain out of the table."
-                .into();
-        Some(commands(text, explanation, String::new()))
-    }
-
-    /// Lists in domains whose people are behind this Postfix.
-    fn gateway(&self) -> Option<Snippet> {
-        let routed = self.domains.iter().map(|domain| domain.routed.as_str());
-        let names: Vec<&str> = routed.filter(|name| self.classes.class(name) == Class::Gateway).collect();
-        if names.is_empty() {
-            return None;
-        }
-        let names = names.join(", ");
-        let note =
-            format!("relay_domains has {names}: mail for addresses there that are no lists goes where it went before.");
-        let explanation = format!(
-            "{note} Each list is routed and accepted by its address. If nobody but lists lives there, take {names} out of \
-             relay_domains, run `postrider aliases`, and ask for these steps again: unknown addresses are then refused."
-        );
-        Some(commands(format!("echo {} >&2\n", quoted(&note)), explanation, String::new()))
-    }
-
-    /// A virtual alias domain has nothing but aliases: what is not rewritten is refused.
-    fn virtual_alias_conflicts(&self) -> Option<Snippet> {
-        let found: Vec<&str> = virtual_alias_conflicts(self.facts, self.domains).collect();
-        let first = found.first()?;
-        let names = found.join(", ");
-        let explanation = format!(
-            "WARNING: virtual_alias_domains has {names}, so Postfix refuses what it cannot rewrite there, and with it the \
-             lists. Give the domain an alias domain (postrider domain add {first} --alias-domain lists.{first}), then ask \
-             for these steps again; or take it out of virtual_alias_domains if nothing but lists lives there."
-        );
-        let text = format!(
-            "echo {} >&2\n",
-            quoted(&format!("Lists in {names} will not work: it is in virtual_alias_domains."))
-        );
-        Some(commands(text, explanation, String::new()))
-    }
-
     fn main(&self) -> Snippet {
         let mut values = Values::default();
         let mut explanation = String::from(
@@ -350,84 +187,6 @@ impl Writer<'_> {
             );
         }
         self.values(&values, explanation)
-    }
-
-    /// Once `relay_recipient_maps` has our table it refuses what it does not find, also in the relay
-    /// domains that the site had before: they get an item of their own that accepts all, as before.
-    fn relay_recipients(&self) -> (List, String) {
-        let mut list = self.with_table("relay_recipient_maps", tables::RECIPIENTS);
-        let was_there = list.take_out(accepts_all);
-        if !was_there && !current(self.facts, "relay_recipient_maps").is_empty() {
-            return (list, String::new());
-        }
-        let rules = self.accepted_all();
-        if rules.is_empty() {
-            return (list, String::new());
-        }
-        let names: Vec<&str> = rules.iter().map(|rule| rule.domain.as_str()).collect();
-        let note = format!(
-            " The last item keeps what Postfix does now for {}: it accepts every address there.",
-            names.join(", ")
-        );
-        if rules.iter().all(|rule| !rule.below) {
-            let pairs: Vec<String> = names.iter().map(|name| format!("{{ @{name} = accepted }}")).collect();
-            list.add(&format!("inline:{{ {} }}", pairs.join(", ")));
-            return (list, note);
-        }
-        // In main.cf a dollar sign is written twice.
-        let mut lines: Vec<String> = rules.iter().map(|rule| format!("{{ {} }}", rule.expression("$$"))).collect();
-        let routed = self.domains.iter().map(|domain| domain.routed.as_str());
-        let mut ours: Vec<String> = routed.filter(|name| !self.classes.is_own(name)).map(pattern::escaped).collect();
-        ours.dedup();
-        if !ours.is_empty() {
-            lines.insert(0, format!("{{ if !/[@]({})$$/ }}", ours.join("|")));
-            lines.push("{ endif }".into());
-        }
-        list.add(&format!("{ACCEPT_BELOW}{} }}", lines.join(", ")));
-        (list, note)
-    }
-
-    /// The relay domains that the site has besides ours, as they are accepted while `relay_recipient_maps`
-    /// is empty.
-    fn accepted_all(&self) -> Vec<Accepted> {
-        let local = List::parse(facts::expanded(self.facts, "mydestination"));
-        let parents = facts::matches_subdomains(self.facts, "relay_domains");
-        let mut rules: Vec<Accepted> = Vec::new();
-        for name in self.others_relayed().plain_names() {
-            let domain = name.trim_start_matches('.');
-            let is_dotted = domain.len() < name.len();
-            // With subdomains matched anyway a name with a dot before it means nothing.
-            let (itself, below) = (!is_dotted && !local.contains(name), is_dotted != parents);
-            if !itself && !below {
-                continue;
-            }
-            match rules.iter_mut().find(|rule| rule.domain == domain) {
-                Some(rule) => {
-                    rule.itself |= itself;
-                    rule.below |= below;
-                }
-                None => rules.push(Accepted { domain: domain.into(), itself, below }),
-            }
-        }
-        rules
-    }
-
-    /// The relay domains that the site has besides ours, and the tables that hold such.
-    fn others_relayed(&self) -> List {
-        let mut relayed = facts::domains(self.facts, "relay_domains");
-        relayed.take_out(|item| self.is_table(item, tables::DOMAINS));
-        relayed
-    }
-
-    /// Would a row in our table of domains match the domains below it? Expressions match as they are.
-    fn takes_subdomains_in(&self) -> bool {
-        self.table_type != TableType::Regexp && facts::matches_subdomains(self.facts, "relay_domains")
-    }
-
-    fn without_relay_domains(&self, parents: &str) -> Option<String> {
-        let mut list = List::parse(parents);
-        let was_there = self.table_type != TableType::Regexp && list.take_out(|item| item == "relay_domains");
-        Some(list.to_string()).filter(|_| was_there)
     }
 
     fn has_own_domains(&self) -> bool {
@@ -635,122 +394,9 @@ impl Writer<'_> {
     fn is_table(&self, item: &str, table: &str) -> bool {
         main_cf::is_table(item, &self.site.table_dir, table)
     }
-
-    /// The value in force; `None` if nobody knows.
-    fn seen(&self, parameter: &str) -> Option<&str> {
-        self.facts.get(&format!("{parameter} (expanded)")).map(String::as_str)
-    }
-
-    /// What the parameter was set to before these steps, or would be if they were taken back.
-    fn former(&self, parameter: &str, ours: &[&str]) -> Option<String> {
-        let raw = facts::raw(self.facts, parameter);
-        let mut list = List::parse(raw);
-        let is_table = |item: &str| ours.iter().any(|table| self.is_table(item, table));
-        let mut was_there = list.take_out(is_table);
-        if was_there && parameter == "relay_recipient_maps" {
-            list.take_out(accepts_all);
-        }
-        if let Some(before) = facts::before(self.facts, parameter) {
-            let mut before = List::parse(before);
-            let had_ours = before.take_out(is_table);
-            let now = list.clone();
-            was_there |= list.take_out(|item| !before.contains(item) && self.is_name_of_ours(parameter, item, &now));
-            if list == before && !had_ours {
-                return facts::set_before(self.facts, parameter).map(String::from);
-            }
-        }
-        if was_there {
-            return Some(list.to_string()).filter(|rest| !rest.is_empty());
-        }
-        Some(raw.to_string()).filter(|_| facts::is_set(self.facts, parameter))
-    }
-
-    /// Names that these steps add, beside tables.
-    fn is_name_of_ours(&self, parameter: &str, item: &str, now: &List) -> bool {
-        match parameter {
-            "relay_domains" => {
-                let relayed = List::parse(facts::expanded(self.facts, parameter));
-                item.strip_prefix('.').map_or(false, |domain| now.contains(domain) || relayed.contains(domain))
-            }
-            "virtual_alias_domains" => {
-                self.domains.iter().any(|domain| domain.has_alias() && domain.name.eq_ignore_ascii_case(item))
-            }
-            _ => false,
-        }
-    }
-
-    /// Sets a single value: what `wanted` makes of the present one, `None` if it is good. What an earlier
-    /// hookup has set is set again, so that the way back stays known.
-    fn scalar(&self, values: &mut Values, name: &'static str, wanted: impl Fn(&str) -> Option<String>) -> bool {
-        let now = facts::raw(self.facts, name);
-        if let Some(value) = wanted(now) {
-            values.set(name, &value, Some(now.to_string()).filter(|_| facts::is_set(self.facts, name)));
-            return true;
-        }
-        let is_ours = facts::before(self.facts, name).and_then(wanted).as_deref() == Some(now);
-        if is_ours {
-            values.set(name, &now, facts::set_before(self.facts, name).map(String::from));
-        }
-        is_ours
-    }
-
-    fn values(&self, values: &Values, explanation: String) -> Snippet {
-        let pairs = |pairs: Vec<(&str, &str)>| match pairs.as_slice() {
-            [] => String::new(),
-            pairs => {
-                let pairs: Vec<String> =
-                    pairs.iter().map(|(name, value)| quoted(format!("{name} = {value}").trim_end())).collect();
-                format!("{} {}\n", self.shell(&self.config.postconf, "-e"), lines(&pairs))
-            }
-        };
-        let text = pairs(values.values.iter().map(|(name, value, _)| (*name, value.as_str())).collect());
-        let restored = values.values.iter().filter_map(|(name, _, former)| Some((*name, former.as_deref()?)));
-        let mut undo = pairs(restored.collect());
-        let unset: Vec<&str> =
-            values.values.iter().filter(|(_, _, former)| former.is_none()).map(|(name, _, _)| *name).collect();
-        if !unset.is_empty() {
-            undo.push_str(&self.shell(&self.config.postconf, &format!("-X {}\n", unset.join(" "))));
-        }
-        commands(text, explanation, undo)
-    }
-}
-
-impl Values {
-    fn set(&mut self, name: &'static str, value: &dyn std::fmt::Display, former: Option<String>) {
-        self.values.push((name, value.to_string(), former));
-    }
 }
 
 const PARENTS: &str = "parent_domain_matches_subdomains";
-
-/// How the item begins that goes on accepting every address of other domains.
-const ACCEPT_ALL: &str = "inline:{ { @";
-/// The same where it accepts domains below them too.
-const ACCEPT_BELOW: &str = "regexp:{ ";
-
-/// A relay domain in which every address is accepted, in itself and in the domains below.
-struct Accepted {
-    domain: String,
-    itself: bool,
-    below: bool,
-}
-
-impl Accepted {
-    /// As a line of a `regexp` table.
-    fn expression(&self, end: &str) -> String {
-        let before = match (self.itself, self.below) {
-            (true, true) => "[@.]",
-            (false, true) => "[.]",
-            _ => "[@]",
-        };
-        format!("/{before}{}{end}/ accepted", pattern::escaped(&self.domain))
-    }
-}
-
-fn accepts_all(item: &str) -> bool {
-    let is_ours = |rest: &str| rest.starts_with("{ if !/[@](") || rest.starts_with("{ /[");
-    item.starts_with(ACCEPT_ALL) || item.strip_prefix(ACCEPT_BELOW).map_or(false, is_ours)
-}
 
 /// Tables of the site's own that may say that people live in a domain, with the parameters that name them.
 pub(crate) fn foreign_tables(facts: &Facts, table_dir: &str) -> Vec<(&'static str, String)> {
