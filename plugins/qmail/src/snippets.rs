@@ -74,6 +74,10 @@ fn assignment(config: &Config, site: &Site) -> Snippet {
     let user = config.user(site);
     let text = format!(
         "user={user}\n\
+         if test \"$(id -u \"$user\")\" = 0; then\n\
+         \x20 echo 'qmail delivers nothing with the rights of root: set `user` in the section [qmail]' >&2\n\
+         \x20 exit 1\n\
+         fi\n\
          assign={assign}\n\
          line=\"+{prefix}-:$user:$(id -u \"$user\"):$(id -g \"$user\"):\"{home}\":-::\"\n\
          test -s \"$assign\" || echo . >\"$assign\"\n\

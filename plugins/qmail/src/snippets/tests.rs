@@ -49,12 +49,23 @@ fn qmail_with(assign: Option<&str>) -> Scratch {
     qmail
 }
 
-fn assignment_of(qmail: &Scratch) -> Snippet {
-    let config = config(&[("qmail_home", qmail.path()), ("user", "root"), ("home", "/home/it's here")]);
+fn assignment_of(qmail: &Scratch, user: &str) -> Snippet {
+    let config = config(&[("qmail_home", qmail.path()), ("user", user), ("home", "/home/it's here")]);
     assignment(&config, &site())
 }
 
-const LINE: &str = "+postrider-:root:0:0:/home/it's here:-::\n";
+/// This user has these numbers everywhere on Debian.
+const USER: &str = "daemon";
+const LINE: &str = "+postrider-:daemon:1:1:/home/it's here:-::\n";
+
+#[test]
+fn nothing_is_assigned_to_root_as_whom_qmail_delivers_nothing() {
+    let qmail = qmail_with(Some(".\n"));
+    let (status, said) = run_sh(&assignment_of(&qmail, "root").text, &[]);
+    assert_eq!(status, 1);
+    assert!(said.contains("set `user` in the section [qmail]"), "{}", said);
+    assert_eq!(qmail.read("users/assign"), ".\n");
+}
 
 #[test]
 fn a_server_that_listens_everywhere_is_on_this_host() {
@@ -70,7 +81,7 @@ fn a_server_that_listens_everywhere_is_on_this_host() {
 fn the_assignment_goes_before_the_last_line_and_can_be_taken_back() {
     let before = "+vpopmail.example-:joe:89:89:/home/v:-::\n=ann:ann:1:1:/home/ann:::\n.\n";
     let qmail = qmail_with(Some(before));
-    let step = assignment_of(&qmail);
+    let step = assignment_of(&qmail, USER);
     for _ in 0..2 {
         assert_eq!(run_sh(&step.text, &[]), (0, String::new()));
         assert_eq!(qmail.read("users/assign"), before.replace("\n.\n", &format!("\n{}.\n", LINE)));
@@ -84,7 +95,7 @@ fn the_assignment_goes_before_the_last_line_and_can_be_taken_back() {
 #[test]
 fn a_site_without_assignments_gets_the_file() {
     let qmail = qmail_with(None);
-    assert_eq!(run_sh(&assignment_of(&qmail).text, &[]), (0, String::new()));
+    assert_eq!(run_sh(&assignment_of(&qmail, USER).text, &[]), (0, String::new()));
     assert_eq!(qmail.read("users/assign"), format!("{}.\n", LINE));
 }
 
@@ -92,7 +103,7 @@ fn a_site_without_assignments_gets_the_file() {
 fn a_prefix_that_is_somebody_elses_is_left_alone() {
     let before = "+postrider-:joe:89:89:/home/joe:-::\n.\n";
     let qmail = qmail_with(Some(before));
-    let (status, said) = run_sh(&assignment_of(&qmail).text, &[]);
+    let (status, said) = run_sh(&assignment_of(&qmail, USER).text, &[]);
     assert_eq!(status, 1);
     assert!(said.contains("set another prefix"), "{}", said);
     assert_eq!(qmail.read("users/assign"), before);
