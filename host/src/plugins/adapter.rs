@@ -5,7 +5,6 @@
 //! finish with the old one.
 
 use super::PluginError;
-use postrider_plugin_api::host;
 use postrider_plugin_api::sdk::{
     Abilities, Batch, Change, Context, Envelope, Error, ErrorKind, Facts, Finding, HostLog, IncomingAdapter, Injection,
     LogLevel, OutgoingAdapter, PlanSink, RecipientResult, Result, Settings, Site, Snippet, Tools,
@@ -71,7 +70,7 @@ fn not_from_nothing() -> Error {
     Error::new(ErrorKind::Unsupported, "an adapter of a plugin is made by the plugin registry")
 }
 
-impl IncomingAdapter for Renewed<host::Incoming> {
+impl IncomingAdapter for Renewed<Box<dyn IncomingAdapter>> {
     fn new(_: Box<dyn HostLog>, _: &Settings) -> Result<Self> {
         Err(not_from_nothing())
     }
@@ -93,7 +92,7 @@ impl IncomingAdapter for Renewed<host::Incoming> {
     }
 }
 
-impl OutgoingAdapter for Renewed<host::Outgoing> {
+impl OutgoingAdapter for Renewed<Box<dyn OutgoingAdapter>> {
     fn new(_: Box<dyn HostLog>, _: &Settings) -> Result<Self> {
         Err(not_from_nothing())
     }

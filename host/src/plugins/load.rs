@@ -4,7 +4,8 @@
 //! version and layout fit, and a library stays open for ever, even a refused one, because its
 //! constructors may have started threads that run its code.
 
-use super::{PluginError, elf};
+use super::library::{AdapterReport, Library, PluginInfo};
+use super::{AdapterKind, PluginError, elf};
 use abi_stable::StableAbi;
 use abi_stable::abi_stability::abi_checking::{
     AbiInstability, AbiInstabilityErrors, CheckingGlobals, check_layout_compatibility_with_globals,
@@ -14,13 +15,16 @@ use abi_stable::library::{
 };
 use abi_stable::sabi_types::VersionNumber;
 use abi_stable::type_layout::TypeLayout;
-use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-use postrider_plugin_api::abi::Plugin_Ref;
+use libloading::os::unix::{Library as SharedObject, RTLD_LOCAL, RTLD_NOW};
+use postrider_plugin_api::abi::{self, Adapter_Ref, Plugin_Ref};
+use postrider_plugin_api::host;
+use postrider_plugin_api::sdk::{self, HostLog, IncomingAdapter, OutgoingAdapter, SettingSpec, Settings};
 use std::error::Error as _;
 use std::fs;
 use std::mem::ManuallyDrop;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A plugin that fits.
 pub(super) struct Loaded {
@@ -28,10 +32,8 @@ pub(super) struct Loaded {
     pub(super) file: PathBuf,
     /// Which file that was: device, inode and time of change in nanoseconds.
     pub(super) stamp: Option<Stamp>,
-    /// The version of the interface that it was built against.
-    pub(super) api_version: String,
     /// The plugin itself.
-    pub(super) plugin: Plugin_Ref,
+    pub(super) library: Box<dyn Library>,
 }
 
 pub(super) type Stamp = (u64, u64, i64);
@@ -52,14 +54,15 @@ pub(super) fn load(file: &Path) -> Result<Loaded, PluginError> {
     if !plugin.panic_unwinds() {
         return Err(PluginError::PanicAborts { file: file.to_owned() });
     }
-    Ok(Loaded { file: file.to_owned(), stamp, api_version, plugin })
+    let library = Box::new(InProcess { info: info(plugin, api_version), plugin });
+    Ok(Loaded { file: file.to_owned(), stamp, library })
 }
 
 fn open(file: &Path) -> Result<&'static LibHeader, PluginError> {
     // SAFETY: the constructors of the library run here. Nothing can prove them harmless; `vet` has
     // made sure that only root or our own user could have put the file there, `elf::check` that it
     // can be mapped. RTLD_NOW: a missing symbol is an error now and not the end of the process later.
-    let library = unsafe { Library::open(Some(file), RTLD_NOW | RTLD_LOCAL) }
+    let library = unsafe { SharedObject::open(Some(file), RTLD_NOW | RTLD_LOCAL) }
         .map_err(|error| PluginError::Open { file: file.to_owned(), reason: words(&error) })?;
     let library = ManuallyDrop::new(library);
     // SAFETY: the only code that exports this symbol is abi_stable's, and it always is an `AbiHeader`;
@@ -177,6 +180,73 @@ fn start(file: &Path, header: &LibHeader) -> Result<Plugin_Ref, PluginError> {
         let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
         PluginError::Start { file: file.to_owned(), reason }
     })
+}
+
+/// A plugin whose code runs in this process.
+struct InProcess {
+    info: PluginInfo,
+    plugin: Plugin_Ref,
+}
+
+impl InProcess {
+    fn adapter(&self, name: &str, kind: AdapterKind) -> sdk::Result<Adapter_Ref> {
+        let mut adapters = self.plugin.adapters().into_iter().copied();
+        let found = adapters.find(|adapter| adapter.name().as_str() == name && kind_of(*adapter) == kind);
+        found.ok_or_else(|| sdk::Error::failed(format!("{} has no {kind} adapter {name:?}", self.info.name)))
+    }
+}
+
+impl Library for InProcess {
+    fn info(&self) -> &PluginInfo {
+        &self.info
+    }
+
+    fn settings(&self, adapter: &str, kind: AdapterKind) -> sdk::Result<Vec<SettingSpec>> {
+        host::settings(self.adapter(adapter, kind)?)
+    }
+
+    fn incoming(
+        &self,
+        adapter: &str,
+        log: Arc<dyn HostLog>,
+        settings: &Settings,
+    ) -> sdk::Result<Box<dyn IncomingAdapter>> {
+        let adapter = self.adapter(adapter, AdapterKind::Incoming)?;
+        Ok(Box::new(host::Incoming::new(adapter, log, settings)?))
+    }
+
+    fn outgoing(
+        &self,
+        adapter: &str,
+        log: Arc<dyn HostLog>,
+        settings: &Settings,
+    ) -> sdk::Result<Box<dyn OutgoingAdapter>> {
+        let adapter = self.adapter(adapter, AdapterKind::Outgoing)?;
+        Ok(Box::new(host::Outgoing::new(adapter, log, settings)?))
+    }
+}
+
+fn info(plugin: Plugin_Ref, api_version: String) -> PluginInfo {
+    let report = |adapter: &Adapter_Ref| AdapterReport {
+        name: adapter.name().into(),
+        kind: kind_of(*adapter),
+        description: adapter.description().into(),
+    };
+    PluginInfo {
+        name: plugin.name().into(),
+        version: plugin.version().into(),
+        api_version,
+        built_with: plugin.built_with().into(),
+        adapters: plugin.adapters().iter().map(report).collect(),
+    }
+}
+
+fn kind_of(adapter: Adapter_Ref) -> AdapterKind {
+    match adapter.kind() {
+        abi::AdapterKind::INCOMING => AdapterKind::Incoming,
+        abi::AdapterKind::OUTGOING => AdapterKind::Outgoing,
+        abi::AdapterKind(number) => AdapterKind::Unknown(number),
+    }
 }
 
 #[cfg(test)]

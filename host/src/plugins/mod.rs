@@ -16,6 +16,7 @@
 //! | `registry.rs` | [`PluginRegistry`]: names to files, files to adapters; each file is loaded once |
 //! | `vet.rs` | who could have written this file? |
 //! | `elf.rs` | is it a whole shared library for this machine? |
+//! | `library.rs` | what can be asked of a plugin, wherever its code runs |
 //! | `load.rs` | opens it and compares the interface |
 //! | `adapter.rs` | an adapter that is made anew after a panic |
 //! | `watch.rs` | [`Watch`]: calls that must come back |
@@ -28,6 +29,7 @@
 mod adapter;
 mod elf;
 mod error;
+mod library;
 mod load;
 mod log;
 mod null;
@@ -36,9 +38,10 @@ mod vet;
 mod watch;
 
 pub use error::PluginError;
+pub use library::{AdapterReport, PluginInfo};
 pub use log::AdapterLog;
 pub use null::NullMta;
-pub use registry::{AdapterReport, PluginInfo, PluginRegistry, PluginReport};
+pub use registry::{PluginRegistry, PluginReport};
 pub use watch::{NoAnswer, Watch};
 
 /// What an adapter is for.

@@ -2,11 +2,9 @@
 
 use super::adapter::Renewed;
 use super::load::{self, Loaded};
-use super::{AdapterKind, NullMta, PluginError, vet};
+use super::{AdapterKind, NullMta, PluginError, PluginInfo, vet};
 use crate::config::AdapterName;
-use postrider_plugin_api::abi::{self, Adapter_Ref};
 use postrider_plugin_api::export::is_plugin_name;
-use postrider_plugin_api::host;
 use postrider_plugin_api::sdk::{HostLog, IncomingAdapter, OutgoingAdapter, SettingSpec, Settings};
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -21,6 +19,20 @@ pub struct PluginRegistry {
     loaded: Mutex<HashMap<PathBuf, Arc<Loaded>>>,
 }
 
+/// An adapter of a plugin that is loaded.
+struct Found {
+    loaded: Arc<Loaded>,
+    /// Its own name, `LMTP`.
+    name: String,
+}
+
+impl Found {
+    /// `postfix.LMTP`.
+    fn full_name(&self) -> String {
+        format!("{}.{}", self.loaded.library.info().name, self.name)
+    }
+}
+
 /// One file of the plugin path.
 #[derive(Clone, Debug)]
 pub struct PluginReport {
@@ -30,30 +42,6 @@ pub struct PluginReport {
     pub name: String,
     /// What it is, or why it cannot be used.
     pub usable: Result<PluginInfo, PluginError>,
-}
-
-/// What a plugin says about itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PluginInfo {
-    /// Its own version.
-    pub version: String,
-    /// The version of the interface that it was built against.
-    pub api_version: String,
-    /// The compiler that built it.
-    pub built_with: String,
-    /// What it offers.
-    pub adapters: Vec<AdapterReport>,
-}
-
-/// One adapter of a plugin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdapterReport {
-    /// `LMTP`.
-    pub name: String,
-    /// What it is for.
-    pub kind: AdapterKind,
-    /// One line for people.
-    pub description: String,
 }
 
 impl PluginRegistry {
@@ -70,7 +58,7 @@ impl PluginRegistry {
             let first = reports.iter().find(|report| report.name == name);
             let usable = match first {
                 Some(first) => Err(PluginError::Hidden { file: file.clone(), by: first.file.clone() }),
-                None => self.load_named(&name, &file).map(|loaded| info(&loaded)),
+                None => self.load_named(&name, &file).map(|loaded| loaded.library.info().clone()),
             };
             reports.push(PluginReport { file, name, usable });
         }
@@ -87,10 +75,10 @@ impl PluginRegistry {
         if *name == AdapterName::Null {
             return Ok(Box::new(NullMta));
         }
-        let (full_name, adapter) = self.adapter(name, AdapterKind::Incoming)?;
+        let found = self.adapter(name, AdapterKind::Incoming)?;
         let log: Arc<dyn HostLog> = log.into();
-        let (for_adapter, settings) = (Arc::clone(&log), settings.clone());
-        let make = move || host::Incoming::new(adapter, Arc::clone(&for_adapter), &settings);
+        let (for_adapter, settings, full_name) = (Arc::clone(&log), settings.clone(), found.full_name());
+        let make = move || found.loaded.library.incoming(&found.name, Arc::clone(&for_adapter), &settings);
         Ok(Box::new(Renewed::new(full_name, log, Box::new(make))?))
     }
 
@@ -101,10 +89,10 @@ impl PluginRegistry {
         log: Box<dyn HostLog>,
         settings: &Settings,
     ) -> Result<Box<dyn OutgoingAdapter>, PluginError> {
-        let (full_name, adapter) = self.adapter(name, AdapterKind::Outgoing)?;
+        let found = self.adapter(name, AdapterKind::Outgoing)?;
         let log: Arc<dyn HostLog> = log.into();
-        let (for_adapter, settings) = (Arc::clone(&log), settings.clone());
-        let make = move || host::Outgoing::new(adapter, Arc::clone(&for_adapter), &settings);
+        let (for_adapter, settings, full_name) = (Arc::clone(&log), settings.clone(), found.full_name());
+        let make = move || found.loaded.library.outgoing(&found.name, Arc::clone(&for_adapter), &settings);
         Ok(Box::new(Renewed::new(full_name, log, Box::new(make))?))
     }
 
@@ -121,15 +109,11 @@ impl PluginRegistry {
     /// The settings that any adapter of this one's plugin reads, each once: they share a section of the
     /// configuration.
     pub fn all_settings(&self, name: &AdapterName) -> Result<Vec<SettingSpec>, PluginError> {
-        let loaded = match name {
-            AdapterName::Null => return Ok(Vec::new()),
-            AdapterName::Named { plugin, .. } => self.load_named(plugin, &self.find(plugin)?)?,
-            AdapterName::File { file, .. } => self.load(file)?,
-        };
+        let Some((loaded, _)) = self.plugin_of(name)? else { return Ok(Vec::new()) };
         let mut all: Vec<SettingSpec> = Vec::new();
-        for adapter in loaded.plugin.adapters() {
+        for adapter in &loaded.library.info().adapters {
             // An adapter that fails to tell its settings is no reason to refuse another one.
-            for spec in host::settings(*adapter).unwrap_or_default() {
+            for spec in loaded.library.settings(&adapter.name, adapter.kind).unwrap_or_default() {
                 if all.iter().all(|known| known.name != spec.name) {
                     all.push(spec);
                 }
@@ -143,18 +127,15 @@ impl PluginRegistry {
         Ok(match name {
             AdapterName::Null => "null".to_owned(),
             AdapterName::Named { plugin, .. } => plugin.clone(),
-            AdapterName::File { file, .. } => self.load(file)?.plugin.name().as_str().to_owned(),
+            AdapterName::File { file, .. } => self.load(file)?.library.info().name.clone(),
         })
     }
 
     /// What tells this plugin from any other and from any other version of it.
     pub fn plugin_identity(&self, name: &AdapterName) -> Result<String, PluginError> {
-        let loaded = match name {
-            AdapterName::Null => return Ok(String::new()),
-            AdapterName::Named { plugin, .. } => self.load_named(plugin, &self.find(plugin)?)?,
-            AdapterName::File { file, .. } => self.load(file)?,
-        };
-        Ok(format!("{} {} {:?}", loaded.plugin.name(), loaded.plugin.version(), loaded.stamp))
+        let Some((loaded, _)) = self.plugin_of(name)? else { return Ok(String::new()) };
+        let info = loaded.library.info();
+        Ok(format!("{} {} {:?}", info.name, info.version, loaded.stamp))
     }
 
     /// Loaded plugins whose file was replaced or removed since; the process goes on with the old ones
@@ -168,28 +149,33 @@ impl PluginRegistry {
     }
 
     fn settings(&self, name: &AdapterName, kind: AdapterKind) -> Result<Vec<SettingSpec>, PluginError> {
-        let (adapter, found) = self.adapter(name, kind)?;
-        host::settings(found).map_err(|error| PluginError::Adapter { adapter, error })
+        let found = self.adapter(name, kind)?;
+        let settings = found.loaded.library.settings(&found.name, kind);
+        settings.map_err(|error| PluginError::Adapter { adapter: found.full_name(), error })
     }
 
-    /// The adapter, and its full name `plugin.Adapter`.
-    fn adapter(&self, name: &AdapterName, kind: AdapterKind) -> Result<(String, Adapter_Ref), PluginError> {
-        let (loaded, adapter) = match name {
-            AdapterName::Null => return Err(PluginError::NullIsIncoming),
-            AdapterName::Named { plugin, adapter } => (self.load_named(plugin, &self.find(plugin)?)?, adapter),
-            AdapterName::File { file, adapter } => (self.load(file)?, adapter),
-        };
-        let of_this_kind = || loaded.plugin.adapters().into_iter().copied().filter(|found| kind_of(*found) == kind);
-        if let Some(found) = of_this_kind().find(|found| found.name().as_str() == adapter) {
-            return Ok((format!("{}.{adapter}", loaded.plugin.name()), found));
+    fn adapter(&self, name: &AdapterName, kind: AdapterKind) -> Result<Found, PluginError> {
+        let (loaded, adapter) = self.plugin_of(name)?.ok_or(PluginError::NullIsIncoming)?;
+        let of_this_kind = loaded.library.info().adapters.iter().filter(|found| found.kind == kind);
+        let present: Vec<String> = of_this_kind.map(|found| found.name.clone()).collect();
+        if present.iter().any(|found| found == adapter) {
+            return Ok(Found { loaded, name: adapter.to_owned() });
         }
-        let present: Vec<String> = of_this_kind().map(|found| found.name().as_str().to_owned()).collect();
         Err(PluginError::NoAdapter {
             file: loaded.file.clone(),
-            adapter: adapter.clone(),
+            adapter: adapter.to_owned(),
             kind,
             nearest: nearest(adapter, &present),
             present,
+        })
+    }
+
+    /// The plugin and the adapter's own name; nothing for the built-in `null`.
+    fn plugin_of<'n>(&self, name: &'n AdapterName) -> Result<Option<(Arc<Loaded>, &'n str)>, PluginError> {
+        Ok(match name {
+            AdapterName::Null => None,
+            AdapterName::Named { plugin, adapter } => Some((self.load_named(plugin, &self.find(plugin)?)?, adapter)),
+            AdapterName::File { file, adapter } => Some((self.load(file)?, adapter)),
         })
     }
 
@@ -230,7 +216,7 @@ impl PluginRegistry {
     /// Loads a file of the plugin path, which must hold the plugin of its name.
     fn load_named(&self, name: &str, file: &Path) -> Result<Arc<Loaded>, PluginError> {
         let loaded = self.load(file)?;
-        let found = loaded.plugin.name().as_str();
+        let found = loaded.library.info().name.as_str();
         if found != name {
             let (file, found, expected) = (file.to_owned(), found.to_owned(), name.to_owned());
             return Err(PluginError::WrongName { file, found, expected });
@@ -246,38 +232,17 @@ impl PluginRegistry {
             return Ok(Arc::clone(known));
         }
         let new = Arc::new(load::load(&real)?);
+        let info = new.library.info();
         tracing::debug!(
             file = %real.display(),
-            plugin = %new.plugin.name(),
-            version = %new.plugin.version(),
-            interface = %new.api_version,
-            built_with = %new.plugin.built_with(),
+            plugin = info.name,
+            version = info.version,
+            interface = info.api_version,
+            built_with = info.built_with,
             "plugin loaded"
         );
         loaded.insert(real, Arc::clone(&new));
         Ok(new)
-    }
-}
-
-fn info(loaded: &Loaded) -> PluginInfo {
-    let report = |adapter: &Adapter_Ref| AdapterReport {
-        name: adapter.name().into(),
-        kind: kind_of(*adapter),
-        description: adapter.description().into(),
-    };
-    PluginInfo {
-        version: loaded.plugin.version().into(),
-        api_version: loaded.api_version.clone(),
-        built_with: loaded.plugin.built_with().into(),
-        adapters: loaded.plugin.adapters().iter().map(report).collect(),
-    }
-}
-
-fn kind_of(adapter: Adapter_Ref) -> AdapterKind {
-    match adapter.kind() {
-        abi::AdapterKind::INCOMING => AdapterKind::Incoming,
-        abi::AdapterKind::OUTGOING => AdapterKind::Outgoing,
-        abi::AdapterKind(number) => AdapterKind::Unknown(number),
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
 
 /// How important a log line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum LogLevel {
     /// For developers.
@@ -34,6 +35,13 @@ pub struct Context<'a> {
     pub facts: &'a Facts,
     /// The domains and lists.
     pub roster: &'a dyn Roster,
+}
+
+impl<'a> Context<'a> {
+    /// Of these three parts.
+    pub fn new(site: &'a Site, facts: &'a Facts, roster: &'a dyn Roster) -> Self {
+        Context { site, facts, roster }
+    }
 }
 
 /// Teaches an MTA which addresses are mailing lists.
@@ -81,8 +89,16 @@ pub struct Batch<'a> {
     pub message: &'a [u8],
 }
 
+impl<'a> Batch<'a> {
+    /// This message for these recipients.
+    pub fn new(sender: &'a str, recipients: &'a [&'a str], message: &'a [u8]) -> Self {
+        Batch { sender, recipients, message }
+    }
+}
+
 /// What became of one recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Outcome {
     /// The MTA has taken responsibility.
@@ -102,11 +118,19 @@ pub enum Outcome {
 
 /// What became of one recipient, with the MTA's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RecipientResult {
     /// What became of it.
     pub outcome: Outcome,
     /// The MTA's reply, for instance `550 5.1.1 user unknown`.
     pub reply: String,
+}
+
+impl RecipientResult {
+    /// This outcome, with the MTA's words.
+    pub fn new(outcome: Outcome, reply: impl Into<String>) -> Self {
+        RecipientResult { outcome, reply: reply.into() }
+    }
 }
 
 /// Hands mail to an MTA, either through a program that the host runs ([`OutgoingAdapter::inject`]), or by

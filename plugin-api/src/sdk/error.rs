@@ -7,6 +7,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// What kind of failure it was, so that the host can decide what to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// It did not work; trying again without a change is useless.
@@ -23,6 +24,7 @@ pub enum ErrorKind {
 
 /// A failure, told to the administrator: what happened, to what, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Error {
     /// What kind of failure.
     pub kind: ErrorKind,

@@ -2,6 +2,7 @@
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Severity {
     /// As it should be.
@@ -16,6 +17,7 @@ pub enum Severity {
 
 /// One result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Finding {
     /// How bad.
     pub severity: Severity,
@@ -27,4 +29,25 @@ pub struct Finding {
     pub expected: String,
     /// What the administrator should do; empty when nothing.
     pub advice: String,
+}
+
+impl Finding {
+    /// What was seen of a subject; as yet without what was expected and what to do.
+    pub fn new(severity: Severity, subject: impl Into<String>, seen: impl Into<String>) -> Self {
+        Finding { severity, subject: subject.into(), seen: seen.into(), expected: String::new(), advice: String::new() }
+    }
+
+    /// Adds what was expected instead.
+    #[must_use]
+    pub fn with_expected(mut self, expected: impl Into<String>) -> Self {
+        self.expected = expected.into();
+        self
+    }
+
+    /// Adds what the administrator should do.
+    #[must_use]
+    pub fn with_advice(mut self, advice: impl Into<String>) -> Self {
+        self.advice = advice.into();
+        self
+    }
 }

@@ -1,6 +1,7 @@
 //! Handing mail to an MTA through a program: planned by the adapter, run by the host.
 
 use super::Outcome;
+use std::ops::RangeInclusive;
 
 /// Whom a message is from and for.
 #[derive(Clone, Copy, Debug)]
@@ -19,16 +20,48 @@ pub struct Envelope<'a> {
     pub eight_bit: bool,
 }
 
+impl<'a> Envelope<'a> {
+    /// An envelope for a message of `size` octets, without VERP and in seven bits.
+    pub fn new(sender: &'a str, recipients: &'a [&'a str], size: u64) -> Self {
+        Envelope { sender, verp_delimiter: "", recipients, size, eight_bit: false }
+    }
+
+    /// Each recipient shall get a sender of its own, with this delimiter.
+    #[must_use]
+    pub fn with_verp(mut self, delimiter: &'a str) -> Self {
+        self.verp_delimiter = delimiter;
+        self
+    }
+
+    /// Says whether the body has octets above 127.
+    #[must_use]
+    pub fn with_eight_bit(mut self, eight_bit: bool) -> Self {
+        self.eight_bit = eight_bit;
+        self
+    }
+}
+
 /// What an outgoing adapter can do. All false: the least.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Abilities {
     /// One injection serves all recipients, also when each shall have a sender of its own.
     pub verp: bool,
 }
 
+impl Abilities {
+    /// Sets [`Abilities::verp`].
+    #[must_use]
+    pub fn with_verp(mut self, verp: bool) -> Self {
+        self.verp = verp;
+        self
+    }
+}
+
 /// What the host runs to hand over one message: no shell, no descriptors but those named, a time limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Injection {
     /// Program (absolute path, one of [`OutgoingAdapter::programs`](super::OutgoingAdapter::programs)) and
     /// arguments.
@@ -50,8 +83,55 @@ pub struct Injection {
     pub otherwise: Outcome,
 }
 
+impl Injection {
+    /// Runs this program with these arguments. It reads nothing, and whatever its exit code is, that is a
+    /// temporary failure: add [`with_input`](Self::with_input) and [`with_exits`](Self::with_exits).
+    pub fn new<I>(argv: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        Injection {
+            argv: argv.into_iter().map(Into::into).collect(),
+            environment: Vec::new(),
+            inputs: Vec::new(),
+            exits: Vec::new(),
+            otherwise: Outcome::TemporaryFailure,
+        }
+    }
+
+    /// Adds a variable of the environment.
+    #[must_use]
+    pub fn with_variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds what the program reads from this descriptor.
+    #[must_use]
+    pub fn with_input(mut self, descriptor: u32, content: Content) -> Self {
+        self.inputs.push(Input::new(descriptor, content));
+        self
+    }
+
+    /// Adds what these exit codes mean, behind those that were added before.
+    #[must_use]
+    pub fn with_exits(mut self, codes: RangeInclusive<u8>, outcome: Outcome, text: impl Into<String>) -> Self {
+        self.exits.push(ExitMeaning::new(codes, outcome, text));
+        self
+    }
+
+    /// Says what all other exit codes mean.
+    #[must_use]
+    pub fn with_otherwise(mut self, outcome: Outcome) -> Self {
+        self.otherwise = outcome;
+        self
+    }
+}
+
 /// What a program reads from one descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Input {
     /// The descriptor, 0 to 9, but not 2.
     pub descriptor: u32,
@@ -59,8 +139,16 @@ pub struct Input {
     pub content: Content,
 }
 
+impl Input {
+    /// This content at this descriptor.
+    pub fn new(descriptor: u32, content: Content) -> Self {
+        Input { descriptor, content }
+    }
+}
+
 /// Contents of a descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Content {
     /// The message, lines end in CRLF, not dot-stuffed.
@@ -73,6 +161,7 @@ pub enum Content {
 
 /// What exit codes mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ExitMeaning {
     /// The first exit code.
     pub first: u8,
@@ -82,4 +171,11 @@ pub struct ExitMeaning {
     pub outcome: Outcome,
     /// In words, with an enhanced status code (RFC 3463) in front, for instance `5.3.4 message too large`.
     pub text: String,
+}
+
+impl ExitMeaning {
+    /// What these exit codes mean.
+    pub fn new(codes: RangeInclusive<u8>, outcome: Outcome, text: impl Into<String>) -> Self {
+        ExitMeaning { first: *codes.start(), last: *codes.end(), outcome, text: text.into() }
+    }
 }

@@ -27,6 +27,7 @@ pub enum Change<'a> {
 
 /// How a table is stored, and with that, how it must be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum TableFormat {
     /// A text file, published by rename.
@@ -61,6 +62,7 @@ pub enum TableFormat {
 /// What a table is for. It decides the order of publication: when an address is added, routing
 /// first and acceptance last; when it is removed, the reverse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum TableRole {
     /// Where mail for a domain or an address goes.
@@ -75,6 +77,7 @@ pub enum TableRole {
 
 /// Which rows of a table a plan has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Extent {
     /// All of them: what else is in the table goes.
@@ -89,6 +92,7 @@ pub enum Extent {
 ///
 /// For a [`Change`] other than `Everything` a plan may leave out tables that stay as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Table {
     /// The file or directory, relative to [`Site::table_dir`](super::Site::table_dir), no `..`; or an
     /// absolute path that is, or is inside, the value of a setting of the kind
@@ -104,6 +108,27 @@ pub struct Table {
     pub comment: String,
 }
 
+impl Table {
+    /// A table that is planned as a whole.
+    pub fn new(path: impl Into<String>, format: TableFormat, role: TableRole) -> Self {
+        Table { path: path.into(), extent: Extent::Whole, format, role, comment: String::new() }
+    }
+
+    /// Says which rows follow.
+    #[must_use]
+    pub fn with_extent(mut self, extent: Extent) -> Self {
+        self.extent = extent;
+        self
+    }
+
+    /// Adds comment lines for the head of a text file, without `#`.
+    #[must_use]
+    pub fn with_comment(mut self, comment: impl Into<String>) -> Self {
+        self.comment = comment.into();
+        self
+    }
+}
+
 /// One row of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row<'a> {
@@ -116,8 +141,23 @@ pub struct Row<'a> {
     pub column: u16,
 }
 
+impl<'a> Row<'a> {
+    /// A row, its value one blank behind the key.
+    pub fn new(key: &'a str, value: &'a str) -> Self {
+        Row { key, value, column: 0 }
+    }
+
+    /// Says in which column of a text file the value starts.
+    #[must_use]
+    pub fn with_column(mut self, column: u16) -> Self {
+        self.column = column;
+        self
+    }
+}
+
 /// When a command runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Phase {
     /// On the staged files, before anything is published. Failure changes nothing.
@@ -131,6 +171,7 @@ pub enum Phase {
 
 /// What a command reads from its standard input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum CommandInput {
     /// Nothing.
@@ -141,6 +182,7 @@ pub enum CommandInput {
 
 /// Whether a command must run for the plan to take effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Need {
     /// Without it the change is not (wholly) seen by the MTA.
@@ -151,6 +193,7 @@ pub enum Need {
 
 /// Whose rights a command needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Privilege {
     /// The user that owns the host's data.
@@ -161,6 +204,7 @@ pub enum Privilege {
 
 /// A program to be run by the host: no shell, a clean environment, a time limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Command {
     /// When it runs.
     pub phase: Phase,
@@ -187,16 +231,80 @@ pub struct Command {
     pub reason: String,
 }
 
+impl Command {
+    /// A command that must run, with the owner's rights, and reads nothing. `reason` is shown to the
+    /// administrator: `so that Postfix reads the new table`.
+    pub fn new<I>(phase: Phase, argv: I, reason: impl Into<String>) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        Command {
+            phase,
+            argv: argv.into_iter().map(Into::into).collect(),
+            stdin: CommandInput::Nothing,
+            tables: Vec::new(),
+            need: Need::Required,
+            privilege: Privilege::Owner,
+            settle: None,
+            reason: reason.into(),
+        }
+    }
+
+    /// Adds a table that it belongs to.
+    #[must_use]
+    pub fn for_table(mut self, table: impl Into<String>) -> Self {
+        self.tables.push(table.into());
+        self
+    }
+
+    /// Says what it reads.
+    #[must_use]
+    pub fn with_stdin(mut self, stdin: CommandInput) -> Self {
+        self.stdin = stdin;
+        self
+    }
+
+    /// Says whether it must run.
+    #[must_use]
+    pub fn with_need(mut self, need: Need) -> Self {
+        self.need = need;
+        self
+    }
+
+    /// Says whose rights it needs.
+    #[must_use]
+    pub fn with_privilege(mut self, privilege: Privilege) -> Self {
+        self.privilege = privilege;
+        self
+    }
+
+    /// Says how long the MTA needs to notice by itself.
+    #[must_use]
+    pub fn with_settle(mut self, settle: Duration) -> Self {
+        self.settle = Some(settle);
+        self
+    }
+}
+
 /// Permission bits that a directory has while the files of a plan change, and loses afterwards, however
 /// the change ends: it tells an MTA to leave alone what it would read there.
 ///
 /// qmail defers mail for a user whose home directory is sticky (dot-qmail(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Guard {
     /// The directory; the same rules as for [`Table::path`].
     pub path: String,
     /// The bits, for instance `0o1000`.
     pub mode: u32,
+}
+
+impl Guard {
+    /// These bits for this directory.
+    pub fn new(path: impl Into<String>, mode: u32) -> Self {
+        Guard { path: path.into(), mode }
+    }
 }
 
 /// Where a plan goes. The host implements this.

@@ -13,6 +13,11 @@ pub struct DomainView<'a> {
 }
 
 impl<'a> DomainView<'a> {
+    /// A domain; `alias` is empty when there is none.
+    pub fn new(name: &'a str, alias: &'a str) -> Self {
+        DomainView { name, alias }
+    }
+
     /// The domain that the MTA routes to the list server: the alias if there is one.
     pub fn routed(&self) -> &'a str {
         if self.alias.is_empty() {
@@ -32,6 +37,13 @@ pub struct ListView<'a> {
     pub domain: DomainView<'a>,
     /// The list-id (RFC 2919), without brackets.
     pub list_id: &'a str,
+}
+
+impl<'a> ListView<'a> {
+    /// A list.
+    pub fn new(local: &'a str, domain: DomainView<'a>, list_id: &'a str) -> Self {
+        ListView { local, domain, list_id }
+    }
 }
 
 /// All domains and lists at one moment.

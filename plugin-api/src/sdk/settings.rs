@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 /// What a setting's value looks like. The host checks it before the adapter sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum SettingKind {
     /// Any text, may be empty.
@@ -25,6 +26,7 @@ pub enum SettingKind {
 
 /// One key that an adapter reads. The section of the file is the plugin's name (`[postfix]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SettingSpec {
     /// The key.
     pub name: String,
@@ -45,6 +47,7 @@ impl SettingSpec {
 
 /// Values of an adapter's settings. Every declared key has a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Settings(BTreeMap<String, String>);
 
 impl Settings {

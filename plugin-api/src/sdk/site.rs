@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where the MTA reaches the list server's LMTP service.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum LmtpAddress {
     /// Host name or IP address (IPv6 without brackets) and port, as configured: the adapter
@@ -60,6 +61,7 @@ pub fn is_this_host(host: &str) -> bool {
 
 /// A sub-address that every list has, `LIST-NAME@DOMAIN`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Subaddress {
     /// What follows the dash, for instance `bounces`.
     pub name: String,
@@ -67,8 +69,16 @@ pub struct Subaddress {
     pub detail: bool,
 }
 
+impl Subaddress {
+    /// `LIST-name`, without or with a detail.
+    pub fn new(name: impl Into<String>, detail: bool) -> Self {
+        Subaddress { name: name.into(), detail }
+    }
+}
+
 /// The installation. Grows by further public fields only with a new major version.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Site {
     /// Where the MTA reaches us.
     pub lmtp: LmtpAddress,
@@ -84,6 +94,22 @@ pub struct Site {
     pub smtp_host: String,
     /// Where outgoing mail goes: TCP port.
     pub smtp_port: u16,
+}
+
+impl Site {
+    /// An installation with every default besides these: delimiter `+`, no sub-addresses, SMTP at `localhost` port 25,
+    /// user `postrider`.
+    pub fn new(lmtp: LmtpAddress, table_dir: impl Into<String>) -> Self {
+        Site {
+            lmtp,
+            table_dir: table_dir.into(),
+            user: "postrider".into(),
+            delimiter: "+".into(),
+            subaddresses: Vec::new(),
+            smtp_host: "localhost".into(),
+            smtp_port: 25,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub type Facts = BTreeMap<String, String>;
 
 /// What a program did.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ProgramOutput {
     /// Exit status; -1 when it was killed by a signal or by the time limit.
     pub status: i32,
@@ -15,6 +16,13 @@ pub struct ProgramOutput {
     pub stdout: String,
     /// Standard error; bytes that are not UTF-8 are replaced.
     pub stderr: String,
+}
+
+impl ProgramOutput {
+    /// What a program did.
+    pub fn new(status: i32, stdout: impl Into<String>, stderr: impl Into<String>) -> Self {
+        ProgramOutput { status, stdout: stdout.into(), stderr: stderr.into() }
+    }
 }
 
 /// What the host does for an adapter.
