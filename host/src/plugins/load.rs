@@ -27,16 +27,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A plugin that fits.
-pub(super) struct Loaded {
+pub(crate) struct Loaded {
     /// Its real path.
-    pub(super) file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Which file that was: device, inode and time of change in nanoseconds.
-    pub(super) stamp: Option<Stamp>,
+    pub(crate) stamp: Option<Stamp>,
     /// The plugin itself.
-    pub(super) library: Box<dyn Library>,
+    pub(crate) library: Box<dyn Library>,
 }
 
-pub(super) type Stamp = (u64, u64, i64);
+pub(crate) type Stamp = (u64, u64, i64);
 
 /// Tells whether a file was replaced.
 pub(super) fn stamp(file: &Path) -> Option<Stamp> {
@@ -45,7 +45,7 @@ pub(super) fn stamp(file: &Path) -> Option<Stamp> {
 }
 
 /// Loads a plugin from a file that was vetted (`vet.rs`).
-pub(super) fn load(file: &Path) -> Result<Loaded, PluginError> {
+pub(crate) fn load(file: &Path) -> Result<Loaded, PluginError> {
     elf::check(file)?;
     let stamp = stamp(file);
     let header = open(file)?;

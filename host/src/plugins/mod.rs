@@ -37,11 +37,14 @@ mod registry;
 mod vet;
 mod watch;
 
+pub(crate) use elf::check as check_whole;
 pub use error::PluginError;
 pub use library::{AdapterReport, PluginInfo};
+pub(crate) use load::{Loaded, load};
 pub use log::AdapterLog;
 pub use null::NullMta;
 pub use registry::{PluginRegistry, PluginReport};
+pub(crate) use vet::vet;
 pub use watch::{NoAnswer, Watch};
 
 /// What an adapter is for.

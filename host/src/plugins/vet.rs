@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// The real path of the file, if it may be opened.
 ///
 /// A path with symbolic links must be safe on both ways: that of the link and that of its target.
-pub(super) fn vet(file: &Path) -> Result<PathBuf, PluginError> {
+pub(crate) fn vet(file: &Path) -> Result<PathBuf, PluginError> {
     if !file.is_absolute() {
         return Err(PluginError::NotAbsolute { file: file.to_owned() });
     }

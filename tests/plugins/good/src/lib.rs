@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 struct Lmtp {
     log: Arc<dyn HostLog>,
     comment: String,
+    /// Tells its version.
+    command: String,
     /// Where the files of its mail server lie.
     directory: String,
 }
@@ -38,6 +40,12 @@ impl IncomingAdapter for Lmtp {
                 default: "/etc".into(),
                 help: "Where the files of the mail server lie.".into(),
             },
+            SettingSpec {
+                name: "good_command".into(),
+                kind: SettingKind::Program,
+                default: "/bin/good".into(),
+                help: "The mail server itself, which tells its version.".into(),
+            },
         ]
     }
 
@@ -48,13 +56,15 @@ impl IncomingAdapter for Lmtp {
                 log: log.into(),
                 comment: comment.to_owned(),
                 directory: settings.value("directory").to_owned(),
+                command: settings.value("good_command").to_owned(),
             }),
         }
     }
 
     fn probe(&self, _: &Site, tools: &dyn Tools) -> Result<Facts> {
         // What is not installed has no version.
-        let version = tools.run(&["/bin/good", "--version"], "").map_or_else(|_| String::new(), |output| output.stdout);
+        let version =
+            tools.run(&[&self.command, "--version"], "").map_or_else(|_| String::new(), |output| output.stdout);
         Ok(Facts::from([("version".to_owned(), version)]))
     }
 
@@ -71,8 +81,11 @@ impl IncomingAdapter for Lmtp {
             role: TableRole::Acceptance,
             comment: self.comment.clone(),
         })?;
-        context.roster.for_each_list(&mut |list| {
-            let key = format!("{}@{}", list.local, list.domain.routed());
+        for_each_address(context.site, context.roster, &mut |address| {
+            if address.subaddress.is_some() {
+                return Ok(());
+            }
+            let key = format!("{}@{}", address.local, address.list.domain.routed());
             sink.rows(&[Row { key: &key, value: &lmtp, column: 0 }])
         })?;
         // A log object may be used from any thread.
@@ -192,6 +205,9 @@ impl OutgoingAdapter for Program {
     }
 
     fn inject(&self, envelope: Envelope<'_>) -> Result<Injection> {
+        if envelope.recipients.iter().chain([&envelope.sender]).any(|address| address.contains('\0')) {
+            return Err(Error::failed("an address with a NUL cannot be an argument of a program"));
+        }
         let arguments =
             [&self.program, "-f", envelope.sender, "--"].into_iter().chain(envelope.recipients.iter().copied());
         let exit = |first, last, outcome, text: &str| ExitMeaning { first, last, outcome, text: text.into() };
