@@ -22,7 +22,7 @@ const STEPS: usize = 14;
 /// Names that get into each other's way.
 const NAMES: [&str; 9] =
     ["ants", "ants-request", "ants-bounces", "a.b", "a-b", "bees", "bees-default", "default", "ants-request-owner"];
-const DOMAINS: [&str; 4] = ["a.example", "b.example", "c.example", "lists.example.com"];
+const DOMAINS: [&str; 4] = ["a.example", "b.example", "c.example", "d.example"];
 const ALIASES: [&str; 4] = ["", "", "x.example", "y.example"];
 
 /// One change. What cannot be done (a list that is there already) is left out, so that any part of a history is

@@ -11,7 +11,7 @@ pub(super) fn probe_copes(case: &mut Case) -> Result<(), Failure> {
     let (mut answers, mut errors, mut questions) = (0, 0, 0);
     for setup in case.setups()?.into_iter().take(12) {
         let Ok(adapter) = case.incoming(&setup.settings)? else { continue };
-        for machine in Machine::all(&setup.programs()) {
+        for machine in Machine::all(&setup.programs(), setup.words.is_empty()) {
             let result = adapter.probe(&lists::site(), &machine);
             judge(&machine, result.as_ref().err(), "probe", &setup)?;
             questions += machine.asked.get();
@@ -47,8 +47,9 @@ pub(super) fn check_copes(case: &mut Case) -> Result<(), Failure> {
     for setup in case.setups()?.into_iter().take(12) {
         let Ok(adapter) = case.incoming(&setup.settings)? else { continue };
         let (site, lists) = (lists::site(), lists::plain());
-        for machine in Machine::all(&setup.programs()) {
-            let facts = adapter.probe(&site, &machine).unwrap_or_default();
+        for machine in Machine::all(&setup.programs(), setup.words.is_empty()) {
+            // What probe asks for is judged elsewhere.
+            let facts = adapter.probe(&site, &machine.clone()).unwrap_or_default();
             for roster in [lists.roster(), lists::Lists::default().roster()] {
                 let context = postrider_plugin_api::sdk::Context::new(&site, &facts, &roster);
                 let result = adapter.check(context, &machine);

@@ -9,14 +9,16 @@ use postrider_plugin_api::sdk::{Change, ErrorKind, Result as AdapterResult, Site
 /// Most places at which the host fails, of each kind.
 const MOST_FAULTS: u32 = 24;
 
-/// Everything, and one change of each kind: with words, and the lists after it.
+/// Everything, and one change of each kind: with words, and the lists after it. Somebody is always left.
 pub(super) fn changes(lists: &Lists) -> Vec<(&'static str, Lists, OwnedChange)> {
     let mut changes = vec![("everything", lists.clone(), OwnedChange::Everything)];
     if let Some((domain, local)) = lists.lists.iter().next() {
         let id = list_id(domain, local);
         let view = list_view(lists, domain, local, &id);
         changes.push(("a list was added", lists.clone(), Change::ListAdded(view).into()));
-        changes.push(("a list was removed", lists.without(domain, local), Change::ListRemoved(view).into()));
+        if lists.lists.len() > 1 {
+            changes.push(("a list was removed", lists.without(domain, local), Change::ListRemoved(view).into()));
+        }
     }
     if let Some((name, alias)) = lists.domains.iter().next() {
         let view = postrider_plugin_api::sdk::DomainView::new(name, alias);
@@ -24,7 +26,9 @@ pub(super) fn changes(lists: &Lists) -> Vec<(&'static str, Lists, OwnedChange)> 
         let mut without = lists.clone();
         without.domains.remove(name);
         without.lists.retain(|(domain, _)| domain != name);
-        changes.push(("a domain was removed", without, Change::DomainRemoved(view).into()));
+        if !without.domains.is_empty() {
+            changes.push(("a domain was removed", without, Change::DomainRemoved(view).into()));
+        }
     }
     changes
 }
