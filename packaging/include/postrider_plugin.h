@@ -58,7 +58,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Makes a function visible outside the library, also with -fvisibility=hidden. */
+/* Stands before the definition of postrider_plugin_v1(): visible also with -fvisibility=hidden. */
 #if defined(__GNUC__)
 #define POSTRIDER_EXPORT __attribute__((visibility("default")))
 #else
@@ -519,7 +519,7 @@ typedef struct postrider_outgoing {
                                 const struct postrider_batch *batch);
 } postrider_outgoing;
 
-// A plugin. It and all that it points to live as long as the process.
+// A plugin. It and all that it points to live as long as the process, and never change.
 typedef struct postrider_plugin {
     // Its size, set by the side that made it.
     size_t size;
@@ -920,7 +920,7 @@ extern "C" {
 #endif // __cplusplus
 
 // The one symbol of a plugin. The host calls it once, before everything else, and keeps what it returns. `host`
-// lives as long as the process. NULL: the plugin cannot work with this host.
+// lives as long as the process. NULL: the plugin cannot work with this host. Define it with POSTRIDER_EXPORT before it.
 extern const struct postrider_plugin *postrider_plugin_v1(const struct postrider_host *host);
 
 #ifdef __cplusplus

@@ -115,7 +115,7 @@ pub struct postrider_outgoing {
     >,
 }
 
-/// A plugin. It and all that it points to live as long as the process.
+/// A plugin. It and all that it points to live as long as the process, and never change.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct postrider_plugin {
@@ -138,9 +138,19 @@ pub struct postrider_plugin {
     pub built_with: *const c_char,
 }
 
+// SAFETY: what a description points to lives as long as the process and is never changed, and its functions may be called
+// from any thread: the header demands it.
+unsafe impl Send for postrider_incoming {}
+// SAFETY: as above.
+unsafe impl Sync for postrider_incoming {}
+// SAFETY: as above.
+unsafe impl Send for postrider_outgoing {}
+// SAFETY: as above.
+unsafe impl Sync for postrider_outgoing {}
+
 #[allow(improper_ctypes)] // `postrider_call` and `postrider_log` are opaque there
 extern "C" {
     /// The one symbol of a plugin. The host calls it once, before everything else, and keeps what it returns. `host`
-    /// lives as long as the process. NULL: the plugin cannot work with this host.
+    /// lives as long as the process. NULL: the plugin cannot work with this host. Define it with POSTRIDER_EXPORT before it.
     pub fn postrider_plugin_v1(host: *const postrider_host) -> *const postrider_plugin;
 }
