@@ -18,15 +18,17 @@
 //! | `elf.rs` | is it a whole shared library for this machine? |
 //! | `library.rs` | what can be asked of a plugin, wherever its code runs |
 //! | `load.rs` | opens it and compares the interface |
+//! | `c/` | the same for plugins in C |
 //! | `adapter.rs` | an adapter that is made anew after a panic |
 //! | `watch.rs` | [`Watch`]: calls that must come back |
 //! | `null.rs` | the built-in `null.NullMTA` |
 //! | `log.rs` | what adapters say goes to our log |
 //! | `error.rs` | the refusals |
 
-#![allow(unsafe_code)] // opening a shared library and trusting its symbol: `load.rs`
+#![allow(unsafe_code)] // opening a shared library and trusting its symbol: `load.rs`, `c/`
 
 mod adapter;
+mod c;
 mod elf;
 mod error;
 mod library;
