@@ -579,3 +579,29 @@ fn a_plugins_name_is_checked_when_it_is_compiled() {
         assert!(!export::is_plugin_name(bad), "{:?}", bad);
     }
 }
+
+/// What authors write as a literal, or match without `_`, could never grow within a major version.
+#[test]
+fn whatever_is_public_in_the_sdk_may_grow() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sdk");
+    let mut seen = 0;
+    for file in std::fs::read_dir(directory).unwrap() {
+        let path = file.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut attributes = String::new();
+        for line in text.lines() {
+            // A struct without public fields (`Settings(…)`) cannot be written as a literal anyway.
+            let is_open = line.starts_with("pub enum ") || (line.starts_with("pub struct ") && line.ends_with('{'));
+            if is_open {
+                seen += 1;
+                assert!(attributes.contains("#[non_exhaustive]"), "{}: {}", path.display(), line);
+            }
+            if line.starts_with("#[") {
+                attributes.push_str(line);
+            } else {
+                attributes.clear();
+            }
+        }
+    }
+    assert!(seen > 30, "{}", seen);
+}

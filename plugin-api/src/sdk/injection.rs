@@ -20,7 +20,7 @@ pub struct Envelope<'a> {
     /// Whether the message has octets above 127 (RFC 6152, `BODY=8BITMIME`).
     pub eight_bit: bool,
     /// Whether this mail is for servers with SMTPUTF8 only (RFC 6531), since its sender or a recipient is not ASCII. What
-    /// speaks SMTP says `SMTPUTF8` then; what cannot hand over such mail fails for good.
+    /// speaks SMTP says `SMTPUTF8` then.
     pub smtp_utf8: bool,
 }
 
