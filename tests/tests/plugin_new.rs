@@ -69,6 +69,16 @@ fn with_the_place_of_the_interface_it_builds_without_more() {
 }
 
 #[test]
+fn a_new_plugin_in_c_is_built_and_passes() {
+    let here = tempfile::tempdir().unwrap();
+    let said = succeeds(&postrider(here.path(), &["plugin", "new", "dove", "--lang", "c"]));
+    assert!(said.contains("make"), "{said}");
+    let plugin = here.path().join("postrider-plugin-dove");
+    succeeds(&Command::new("make").current_dir(&plugin).output().unwrap());
+    passes_the_check(here.path(), &plugin.join("libpostrider_dove.so"));
+}
+
+#[test]
 fn what_cannot_be_made_leaves_nothing_behind() {
     let here = tempfile::tempdir().unwrap();
     let refused = |arguments: &[&str], words: &str| {

@@ -5,7 +5,7 @@ use super::tools::Machine;
 use crate::hookup::collect::{Collector, Plan};
 use crate::hookup::outputs::Outputs;
 use crate::hookup::programs::Programs;
-use crate::plugins::{AdapterKind, Loaded, PluginInfo, load};
+use crate::plugins::{AdapterKind, Loaded, PluginInfo, load_from_anywhere};
 use postrider_plugin_api::sdk::{
     Change, Context, Error, ErrorKind, Facts, HostLog, IncomingAdapter, LogLevel, OutgoingAdapter, Roster, SettingKind,
     SettingSpec, Settings, Site,
@@ -141,7 +141,7 @@ impl Case {
         if let Some(loaded) = &self.loaded {
             return Ok(Arc::clone(loaded));
         }
-        let loaded = load(&self.file).map_err(|error| {
+        let loaded = load_from_anywhere(&self.file).map_err(|error| {
             Failure::new(error.to_string(), "a plugin that this host can load", "see the tests before this one")
         })?;
         Ok(Arc::clone(self.loaded.insert(Arc::new(loaded))))

@@ -1,15 +1,13 @@
 //! May it be loaded? The order is that of loading, and each test looks for one reason why not.
 
 use super::case::{AdapterId, Case, Described, Failure};
-use crate::plugins::{AdapterKind, PluginError, check_whole, load, vet};
-use abi_stable::library::ROOT_MODULE_LOADER_NAME;
+use crate::plugins::{
+    AdapterKind, PluginError, SYMBOLS, Trust, check_needs, check_whole, load_from_anywhere as load, vet,
+};
 use object::elf::FileHeader64;
 use object::read::elf::ElfFile;
 use object::{Endianness, Object as _, ObjectSymbol as _};
 use postrider_plugin_api::export::is_plugin_name;
-
-/// The symbols by which a plugin can be found; one of them must be there.
-const ENTRIES: [&str; 1] = [ROOT_MODULE_LOADER_NAME];
 
 /// Which test tells of which refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +68,12 @@ pub(super) fn file_name(case: &mut Case) -> Result<(), Failure> {
 
 #[allow(clippy::unnecessary_wraps)] // every test has this form
 pub(super) fn file_place(case: &mut Case) -> Result<(), Failure> {
-    if let Err(error) = vet(&case.file) {
+    let trust = Trust::RootAndUs;
+    // What is no plugin at all is told by a later test.
+    let needs = check_needs(&case.file, &SYMBOLS, trust);
+    let needs =
+        needs.or_else(|error| if matches!(error, PluginError::NotAPlugin { .. }) { Ok(()) } else { Err(error) });
+    if let Err(error) = vet(&case.file, trust).and(needs) {
         case.warn(format!("as it lies there it would not be loaded: {error}"));
     }
     Ok(())
@@ -105,7 +108,7 @@ pub(super) fn exports(case: &mut Case) -> Result<(), Failure> {
         .filter_map(|symbol| symbol.name().ok().map(str::to_owned))
         .collect();
     let (entries, others): (Vec<&String>, Vec<&String>) =
-        names.iter().partition(|name| ENTRIES.contains(&name.as_str()));
+        names.iter().partition(|name| SYMBOLS.contains(&name.as_str()));
     if entries.is_empty() {
         return Err(refusal(&PluginError::NotAPlugin { file: case.file.clone() }));
     }

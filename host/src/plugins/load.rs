@@ -5,13 +5,15 @@
 //! constructors may have started threads that run its code.
 
 use super::library::{AdapterReport, Library, PluginInfo};
-use super::{AdapterKind, PluginError, c, elf};
+use super::vet::Trust;
+use super::{AdapterKind, PluginError, c, elf, needs};
 use abi_stable::StableAbi;
 use abi_stable::abi_stability::abi_checking::{
     AbiInstability, AbiInstabilityErrors, CheckingGlobals, check_layout_compatibility_with_globals,
 };
 use abi_stable::library::{
-    AbiHeaderRef, LibHeader, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL, RootModule, RootModuleError,
+    AbiHeaderRef, LibHeader, LibraryError, ROOT_MODULE_LOADER_NAME, ROOT_MODULE_LOADER_NAME_WITH_NUL, RootModule,
+    RootModuleError,
 };
 use abi_stable::sabi_types::VersionNumber;
 use abi_stable::type_layout::TypeLayout;
@@ -25,6 +27,9 @@ use std::mem::ManuallyDrop;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The symbols by which plugins are found; one of them must be there.
+pub(crate) const SYMBOLS: [&str; 2] = [ROOT_MODULE_LOADER_NAME, c::NAME];
 
 /// A plugin that fits.
 pub(crate) struct Loaded {
@@ -44,8 +49,15 @@ pub(super) fn stamp(file: &Path) -> Option<Stamp> {
     Some((metadata.dev(), metadata.ino(), metadata.mtime().saturating_mul(1_000_000_000) + metadata.mtime_nsec()))
 }
 
-/// Loads a plugin from a file that was vetted (`vet.rs`).
-pub(crate) fn load(file: &Path) -> Result<Loaded, PluginError> {
+/// Loads a plugin from a file that was vetted (`vet.rs`) for those who are trusted.
+pub(super) fn load(file: &Path, trust: Trust) -> Result<Loaded, PluginError> {
+    elf::check(file)?;
+    needs::check(file, &SYMBOLS, trust)?;
+    load_from_anywhere(file)
+}
+
+/// Loads a plugin whoever could have written it: for authors who check what they have just built.
+pub(crate) fn load_from_anywhere(file: &Path) -> Result<Loaded, PluginError> {
     elf::check(file)?;
     let stamp = stamp(file);
     let shared_object = open(file)?;

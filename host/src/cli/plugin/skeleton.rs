@@ -9,6 +9,9 @@ pub enum Language {
     C,
 }
 
+/// The interface in C.
+const HEADER: &str = "postrider_plugin.h";
+
 /// A file of a new plugin.
 #[derive(Debug)]
 pub(super) struct File {
@@ -37,7 +40,17 @@ pub(super) fn files(language: Language, name: &str, api: Option<&str>) -> Vec<Fi
                 file(".gitignore", include_str!("skeleton/rust/gitignore")),
             ]
         }
-        Language::C => Vec::new(),
+        Language::C => vec![
+            file("acme.c", include_str!("../../../../plugins/examples/c/acme.c")),
+            // Beside it, so that it builds anywhere; it is the same for every plugin.
+            File {
+                path: HEADER.to_owned(),
+                text: include_str!("../../../../packaging/include/postrider_plugin.h").to_owned(),
+            },
+            file("Makefile", include_str!("../../../../plugins/examples/c/Makefile")),
+            file("README.md", include_str!("../../../../plugins/examples/c/README.md")),
+            file(".gitignore", include_str!("skeleton/gitignore-c")),
+        ],
     }
 }
 
@@ -66,7 +79,7 @@ mod tests {
     #[test]
     fn no_file_speaks_of_acme_any_more() {
         for language in [Language::Rust, Language::C] {
-            for file in files(language, "opensmtpd", None) {
+            for file in files(language, "opensmtpd", None).iter().filter(|file| file.path != HEADER) {
                 assert!(!file.path.contains("acme") && !file.text.to_lowercase().contains("acme"), "{}", file.path);
             }
         }

@@ -41,7 +41,9 @@ use postrider_plugin_api::sdk::{self, HostLog, IncomingAdapter, OutgoingAdapter,
 use std::path::Path;
 use std::sync::Arc;
 
-/// The symbol of this major version.
+/// The symbol of this major version, by its name.
+pub(super) const NAME: &str = "postrider_plugin_v1";
+/// The same, as the dynamic linker wants it.
 const SYMBOL: &[u8] = b"postrider_plugin_v1\0";
 
 type Entry = unsafe extern "C" fn(*const postrider_host) -> *const postrider_plugin;
