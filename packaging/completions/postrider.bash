@@ -64,6 +64,9 @@ _postrider() {
             postrider,members)
                 cmd="postrider__subcmd__members"
                 ;;
+            postrider,plugin)
+                cmd="postrider__subcmd__plugin"
+                ;;
             postrider,plugins)
                 cmd="postrider__subcmd__plugins"
                 ;;
@@ -181,6 +184,9 @@ _postrider() {
             postrider__subcmd__help,members)
                 cmd="postrider__subcmd__help__subcmd__members"
                 ;;
+            postrider__subcmd__help,plugin)
+                cmd="postrider__subcmd__help__subcmd__plugin"
+                ;;
             postrider__subcmd__help,plugins)
                 cmd="postrider__subcmd__help__subcmd__plugins"
                 ;;
@@ -220,6 +226,12 @@ _postrider() {
             postrider__subcmd__help__subcmd__held,show)
                 cmd="postrider__subcmd__help__subcmd__held__subcmd__show"
                 ;;
+            postrider__subcmd__help__subcmd__plugin,check)
+                cmd="postrider__subcmd__help__subcmd__plugin__subcmd__check"
+                ;;
+            postrider__subcmd__help__subcmd__plugin,new)
+                cmd="postrider__subcmd__help__subcmd__plugin__subcmd__new"
+                ;;
             postrider__subcmd__help__subcmd__queue,bounces)
                 cmd="postrider__subcmd__help__subcmd__queue__subcmd__bounces"
                 ;;
@@ -234,6 +246,24 @@ _postrider() {
                 ;;
             postrider__subcmd__help__subcmd__queue,show)
                 cmd="postrider__subcmd__help__subcmd__queue__subcmd__show"
+                ;;
+            postrider__subcmd__plugin,check)
+                cmd="postrider__subcmd__plugin__subcmd__check"
+                ;;
+            postrider__subcmd__plugin,help)
+                cmd="postrider__subcmd__plugin__subcmd__help"
+                ;;
+            postrider__subcmd__plugin,new)
+                cmd="postrider__subcmd__plugin__subcmd__new"
+                ;;
+            postrider__subcmd__plugin__subcmd__help,check)
+                cmd="postrider__subcmd__plugin__subcmd__help__subcmd__check"
+                ;;
+            postrider__subcmd__plugin__subcmd__help,help)
+                cmd="postrider__subcmd__plugin__subcmd__help__subcmd__help"
+                ;;
+            postrider__subcmd__plugin__subcmd__help,new)
+                cmd="postrider__subcmd__plugin__subcmd__help__subcmd__new"
                 ;;
             postrider__subcmd__queue,bounces)
                 cmd="postrider__subcmd__queue__subcmd__bounces"
@@ -278,7 +308,7 @@ _postrider() {
 
     case "${cmd}" in
         postrider)
-            opts="-C -h -V --config --help --version create remove lists info set domains domain addmembers delmembers members aliases hookup conf plugins inject held queue backup status version serve demo help"
+            opts="-C -h -V --config --help --version create remove lists info set domains domain addmembers delmembers members aliases hookup conf plugins plugin inject held queue backup status version serve demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -852,7 +882,7 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__help)
-            opts="create remove lists info set domains domain addmembers delmembers members aliases hookup conf plugins inject held queue backup status version serve demo help"
+            opts="create remove lists info set domains domain addmembers delmembers members aliases hookup conf plugins plugin inject held queue backup status version serve demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1173,6 +1203,48 @@ _postrider() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        postrider__subcmd__help__subcmd__plugin)
+            opts="new check"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__help__subcmd__plugin__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__help__subcmd__plugin__subcmd__new)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         postrider__subcmd__help__subcmd__plugins)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1458,6 +1530,172 @@ _postrider() {
             case "${prev}" in
                 --role)
                     COMPREPLY=($(compgen -W "member owner moderator" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__plugin)
+            opts="-C -h -V --config --help --version new check help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__plugin__subcmd__check)
+            opts="-C -h -V --test --skip --adapter --seed --time --memory --lists --json --list --alone --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --test)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --skip)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --adapter)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --time)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --memory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lists)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --alone)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__plugin__subcmd__help)
+            opts="new check help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__plugin__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__plugin__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__plugin__subcmd__help__subcmd__new)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__plugin__subcmd__new)
+            opts="-C -h -V --lang --dir --api --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --lang)
+                    COMPREPLY=($(compgen -W "rust c" -- "${cur}"))
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --api)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --config)

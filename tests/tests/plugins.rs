@@ -268,7 +268,7 @@ fn a_library_that_is_no_plugin_is_refused() {
     assert_eq!(
         refusal_of("no_symbol"),
         "FILE: is a shared library but exports no plugin; \
-         build it with export_plugin! of postrider-plugin-api 1.0.0"
+         build it with export_plugin! of postrider-plugin-api 1.0.0, or in C with postrider_plugin_v1() of postrider_plugin.h"
     );
 }
 

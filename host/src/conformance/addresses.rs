@@ -232,7 +232,7 @@ fn is_address(key: &str) -> bool {
     key.chars().all(plain) && key.matches('@').count() == 1 && !key.ends_with('@')
 }
 
-/// `/^ants@lists\.example\.com$/`, with or without letters behind it, as regexp_table(5) and its like have it.
+/// `/^ants@lists\.example\.com$/`, with or without letters behind it, as `regexp_table(5)` and its like have it.
 fn expression(key: &str) -> Option<Regex> {
     let (body, flags) = key.strip_prefix('/')?.rsplit_once('/')?;
     let plain = flags.chars().all(|flag| flag.is_ascii_alphabetic());

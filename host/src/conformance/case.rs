@@ -202,7 +202,7 @@ impl Case {
             Err(error) if setup.words.is_empty() => return Err(refused("new", &error)),
             Err(_) => return Ok(None),
         };
-        let facts = match adapter.probe(site, &Machine::without_mta(setup.programs())) {
+        let facts = match adapter.probe(site, &Machine::without_mta(&setup.programs())) {
             Err(error) if error.kind == ErrorKind::Panic => {
                 return Err(Failure::panicked("probe", &error).when(&setup.words));
             }

@@ -67,7 +67,9 @@ pub(super) fn adapters_described(case: &mut Case) -> Result<(), Failure> {
             ));
         }
         seen.push((name, kind));
-        failures.into_iter().for_each(|failure| case.fail(failure));
+        for failure in failures {
+            case.fail(failure);
+        }
     }
     if info.version.trim().is_empty() {
         case.warn("it has no version; people and bug reports need one");
@@ -141,15 +143,15 @@ fn problems(spec: &SettingSpec) -> Vec<Failure> {
         add(format!("the default: {reason}"), "a default that is allowed", "change the default or the kind");
     }
     match &spec.kind {
-        SettingKind::Program | SettingKind::Path | SettingKind::OutputDirectory => {
-            if !default.starts_with('/') && default.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control())
-            {
-                add(
-                    format!("the default is {default:?}"),
-                    "an absolute path, nothing, or a word for what the adapter finds out",
-                    "write it from /",
-                );
-            }
+        SettingKind::Program | SettingKind::Path | SettingKind::OutputDirectory
+            if !default.starts_with('/')
+                && default.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control()) =>
+        {
+            add(
+                format!("the default is {default:?}"),
+                "an absolute path, nothing, or a word for what the adapter finds out",
+                "write it from /",
+            );
         }
         SettingKind::Choice(words) => {
             let (mut names, meanings): (Vec<&str>, Vec<Option<&str>>) = words
@@ -181,8 +183,8 @@ fn problems(spec: &SettingSpec) -> Vec<Failure> {
                 );
             }
             names.sort_unstable();
-            if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-                add(format!("the choice {:?} comes twice", pair[0]), "each word once", "remove one");
+            if let Some([twice, _]) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+                add(format!("the choice {twice:?} comes twice"), "each word once", "remove one");
             }
         }
         _ => {}
@@ -255,7 +257,7 @@ fn make(
     };
     let setup = Setup { words: shown.to_owned(), specs: case.specs()?, settings: settings.clone() };
     let (site, roster) = (lists::site(), lists::plain().roster());
-    let facts = adapter.probe(&site, &Machine::without_mta(setup.programs()));
+    let facts = adapter.probe(&site, &Machine::without_mta(&setup.programs()));
     settled("probe", facts.as_ref().err().cloned())?;
     let subject = super::case::Subject { adapter, setup, site, facts: facts.unwrap_or_default() };
     let mut sink = subject.collector(&Change::Everything);

@@ -37,7 +37,7 @@ fn exercise(plugin: &Loaded, name: &str, incoming: bool, setup: &Setup) -> Resul
     if incoming {
         let adapter = plugin.library.incoming(name, Arc::new(Deaf), &setup.settings)?;
         let site = lists::site();
-        let facts = adapter.probe(&site, &Machine::without_mta(setup.programs())).unwrap_or_default();
+        let facts = adapter.probe(&site, &Machine::without_mta(&setup.programs())).unwrap_or_default();
         ask(&Subject { adapter, setup: setup.clone(), site, facts })
     } else {
         let adapter = plugin.library.outgoing(name, Arc::new(Deaf), &setup.settings)?;
@@ -54,7 +54,7 @@ fn ask(subject: &Subject) -> Result<String, Error> {
     subject.adapter.plan(subject.context(&roster), Change::Everything, &mut sink)?;
     let plan = sink.finish().map(|plan| told(&plan));
     let snippets = answer(subject.adapter.snippets(subject.context(&roster)))?;
-    let tools = Machine::without_mta(subject.setup.programs());
+    let tools = Machine::without_mta(&subject.setup.programs());
     let findings = answer(subject.adapter.check(subject.context(&roster), &tools))?;
     Ok(format!("{plan:?}\n{snippets:?}\n{findings:?}"))
 }

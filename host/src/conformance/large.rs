@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 const DOMAINS: usize = 10;
 /// Generous: a site of this size has its plan in a few seconds from the plugins that come with Postrider.
-const TIME: Duration = Duration::from_secs(120);
+const TIME: Duration = Duration::from_mins(2);
 /// KiB.
 const MEMORY: u64 = 2 << 20;
 

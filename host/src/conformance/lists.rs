@@ -6,14 +6,10 @@ use crate::lists::{Domain, DomainName, List, ListAddress, ListName, ListSettings
 use postrider_plugin_api::sdk::{self, DomainView, ListView, LmtpAddress, Site};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// The sub-address delimiter of most installations.
-const DELIMITER: &str = "+";
-
 /// An ordinary installation.
 pub(super) fn site() -> Site {
     let mut site = Site::new(tcp("127.0.0.1"), "/var/lib/postrider/data");
     site.subaddresses = subaddresses();
-    site.delimiter = DELIMITER.to_owned();
     site
 }
 

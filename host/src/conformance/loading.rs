@@ -57,7 +57,7 @@ pub(super) fn file_name(case: &mut Case) -> Result<(), Failure> {
     if plugin.is_some_and(is_plugin_name) {
         return Ok(());
     }
-    let advice = if name.starts_with("libpostrider_") && name.ends_with(".so") {
+    let advice = if plugin.is_some() {
         "the part between libpostrider_ and .so has only a-z, 0-9 and _"
     } else {
         "in Cargo.toml: `name = \"postrider_NAME\"` in [lib], with crate-type = [\"cdylib\"]; in C: \

@@ -82,7 +82,7 @@ pub(super) fn injections_runnable(case: &mut Case) -> Result<(), Failure> {
                 envelopes.push(plain.with_verp("+"));
             }
             for envelope in envelopes {
-                let here = |failure: Failure| failure.when(&[words, &setup.words].join(" ").trim().to_owned());
+                let here = |failure: Failure| failure.when([words, &setup.words].join(" ").trim());
                 match adapter.inject(envelope) {
                     Ok(injection) => {
                         runnable(&injection, adapter.as_ref(), &recipients).map_err(here)?;

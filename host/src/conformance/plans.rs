@@ -156,7 +156,7 @@ pub(super) fn passes_errors_on(case: &mut Case) -> Result<(), Failure> {
         faults += lists_fail(&subject, &roster, "", "snippets", |lists| {
             subject.adapter.snippets(subject.context(lists)).map(drop)
         })?;
-        let tools = super::tools::Machine::without_mta(setup.programs());
+        let tools = super::tools::Machine::without_mta(&setup.programs());
         faults += lists_fail(&subject, &roster, "", "check", |lists| {
             subject.adapter.check(subject.context(lists), &tools).map(drop)
         })?;
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn faults_are_spread_over_all_calls() {
-        assert_eq!(places(0), []);
+        assert_eq!(places(0), Vec::<u32>::new());
         assert_eq!(places(3), [1, 2, 3]);
         let many = places(1000);
         assert!(many.len() as u32 <= MOST_FAULTS && many.contains(&1) && many.contains(&1000), "{many:?}");

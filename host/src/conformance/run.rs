@@ -225,9 +225,8 @@ impl Suite<'_> {
 
     /// Each test for each adapter that it is about.
     fn jobs(&self, adapters: &[AdapterId]) -> Vec<Job> {
-        let wanted = |adapter: &&AdapterId| {
-            self.options.adapters.is_empty() || self.options.adapters.iter().any(|name| *name == adapter.name)
-        };
+        let wanted =
+            |adapter: &&AdapterId| self.options.adapters.is_empty() || self.options.adapters.contains(&adapter.name);
         let adapters: Vec<&AdapterId> = adapters.iter().filter(wanted).collect();
         let mut jobs: Vec<Job> = Vec::new();
         for test in TESTS.iter().filter(|test| self.wants(test)) {

@@ -37,8 +37,8 @@ pub(super) struct Machine {
 
 impl Machine {
     /// Without a mail server: no program is there, nor any file.
-    pub(super) fn without_mta(programs: Programs) -> Self {
-        Machine::new("no program and no file is there", Answer::Missing, &programs)
+    pub(super) fn without_mta(programs: &Programs) -> Self {
+        Machine::new("no program and no file is there", Answer::Missing, programs)
     }
 
     /// All kinds; those that say a lot only when `long`.

@@ -4,6 +4,7 @@ use super::roff::{Page, bold, italic};
 use clap::{Arg, ArgAction, Command};
 use postrider::cli;
 use postrider::config::{DEFAULT_FILE, FILE_VARIABLE};
+use postrider::conformance;
 use postrider::lists::LIST_SETTINGS;
 
 /// The page.
@@ -33,6 +34,11 @@ pub fn page() -> String {
         let meaning = format!("{} Allowed: {}. Default: {default}.", setting.help, setting.allowed);
         let example = if setting.default.contains("Ants") { " (for the list `ants`)" } else { "" };
         page.entry(&bold(setting.name), &format!("{}{example}.", meaning.trim_end_matches('.')));
+    }
+    page.section("\"TESTS OF PLUGIN CHECK\"");
+    page.paragraphs(CHECKS);
+    for test in conformance::TESTS {
+        page.entry(&bold(test.name), test.proves);
     }
     page.section("\"EXIT STATUS\"");
     for (status, meaning) in EXITS {
@@ -78,6 +84,13 @@ tables that this MTA reads.
 
 `postrider serve` is the daemon. The other commands work on its database directly, whether it runs or not, and tell it \
 what changed. Started by root, every command becomes the owner of `data_dir` before it opens anything.";
+
+const CHECKS: &str = "\
+`postrider plugin check` asks a plugin what a host would ask, and what nobody expects. Each test is a process of its own with a \
+limit of time and memory, so a plugin that crashes, hangs or ends the process fails that one test. It needs no root, no \
+network, no mail server and no configuration, and writes nothing. It runs the code of the plugin with your rights: check only \
+what you trust as much. What fails is told with what was seen, what was expected, what to do, and the command that shows it \
+again.";
 
 /// What clap ends with when the command line is wrong.
 const USAGE: u8 = 2;

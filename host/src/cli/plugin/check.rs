@@ -12,7 +12,7 @@ use std::path::PathBuf;
     after_help = "Each test runs in a process of its own. Exit status: 0 all passed; 1 something failed; 2 wrong usage."
 )]
 pub struct Check {
-    /// The plugin, for instance target/release/libpostrider_acme.so
+    /// The plugin, for instance `target/release/libpostrider_acme.so`
     #[arg(required_unless_present = "list")]
     file: Option<PathBuf>,
     /// Only this test; may be given several times
