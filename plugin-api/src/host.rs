@@ -122,6 +122,7 @@ impl sdk::OutgoingAdapter for Outgoing {
             sender: batch.sender.into(),
             recipients: convert::strs(batch.recipients).as_slice().into(),
             message: batch.message.into(),
+            smtp_utf8: batch.smtp_utf8,
             extra: RSlice::EMPTY,
         }))?;
         if results.len() != batch.recipients.len() {
@@ -178,7 +179,7 @@ impl Trouble {
 
 struct Host(Arc<dyn sdk::HostLog>);
 
-fn host_box(log: Arc<dyn sdk::HostLog>) -> abi::HostBox {
+pub(crate) fn host_box(log: Arc<dyn sdk::HostLog>) -> abi::HostBox {
     abi::Host_TO::from_value(Host(log), TD_Opaque)
 }
 

@@ -134,6 +134,11 @@ impl Collector {
         Collector { single, ..self }
     }
 
+    /// The first rule that was broken so far.
+    pub(crate) fn failure(&self) -> Option<&Error> {
+        self.failure.as_ref()
+    }
+
     /// The whole plan.
     ///
     /// # Errors
@@ -248,7 +253,7 @@ impl PlanSink for Collector {
                 let contents;
                 let row = if planned.mark().is_some() {
                     contents = directory::with_line_end(row.value);
-                    Row { value: &contents, ..*row }
+                    Row::new(row.key, &contents).with_column(row.column)
                 } else {
                     *row
                 };
@@ -271,7 +276,7 @@ impl PlanSink for Collector {
             }
             for key in keys {
                 check_key(&planned.table, key)?;
-                let row = Row { key, value: "", column: 0 };
+                let row = Row::new(key, "");
                 planned.absent.push(row).map_err(|TooLarge| too_large(&planned.table, key))?;
             }
             Ok(())

@@ -11,13 +11,13 @@ use std::fs::File;
 use std::path::Path;
 
 #[cfg(target_pointer_width = "64")]
-type NativeHeader = elf::FileHeader64<Endianness>;
+pub(super) type NativeHeader = elf::FileHeader64<Endianness>;
 #[cfg(target_pointer_width = "32")]
-type NativeHeader = elf::FileHeader32<Endianness>;
+pub(super) type NativeHeader = elf::FileHeader32<Endianness>;
 
 /// Refuses what is no shared library of this machine's kind, or not all of it.
 #[allow(clippy::useless_conversion)] // a 32-bit header has 32-bit offsets
-pub(super) fn check(file: &Path) -> Result<(), PluginError> {
+pub(crate) fn check(file: &Path) -> Result<(), PluginError> {
     let own = std::env::current_exe().ok().and_then(|exe| machine_of(&exe));
     let library = ReadCache::new(File::open(file).map_err(|error| vet::unreadable(file, &error))?);
     let size = (&library).len().unwrap_or(0);

@@ -70,7 +70,7 @@ pub enum PluginError {
     },
 
     /// Somebody else could have put the file there.
-    #[error("{}: {} is owned by user id {uid}, expected root or user id {ours}; run `chown root {}`", file.display(), what(file, place), place.display())]
+    #[error("{}: {} is owned by user id {uid}, expected {}; run `chown root {}`", file.display(), what(file, place), owners(*trusted), place.display())]
     Owner {
         /// The plugin.
         file: PathBuf,
@@ -78,8 +78,8 @@ pub enum PluginError {
         place: PathBuf,
         /// Its owner.
         uid: u32,
-        /// Our own.
-        ours: u32,
+        /// Who else than root might own it.
+        trusted: Option<u32>,
     },
 
     /// Others could change the file.
@@ -115,6 +115,17 @@ pub enum PluginError {
         expected: u64,
     },
 
+    /// The dynamic linker would take code from where others can put it.
+    #[error("{}: has libraries searched in {}, {reason}; build it without that search path (-rpath), or remove it with `patchelf --remove-rpath`", file.display(), place.display())]
+    SearchPath {
+        /// The plugin.
+        file: PathBuf,
+        /// Where.
+        place: PathBuf,
+        /// What is wrong there.
+        reason: String,
+    },
+
     /// The dynamic linker refused it.
     #[error("{}: cannot be opened: {reason}; install what it needs, or a build for this system", file.display())]
     Open {
@@ -125,7 +136,7 @@ pub enum PluginError {
     },
 
     /// A shared library, but no plugin.
-    #[error("{}: is a shared library but exports no plugin; build it with export_plugin! of postrider-plugin-api {VERSION}", file.display())]
+    #[error("{}: is a shared library but exports no plugin; build it with export_plugin! of postrider-plugin-api {VERSION}, or in C with postrider_plugin_v1() of postrider_plugin.h", file.display())]
     NotAPlugin {
         /// The file.
         file: PathBuf,
@@ -180,6 +191,15 @@ pub enum PluginError {
         reason: String,
     },
 
+    /// A plugin in C describes itself wrongly.
+    #[error("{}: {reason}; correct the plugin as postrider_plugin.h says", file.display())]
+    Description {
+        /// The plugin.
+        file: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+
     /// Its panics could not be caught.
     #[error("{}: is built with panic = \"abort\", expected \"unwind\" because a panic would end this host; build it again without that", file.display())]
     PanicAborts {
@@ -220,6 +240,10 @@ pub enum PluginError {
 /// `it`, or which directory on the way.
 fn what(file: &std::path::Path, place: &std::path::Path) -> String {
     if file == place { "it".to_owned() } else { format!("{} on the way to it", place.display()) }
+}
+
+fn owners(trusted: Option<u32>) -> String {
+    trusted.map_or_else(|| "root".to_owned(), |uid| format!("root or user id {uid}"))
 }
 
 fn paths(paths: &[PathBuf]) -> String {

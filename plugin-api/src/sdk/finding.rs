@@ -9,7 +9,7 @@ pub enum Severity {
     Ok,
     /// Good to know.
     Info,
-    /// Works, but something should be changed.
+    /// Works, but something should be changed. Also what a severity of a later version is taken for.
     Warning,
     /// Mail will not flow.
     Error,
@@ -18,6 +18,7 @@ pub enum Severity {
 /// One result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Finding {
     /// How bad.
     pub severity: Severity,

@@ -17,13 +17,14 @@ pub enum SnippetKind {
 /// One step of hooking up an MTA. The steps are done in the order given, and taken back in the reverse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Snippet {
     /// What kind of step.
     pub kind: SnippetKind,
     /// The file (absolute path) that gets the lines, for instance `/etc/mail/sendmail.mc`, or that is
     /// written; empty for commands.
     pub file: String,
-    /// The lines or commands themselves, ready to be copied.
+    /// The lines or commands themselves, ready to be copied; lines end in LF.
     pub text: String,
     /// Why, in one or two sentences.
     pub explanation: String,

@@ -38,13 +38,7 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn find(&mut self, severity: Severity, subject: &str, seen: &str, expected: &str, advice: &str) {
-        self.findings.push(Finding {
-            severity,
-            subject: subject.into(),
-            seen: seen.into(),
-            expected: expected.into(),
-            advice: advice.into(),
-        });
+        self.findings.push(Finding::new(severity, subject, seen).with_expected(expected).with_advice(advice));
     }
 
     fn programs(&mut self) {
@@ -262,7 +256,11 @@ impl Checker<'_> {
         } else {
             write.into()
         };
-        self.find(Severity::Error, address, said.trim(), &expected, &advice);
+        let seen = match said.trim() {
+            "" => format!("it printed nothing, and its exit code is {}", output.status),
+            said => said.to_owned(),
+        };
+        self.find(Severity::Error, address, &seen, &expected, &advice);
     }
 
     /// Lists in a domain with an alias domain: nobody hands their mail over but ~alias.
