@@ -4,8 +4,17 @@ use postrider_tests::fixtures::repository;
 use std::fs;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 6] =
-    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "plugins/postfix/README.md"];
+const DOCUMENTS: [&str; 9] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "plugins/postfix/README.md",
+    "plugins/examples/opensmtpd/README.md",
+    "docs/writing-a-plugin.md",
+    "docs/packaging-a-plugin.md",
+];
 
 fn read(document: &str) -> String {
     fs::read_to_string(repository().join(document)).expect(document)
