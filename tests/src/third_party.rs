@@ -50,9 +50,15 @@ fn published(work: &Path) -> PathBuf {
         .arg(&packages)
         .current_dir(repository()));
     let name = format!("postrider-plugin-api-{version}");
-    let unpacked = work.join(&name);
+    let package = fs::read(packages.join(format!("package/{name}.crate"))).expect("the package");
+    let (unpacked, known) = (work.join(&name), work.join("unpacked.crate"));
+    if unpacked.exists() && fs::read(&known).is_ok_and(|known| known == package) {
+        return unpacked;
+    }
     let _ = fs::remove_dir_all(&unpacked);
-    run(Command::new("tar").arg("-xf").arg(packages.join(format!("package/{name}.crate"))).arg("-C").arg(work));
+    fs::write(&known, package).expect("written");
+    // With times of now: in the package all have one and the same, by which cargo could not tell that they differ.
+    run(Command::new("tar").arg("--touch").arg("-xf").arg(&known).arg("-C").arg(work));
     unpacked
 }
 
