@@ -7,7 +7,8 @@
 //! - [`names`]: nasty names of lists, with the addresses that are theirs and those that only look so;
 //! - [`set_on_drop`]: ends the threads of a failing test;
 //! - [`qmail_stand_in`]: does what qmail does, where no real qmail can be had;
-//! - [`require`]: what a test needs of the machine, asked before it starts.
+//! - [`require`]: what a test needs of the machine, asked before it starts;
+//! - [`third_party`]: plugins built outside the workspace, from the published crate.
 
 pub mod c;
 pub mod fixtures;
@@ -17,3 +18,4 @@ pub mod names;
 pub mod qmail_stand_in;
 pub mod require;
 pub mod set_on_drop;
+pub mod third_party;

@@ -4,8 +4,17 @@ use postrider_tests::fixtures::repository;
 use std::fs;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 6] =
-    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "plugins/postfix/README.md"];
+const DOCUMENTS: [&str; 9] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "plugins/postfix/README.md",
+    "plugins/examples/opensmtpd/README.md",
+    "docs/writing-a-plugin.md",
+    "docs/packaging-a-plugin.md",
+];
 
 fn read(document: &str) -> String {
     fs::read_to_string(repository().join(document)).expect(document)
@@ -22,7 +31,8 @@ fn files_that_are_named_exist() {
     for document in DOCUMENTS {
         let text = read(document);
         for path in code(&text).filter(|word| names_a_file(word)) {
-            let places = [repository().join(path), repository().join("host/src").join(path)];
+            let homes = ["", "host/src", "plugins/examples/opensmtpd", "plugins/examples/opensmtpd/src"];
+            let places = homes.map(|home| repository().join(home).join(path));
             assert!(places.iter().any(|place| place.exists()), "{document} names {path}, which does not exist");
             named += 1;
         }

@@ -231,6 +231,26 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), HookupError> {
     fs::rename(from, to).map_err(HookupError::file("publish", to))
 }
 
+/// Gives these files, which are about to replace others, a time that differs from that of `published` in whole
+/// seconds: OpenSMTPD looks at the time of the path at each look-up, and would miss the second of two changes within a
+/// second for ever.
+pub(crate) fn come_later(files: [&Path; 2], published: &Path) -> Result<(), HookupError> {
+    let Ok(before) = fs::metadata(published).and_then(|it| it.modified()) else { return Ok(()) };
+    let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    for path in files {
+        let work = || {
+            let file = File::open(path)?;
+            if seconds(file.metadata()?.modified()?) <= seconds(before) {
+                file.set_times(FileTimes::new().set_modified(before + Duration::from_secs(1)))?;
+                file.sync_all()?;
+            }
+            Ok(())
+        };
+        work().map_err(HookupError::file("set the time of", path))?;
+    }
+    Ok(())
+}
+
 /// Publishes a compiled file. What it replaces gets a later time: Sendmail's processes look at the time of the
 /// file that they have open, in whole seconds, and never whether its name is another file's by now. A long
 /// SMTP session would go on with the old one and refuse lists that are there.
@@ -333,6 +353,26 @@ mod tests {
             assert_eq!(fs::metadata(&published).and_then(|it| it.modified()).expect("time"), time);
         }
         assert!(seconds(&open) > before);
+    }
+
+    #[test]
+    fn who_looks_at_the_time_of_a_path_sees_each_of_many_changes() {
+        let dir = tempfile::tempdir().expect("directory");
+        let path = |name: &str| dir.path().join(name);
+        let time = |path: &Path| fs::metadata(path).and_then(|it| it.modified()).expect("time");
+        let seconds = |path: &Path| time(path).duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
+        let (text, compiled, published) = (path("text"), path("compiled"), path("published"));
+        let mut seen = Vec::new();
+        for number in 0..4 {
+            fs::write(&text, number.to_string()).expect("written");
+            fs::write(&compiled, number.to_string()).expect("written");
+            settle_compiled(&compiled, &text).expect("settled");
+            come_later([&compiled, &text], &published).expect("set");
+            assert!(is_compiled_from(&compiled, &text), "they still belong together");
+            rename_compiled(&compiled, &published).expect("published");
+            seen.push(seconds(&published));
+        }
+        assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "{seen:?}");
     }
 
     #[test]

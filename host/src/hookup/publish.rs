@@ -10,8 +10,9 @@
 //! How a format is replaced (measured on Postfix 3.7):
 //! - **text**: rename.
 //! - **compiled, by rename**: the compiled file first, then the text. Daemons read only the
-//!   compiled file, so that one rename is the moment of the change; the file that it replaces is given a later
-//!   time, for those who have it open ([`place::rename_compiled`]). The text comes second because
+//!   compiled file, so that one rename is the moment of the change; it has a later time than the one before, for those
+//!   who look at the path ([`place::come_later`]), and the file that it replaces is given a later time too, for those
+//!   who have it open ([`place::rename_compiled`]). The text comes second because
 //!   we (and `postmap`-minded administrators) take it for the record of what is published: until
 //!   the compiled file is in place it must not claim more. On the way back the text goes first,
 //!   for the same reason.
@@ -321,6 +322,7 @@ impl<'a> Publication<'a> {
         self.undo.push(Undo::Table { number, kept, had_text, had_compiled });
         self.steps.done("kept the previous", &table.place.path)?;
         if let Some((staged_compiled, compiled, _)) = &by_rename {
+            place::come_later([staged_compiled, &staged], compiled)?;
             place::rename_compiled(staged_compiled, compiled)?;
             self.steps.done("published", compiled)?;
         }

@@ -17,6 +17,7 @@
 mod exim;
 mod matrix;
 mod mta;
+mod opensmtpd;
 mod points;
 mod postfix;
 mod qmail;

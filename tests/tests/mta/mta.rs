@@ -4,8 +4,10 @@
 //! hooks the MTA up: that is what `postrider hookup` says, and it is all that is done.
 
 use crate::site::Lmtp;
+use postrider_tests::installation::build_dir;
 use postrider_tests::mta_box::{Layer, MtaBox};
 use std::io;
+use std::path::PathBuf;
 
 /// Where the world outside is: whatever is neither local nor a list goes there by SMTP.
 pub const WORLD: &str = "127.0.0.1:2599";
@@ -205,6 +207,12 @@ pub trait Mta: Sync {
         "deliver"
     }
 
+    /// The plugin's library.
+    fn plugin_file(&self) -> PathBuf {
+        let plugin = self.incoming().split('.').next().unwrap_or_default();
+        build_dir().join(format!("libpostrider_{plugin}.so"))
+    }
+
     /// Lines for the plugin's section.
     fn settings(&self) -> String;
 
@@ -256,6 +264,12 @@ pub trait Mta: Sync {
             WithoutTables::Deferred => WithoutTable::PutOff,
             WithoutTables::Bounced(why) => WithoutTable::Bounced(why),
         }
+    }
+
+    /// Does it refuse to start without its tables? Then they are taken away while it runs, and what happens when it
+    /// is started stands in the matrix.
+    fn needs_tables_to_start(&self) -> Option<&'static str> {
+        None
     }
 
     /// Is it put to this point?

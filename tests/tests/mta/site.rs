@@ -118,7 +118,7 @@ impl<'b> Site<'b> {
             }
         }
         let library = format!("libpostrider_{}.so", self.plugin());
-        let built = build_dir().join(&library);
+        let built = self.mta.plugin_file();
         let installed = self.outside(&format!("/usr/lib/postrider/plugins/{library}"));
         fs::copy(&built, installed).unwrap_or_else(|error| panic!("{}: {error}; use tests/run", built.display()));
         self.set_settings("");

@@ -2,6 +2,7 @@
 
 use crate::exim::Exim;
 use crate::mta::Mta;
+use crate::opensmtpd::OpenSmtpd;
 use crate::postfix::Postfix;
 use crate::qmail::Qmail;
 use crate::sendmail::Sendmail;
@@ -25,5 +26,6 @@ pub fn all() -> Vec<Box<dyn Mta>> {
         Box::new(Exim::new("exim4.LMTP plain", EximLayout::Plain, "directory")),
         Box::new(Qmail::new("qmail.LMTP default (stand-in)", "default")),
         Box::new(Qmail::new("qmail.LMTP per-list (stand-in)", "per-list")),
+        Box::new(OpenSmtpd),
     ]
 }

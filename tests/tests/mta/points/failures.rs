@@ -6,11 +6,13 @@ use crate::mta::{Asked, WithoutTable};
 use crate::site::{ANTS, CARLA, LIMIT, STAFF, Site, subjects};
 use postrider_tests::mta_box::Catcher;
 use std::os::unix::fs::PermissionsExt as _;
-use std::{fs, thread};
+use std::{fs, thread, time::Duration};
 
 const ASKED: [Asked; 4] = [Asked::Posting, Asked::Verp, Asked::Owner, Asked::Alias];
 /// Where tables are put aside.
 const ASIDE: &str = "/root/aside";
+/// More than an MTA needs that starts.
+const TIME_TO_START: Duration = Duration::from_secs(1);
 
 pub fn check(site: &Site<'_>) -> Outcome {
     let mut outcome = Outcome::default();
@@ -20,6 +22,10 @@ pub fn check(site: &Site<'_>) -> Outcome {
     damage.with_an_unreadable_table();
     let taken = damage.taken;
     arrive(site, &lists, &taken);
+    if let Some(why) = site.mta.needs_tables_to_start() {
+        it_does_not_start(site);
+        outcome.remark(why);
+    }
     with_old_tables(site);
     with_a_failing_program(site, &mut outcome);
     drop(lists);
@@ -150,15 +156,36 @@ fn put_aside(site: &Site<'_>) -> Vec<String> {
     tables
 }
 
-/// Starts the MTA anew with the tables that were put aside, after `damage`.
+/// Starts the MTA anew with the tables that were put aside, after `damage`; or before it, if it would not start.
 fn start_with(site: &Site<'_>, damage: &dyn Fn()) {
     site.mta.stop(site.machine);
     for table in site.table_paths() {
         site.machine.run(&["rm", "-rf", &table]);
     }
     site.machine.shell(&format!("cp -a {ASIDE}/. /"));
+    let needs_tables = site.mta.needs_tables_to_start().is_some();
+    if needs_tables {
+        site.start_mta();
+        // It may listen before it has opened them.
+        is_mended(site);
+    }
     damage();
+    if !needs_tables {
+        site.start_mta();
+    }
+}
+
+/// Who does not start without tables does not refuse anything either.
+fn it_does_not_start(site: &Site<'_>) {
+    site.mta.stop(site.machine);
+    site.machine.shell(&format!("rm -rf {}", site.table_paths().join(" ")));
+    site.mta.start(site.machine);
+    thread::sleep(TIME_TO_START);
+    assert_eq!(site.rcpt(ANTS), 0, "{} answers without its tables", site.mta.name());
+    // What the check advises.
+    site.run(&["aliases"]);
     site.start_mta();
+    is_mended(site);
 }
 
 /// Tables that are older than the MTA's start are still good.
