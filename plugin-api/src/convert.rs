@@ -86,14 +86,11 @@ fn unknown(what: &str, number: u32) -> sdk::Error {
 
 impl From<&sdk::LmtpAddress> for abi::LmtpAddress {
     fn from(address: &sdk::LmtpAddress) -> Self {
-        match address {
-            sdk::LmtpAddress::Tcp { host, port } => {
-                abi::LmtpAddress { kind: abi::LmtpKind::TCP, host: host.as_str().into(), port: *port }
-            }
-            sdk::LmtpAddress::Unix(path) => {
-                abi::LmtpAddress { kind: abi::LmtpKind::UNIX, host: path.as_str().into(), port: 0 }
-            }
-        }
+        let (kind, host, port) = match address {
+            sdk::LmtpAddress::Tcp { host, port } => (abi::LmtpKind::TCP, host, *port),
+            sdk::LmtpAddress::Unix(path) => (abi::LmtpKind::UNIX, path, 0),
+        };
+        abi::LmtpAddress { kind, host: host.as_str().into(), port, extra: RVec::new() }
     }
 }
 
@@ -107,7 +104,7 @@ pub(crate) fn lmtp_address(address: abi::LmtpAddress) -> sdk::Result<sdk::LmtpAd
 
 impl From<&sdk::Subaddress> for abi::Subaddress {
     fn from(subaddress: &sdk::Subaddress) -> Self {
-        abi::Subaddress { name: subaddress.name.as_str().into(), detail: subaddress.detail }
+        abi::Subaddress { name: subaddress.name.as_str().into(), detail: subaddress.detail, extra: RVec::new() }
     }
 }
 
@@ -155,7 +152,7 @@ impl<'a> From<sdk::Change<'a>> for abi::ListChange<'a> {
             sdk::Change::DomainAdded(domain) => (ChangeKind::DOMAIN_ADDED, only(domain)),
             sdk::Change::DomainRemoved(domain) => (ChangeKind::DOMAIN_REMOVED, only(domain)),
         };
-        abi::ListChange { kind, list: list.into() }
+        abi::ListChange { kind, list: list.into(), extra: RSlice::EMPTY }
     }
 }
 
@@ -239,7 +236,7 @@ pub(crate) fn command_view<'a>(
         argv: argv.into(),
         stdin: command.stdin.into(),
         tables: tables.into(),
-        settle: command.settle.map_or(ROption::RNone, |time| ROption::RSome(milliseconds(time))),
+        settle_ms: command.settle.map_or(ROption::RNone, |time| ROption::RSome(milliseconds(time))),
         reason: command.reason.as_str().into(),
         extra: RSlice::EMPTY,
     }
@@ -253,7 +250,7 @@ pub(crate) fn command(command: abi::Command<'_>) -> sdk::Result<sdk::Command> {
         argv: strings(command.argv),
         stdin: command.stdin.known().ok_or_else(|| unknown("command input", command.stdin.0))?,
         tables: strings(command.tables),
-        settle: command.settle.into_option().map(Duration::from_millis),
+        settle: command.settle_ms.into_option().map(Duration::from_millis),
         reason: command.reason.as_str().to_owned(),
     })
 }
@@ -415,6 +412,7 @@ pub(crate) fn envelope_view<'a>(envelope: &sdk::Envelope<'a>, recipients: &'a [R
         recipients: recipients.into(),
         size: envelope.size,
         eight_bit: envelope.eight_bit,
+        smtp_utf8: envelope.smtp_utf8,
         extra: RSlice::EMPTY,
     }
 }
@@ -426,6 +424,7 @@ pub(crate) fn envelope<'a>(envelope: &abi::Envelope<'a>, recipients: &'a [&'a st
         recipients,
         size: envelope.size,
         eight_bit: envelope.eight_bit,
+        smtp_utf8: envelope.smtp_utf8,
     }
 }
 

@@ -122,6 +122,7 @@ impl sdk::OutgoingAdapter for Outgoing {
             sender: batch.sender.into(),
             recipients: convert::strs(batch.recipients).as_slice().into(),
             message: batch.message.into(),
+            smtp_utf8: batch.smtp_utf8,
             extra: RSlice::EMPTY,
         }))?;
         if results.len() != batch.recipients.len() {

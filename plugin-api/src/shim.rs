@@ -139,6 +139,7 @@ impl<T: OutgoingAdapter> abi::Outgoing for Shim<T> {
                 sender: batch.sender.as_str(),
                 recipients: &recipients,
                 message: batch.message.as_slice(),
+                smtp_utf8: batch.smtp_utf8,
             })?;
             Ok(convert::all(results))
         })

@@ -14,7 +14,7 @@ pub fn site() -> Site {
     let subaddress = |name: &str| Subaddress { name: name.into(), detail: matches!(name, "bounces" | "confirm") };
     let names = ["bounces", "confirm", "join", "leave", "owner", "request", "subscribe", "unsubscribe"];
     Site {
-        lmtp: LmtpAddress::Tcp { host: "127.0.0.1".into(), port: 8024 },
+        lmtp: LmtpAddress::tcp("127.0.0.1", 8024),
         table_dir: "/var/lib/postrider/data".into(),
         user: "postrider".into(),
         delimiter: "+".into(),

@@ -114,7 +114,7 @@ impl Tools for Echo {
 
 fn site() -> Site {
     Site {
-        lmtp: LmtpAddress::Tcp { host: "::1".into(), port: 8024 },
+        lmtp: LmtpAddress::tcp("::1", 8024),
         table_dir: "/var/lib/postrider/data".into(),
         user: "postrider".into(),
         delimiter: "+".into(),
@@ -336,7 +336,7 @@ fn site_tools_snippets_and_findings_arrive_as_they_were_made() {
     assert_eq!(probed["missing"], format!("{:?}", Echo.read_file("/none").unwrap_err()));
     assert_eq!(probed["exists"], "true false");
 
-    let unix = Site { lmtp: LmtpAddress::Unix("/run/lmtp".into()), ..site.clone() };
+    let unix = Site { lmtp: LmtpAddress::unix("/run/lmtp"), ..site.clone() };
     assert_eq!(adapter.probe(&unix, &Echo).unwrap()["site"], format!("{:?}", unix));
 
     assert_eq!(adapter.snippets(context).unwrap(), snippets());
@@ -506,8 +506,7 @@ impl OutgoingAdapter for Counter {
 #[test]
 fn each_recipient_gets_its_own_result() {
     let adapter = export::outgoing::<Counter>("Counter", "for tests");
-    let batch =
-        Batch { sender: "ants-bounces@example.org", recipients: &["a@x", "b@x", "c@x"], message: b"1\r\n\xff\0" };
+    let batch = Batch::new("ants-bounces@example.org", &["a@x", "b@x", "c@x"], b"1\r\n\xff\0");
     let make = |answers: &str| {
         let settings: Settings = vec![("answers", answers)].into_iter().collect();
         host::Outgoing::new(adapter, Arc::new(TestLog::default()), &settings).unwrap()

@@ -457,17 +457,8 @@ mod tests {
             List { id: 0, address, list_id, settings, post_count: 0, created: 0 }
         };
         let roster = Roster::new(Vec::new(), lists.names().map(list).collect());
-        let site = sdk::Site {
-            lmtp: sdk::LmtpAddress::Unix("/lmtp".into()),
-            table_dir: "/tables".into(),
-            user: "root".into(),
-            delimiter: "+".into(),
-            subaddresses: Subaddress::suffixes()
-                .map(|(name, detail)| sdk::Subaddress { name: name.into(), detail })
-                .collect(),
-            smtp_host: "localhost".into(),
-            smtp_port: 25,
-        };
+        let subaddresses = Subaddress::suffixes().map(|(name, detail)| sdk::Subaddress::new(name, detail));
+        let site = sdk::Site::new(sdk::LmtpAddress::unix("/lmtp"), "/tables").with_subaddresses(subaddresses);
         let mut table = BTreeSet::new();
         sdk::for_each_address(&site, &roster, &mut |address| {
             table.insert(format!("{}@{}", address.local, address.list.domain.routed()));

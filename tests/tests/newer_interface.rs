@@ -26,7 +26,7 @@ fn a_plugin_of_a_newer_minor_version_works() {
             let name = AdapterName::File { file: file.clone(), adapter: "Memory".to_owned() };
             let log = Box::new(AdapterLog::new("Memory"));
             let adapter = registry.outgoing(&name, log, &Settings::default()).unwrap();
-            let results = adapter.deliver(Batch { sender: "", recipients: &["a@x"], message: b"" }).unwrap();
+            let results = adapter.deliver(Batch::new("", &["a@x"], b"")).unwrap();
             assert_eq!(results[0].outcome, Outcome::Delivered);
         }
     }

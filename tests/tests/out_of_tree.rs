@@ -32,7 +32,7 @@ fn plugins_built_by_debians_rustc_1_63_work_in_this_host() {
 
     let name = AdapterName::Named { plugin: "good".to_owned(), adapter: "Memory".to_owned() };
     let adapter = registry.outgoing(&name, Box::new(AdapterLog::new("good.Memory")), &Settings::default()).unwrap();
-    let batch = Batch { sender: "", recipients: &["a@example.org", "nobody@example.org"], message: b"1\r\n" };
+    let batch = Batch::new("", &["a@example.org", "nobody@example.org"], b"1\r\n");
     let results = adapter.deliver(batch).unwrap();
     assert_eq!(results[0].reply, "250 2.0.0  to a@example.org, 3 octets kept");
     assert_eq!(results[1].outcome, Outcome::PermanentFailure);

@@ -61,7 +61,7 @@ fn an_incoming_adapter_plans_and_logs() {
     let site = site();
     let facts = adapter.probe(&site, &Machine).unwrap();
     assert_eq!(facts["version"], "/bin/good --version");
-    let context = Context { site: &site, facts: &facts, roster: &OneList };
+    let context = Context::new(&site, &facts, &OneList);
 
     let mut plan = Rows::default();
     adapter.plan(context, Change::Everything, &mut plan).unwrap();
@@ -89,8 +89,7 @@ fn an_outgoing_adapter_answers_for_each_recipient_and_keeps_its_state() {
     assert_eq!(registry.plugin_name(&name).unwrap(), "good");
     assert_eq!(registry.outgoing_settings(&name).unwrap(), []);
     let adapter = registry.outgoing(&name, Box::new(TestLog::default()), &Settings::default()).unwrap();
-    let batch =
-        Batch { sender: "ants-bounces@example.org", recipients: &["a@example.org", "nobody@x"], message: b"0123" };
+    let batch = Batch::new("ants-bounces@example.org", &["a@example.org", "nobody@x"], b"0123");
     adapter.deliver(batch).unwrap();
     let results = adapter.deliver(batch).unwrap();
     assert_eq!(results[0].outcome, Outcome::Delivered);
@@ -108,7 +107,7 @@ fn a_replaced_plugin_goes_on_working_and_is_reported() {
     assert!(registry.changed_on_disk().is_empty());
     dir.install("good");
     assert_eq!(registry.changed_on_disk(), [file]);
-    assert!(adapter.deliver(Batch { sender: "", recipients: &["a@x"], message: b"" }).is_ok());
+    assert!(adapter.deliver(Batch::new("", &["a@x"], b"")).is_ok());
 }
 
 // ---- Panics
@@ -137,7 +136,7 @@ fn a_panic_in_any_method_is_an_error_and_the_host_lives() {
 
     let adapter = registry.incoming(&name, Box::new(log.clone()), &Settings::default()).unwrap();
     let (site, facts) = (site(), Facts::new());
-    let context = Context { site: &site, facts: &facts, roster: &OneList };
+    let context = Context::new(&site, &facts, &OneList);
     for _ in 0..3 {
         let error = adapter.plan(context, Change::Everything, &mut Rows::default()).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Panic);
@@ -165,7 +164,7 @@ fn after_a_panic_the_next_call_meets_a_new_adapter() {
         .outgoing(&named("panics", "Touchy"), Box::new(TestLog::default()), &Settings::default())
         .unwrap();
     let deliver = |to: &str| {
-        let results = adapter.deliver(Batch { sender: "", recipients: &[to], message: b"" })?;
+        let results = adapter.deliver(Batch::new("", &[to], b""))?;
         Ok::<_, Error>(results[0].reply.clone())
     };
     assert_eq!(deliver("a@example.org").unwrap(), "250 call 1");
@@ -354,27 +353,19 @@ impl HostLog for TestLog {
 }
 
 fn site() -> Site {
-    Site {
-        lmtp: LmtpAddress::Tcp { host: "localhost".into(), port: 8024 },
-        table_dir: "/var/lib/postrider".into(),
-        user: "postrider".into(),
-        delimiter: "+".into(),
-        subaddresses: Vec::new(),
-        smtp_host: "localhost".into(),
-        smtp_port: 25,
-    }
+    Site::new(LmtpAddress::tcp("localhost", 8024), "/var/lib/postrider")
 }
 
 struct OneList;
 
 impl Roster for OneList {
     fn for_each_domain(&self, visit: &mut dyn FnMut(&DomainView<'_>) -> Result<()>) -> Result<()> {
-        visit(&DomainView { name: "example.org", alias: "" })
+        visit(&DomainView::new("example.org", ""))
     }
 
     fn for_each_list(&self, visit: &mut dyn FnMut(&ListView<'_>) -> Result<()>) -> Result<()> {
-        let domain = DomainView { name: "example.org", alias: "" };
-        visit(&ListView { local: "ants", domain, list_id: "ants.example.org" })
+        let domain = DomainView::new("example.org", "");
+        visit(&ListView::new("ants", domain, "ants.example.org"))
     }
 
     fn list_count(&self) -> u64 {
@@ -432,7 +423,7 @@ struct Machine;
 
 impl Tools for Machine {
     fn run(&self, argv: &[&str], _: &str) -> Result<ProgramOutput> {
-        Ok(ProgramOutput { status: 0, stdout: argv.join(" "), stderr: String::new() })
+        Ok(ProgramOutput::new(0, argv.join(" "), ""))
     }
 
     fn read_file(&self, path: &str) -> Result<String> {

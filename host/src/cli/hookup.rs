@@ -268,11 +268,5 @@ fn snippet_from(value: &Value) -> anyhow::Result<Snippet> {
     let Some((kind, _)) = KINDS.iter().find(|(_, name)| *name == named) else {
         bail!("a step is of the unknown kind {named:?}");
     };
-    Ok(Snippet {
-        kind: *kind,
-        file: text("file")?,
-        text: text("text")?,
-        explanation: text("explanation")?,
-        undo: text("undo")?,
-    })
+    Ok(Snippet::new(*kind, text("file")?, text("text")?, text("explanation")?).with_undo(text("undo")?))
 }

@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     fn spec(name: &str, kind: SettingKind, default: &str) -> SettingSpec {
-        SettingSpec { name: name.into(), kind, default: default.into(), help: String::new() }
+        SettingSpec::new(name, kind, default, "")
     }
 
     fn specs() -> Vec<SettingSpec> {

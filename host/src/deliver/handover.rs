@@ -105,17 +105,15 @@ impl Handover {
 
     async fn plan(&self, envelope: &Envelope, message: &Message) -> Result<Planned, NotTried> {
         let (adapter, size, eight_bit) = (Arc::clone(&self.adapter), message.size(), !message.octets().is_ascii());
-        let verp_delimiter = envelope.verp_delimiter.clone();
+        let (verp_delimiter, smtp_utf8) = (envelope.verp_delimiter.clone(), envelope.smtp_utf8);
         let (sender, recipients) = addresses(envelope);
         let call = move || {
             let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
-            adapter.inject(sdk::Envelope {
-                sender: &sender,
-                verp_delimiter: verp_delimiter.as_deref().unwrap_or(""),
-                recipients: &recipients,
-                size,
-                eight_bit,
-            })
+            let envelope = sdk::Envelope::new(&sender, &recipients, size)
+                .with_verp(verp_delimiter.as_deref().unwrap_or(""))
+                .with_eight_bit(eight_bit)
+                .with_smtp_utf8(smtp_utf8);
+            adapter.inject(envelope)
         };
         match self.watch.call_async("inject", call).await {
             Ok(Ok(injection)) => Ok(Planned::Injection(injection)),
@@ -130,11 +128,11 @@ impl Handover {
     /// come back are tried again later, as nobody knows what became of them.
     async fn deliver(&self, envelope: &Envelope, message: &Arc<[u8]>) -> Result<Vec<Verdict>, NotTried> {
         let count = envelope.recipients.len();
-        let (adapter, message) = (Arc::clone(&self.adapter), Arc::clone(message));
+        let (adapter, message, smtp_utf8) = (Arc::clone(&self.adapter), Arc::clone(message), envelope.smtp_utf8);
         let (sender, recipients) = addresses(envelope);
         let call = move || {
             let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
-            adapter.deliver(Batch { sender: &sender, recipients: &recipients, message: &message })
+            adapter.deliver(Batch::new(&sender, &recipients, &message).with_smtp_utf8(smtp_utf8))
         };
         let reason = match self.watch.call_async("deliver", call).await {
             Ok(Ok(results)) if results.len() == count => {
@@ -189,7 +187,7 @@ mod tests {
     use crate::deliver::path::ReversePath;
     use crate::lists::EmailAddress;
     use crate::spool::DueRecipient;
-    use postrider_plugin_api::sdk::{Content, Error, ExitMeaning, HostLog, Input, RecipientResult, Result, Settings};
+    use postrider_plugin_api::sdk::{Content, Error, HostLog, RecipientResult, Result, Settings};
     use std::sync::atomic::AtomicUsize;
 
     type Plan = dyn Fn(sdk::Envelope<'_>) -> Result<Injection> + Send + Sync;
@@ -207,9 +205,7 @@ mod tests {
         }
 
         fn abilities(&self) -> Abilities {
-            let mut abilities = Abilities::default();
-            abilities.verp = self.verp;
-            abilities
+            Abilities::default().with_verp(self.verp)
         }
 
         fn programs(&self) -> Vec<String> {
@@ -226,7 +222,7 @@ mod tests {
                 "u7@example.org" => Outcome::Unavailable,
                 _ => Outcome::Delivered,
             };
-            let one = |recipient| RecipientResult { outcome: outcome(recipient), reply: "away".into() };
+            let one = |recipient| RecipientResult::new(outcome(recipient), "away");
             Ok(batch.recipients.iter().map(one).collect())
         }
     }
@@ -252,14 +248,9 @@ mod tests {
     }
 
     fn shell(script: &str, arguments: impl Iterator<Item = String>) -> Injection {
-        let refused = ExitMeaning { first: 1, last: 9, outcome: Outcome::PermanentFailure, text: "5.0.0 no".into() };
-        Injection {
-            argv: ["/bin/sh", "-c", script, "sh"].map(str::to_owned).into_iter().chain(arguments).collect(),
-            environment: Vec::new(),
-            inputs: vec![Input { descriptor: 0, content: Content::MessageCrLf }],
-            exits: vec![refused],
-            otherwise: Outcome::TemporaryFailure,
-        }
+        Injection::new(["/bin/sh", "-c", script, "sh"].map(str::to_owned).into_iter().chain(arguments))
+            .with_input(0, Content::MessageCrLf)
+            .with_exits(1..=9, Outcome::PermanentFailure, "5.0.0 no")
     }
 
     fn message() -> Message {
@@ -279,12 +270,16 @@ mod tests {
         let plan = |envelope: sdk::Envelope<'_>| {
             let words = [envelope.sender.to_owned(), envelope.verp_delimiter.to_owned(), envelope.size.to_string()];
             let recipients = envelope.recipients.iter().map(|&one| one.to_owned());
-            let words = words.into_iter().chain([envelope.eight_bit.to_string()]).chain(recipients);
+            let flags = [envelope.eight_bit, envelope.smtp_utf8].map(|flag| flag.to_string());
+            let words = words.into_iter().chain(flags).chain(recipients);
             Ok(shell("echo \"$@\"; exit 30", words))
         };
         let (handover, _) = handover(Box::new(plan), true);
-        let sent = replies(handover.send(&envelope(2, Some("+")), &message()).await.expect("tried"));
-        let said = "ants-bounces@lists.example.com + 17 true u0@example.org u1@example.org (/bin/sh exited with 30)";
+        let mut envelope = envelope(2, Some("+"));
+        envelope.smtp_utf8 = true;
+        let sent = replies(handover.send(&envelope, &message()).await.expect("tried"));
+        let said =
+            "ants-bounces@lists.example.com + 17 true true u0@example.org u1@example.org (/bin/sh exited with 30)";
         assert_eq!(sent, [said, said]);
     }
 

@@ -823,7 +823,7 @@ mod adapters {
     }
 
     fn result(outcome: Outcome, reply: &str) -> RecipientResult {
-        RecipientResult { outcome, reply: reply.into() }
+        RecipientResult::new(outcome, reply)
     }
 
     #[tokio::test]

@@ -425,7 +425,7 @@ fn guards_are_set_while_files_change_and_only_then() {
         let home = lab.tables().join("accepted");
         fs::create_dir_all(&home).expect("made");
         fs::set_permissions(&home, Permissions::from_mode(0o2755)).expect("mode");
-        lab.set(|setup| setup.guards = vec![Guard { path: "accepted".into(), mode: 0o3000 }]);
+        lab.set(|setup| setup.guards = vec![Guard::new("accepted", 0o3000)]);
         if fails {
             let argv =
                 lab.script(&format!("[ -e {0}/once ] || {{ touch {0}/once; exit 1; }}", lab.dir.path().display()));
@@ -455,7 +455,7 @@ fn a_guard_of_a_killed_run_is_cleared_by_the_next_whatever_its_plan() {
         let lab = Lab::new(marked_directory());
         let home = lab.tables().join("accepted");
         fs::create_dir_all(&home).expect("made");
-        lab.set(|setup| setup.guards = vec![Guard { path: "accepted".into(), mode: 0o1000 }]);
+        lab.set(|setup| setup.guards = vec![Guard::new("accepted", 0o1000)]);
         lab.hookup.stop_at.store(at, Ordering::Relaxed);
         let killed = apply(&lab, &["ants@example.com"]).is_err();
         lab.hookup.stop_at.store(0, Ordering::Relaxed);
@@ -480,7 +480,7 @@ fn a_guard_that_cannot_be_set_stops_everything_before_it_begins() {
     let path = format!("{}/accepted", outside.display());
     lab.set(|setup| {
         setup.prefix = format!("{}/", outside.display());
-        setup.guards = vec![Guard { path: path.clone(), mode: 0o1000 }];
+        setup.guards = vec![Guard::new(path.clone(), 0o1000)];
     });
     let error = apply(&lab, &["ants@example.com"]).expect_err("no such directory").to_string();
     assert!(error.contains(&path) && error.contains("not touched"), "{error}");
@@ -492,7 +492,7 @@ fn a_guard_concerns_only_the_directory_in_which_something_changes() {
     let lab = Lab::new(directory());
     let (accepted, other) = (lab.tables().join("accepted"), lab.tables().join("other"));
     fs::create_dir_all(&other).expect("made");
-    let guard = |path: &str| Guard { path: path.into(), mode: 0o1000 };
+    let guard = |path: &str| Guard::new(path, 0o1000);
     lab.set(|setup| setup.guards = vec![guard("accepted"), guard("other")]);
     apply(&lab, &["ants@example.com"]).expect("a directory that is yet to be made needs no guard");
     let seen = RefCell::new(Vec::new());
@@ -608,7 +608,7 @@ fn a_guard_ends_with_the_last_change_in_its_directory_and_is_set_again_on_the_wa
         let lab = Lab::new(marked_directory());
         let home = lab.tables().join("routing");
         fs::create_dir_all(&home).expect("made");
-        lab.set(|setup| setup.guards = vec![Guard { path: "routing".into(), mode: 0o1000 }]);
+        lab.set(|setup| setup.guards = vec![Guard::new("routing", 0o1000)]);
         let argv = lab.script(if fails { "exit 1" } else { "" });
         lab.set(|setup| setup.activate = Some(required(argv, &["accepted"])));
         let seen = RefCell::new(Vec::new());
@@ -638,7 +638,7 @@ fn a_signal_waits_for_the_end_of_a_publication_and_then_ends_the_program() {
     const GUARDED: &str = "guarded";
     let guard = |lab: &Lab| {
         fs::create_dir_all(lab.tables().join("accepted")).expect("made");
-        lab.set(|setup| setup.guards = vec![Guard { path: "accepted".into(), mode: 0o1000 }]);
+        lab.set(|setup| setup.guards = vec![Guard::new("accepted", 0o1000)]);
     };
     if let Ok(number) = std::env::var(CHILD) {
         let signal = Signal::try_from(number.parse::<i32>().expect("number")).expect("signal");
@@ -749,12 +749,7 @@ fn the_table_directory_and_the_administrators_are_never_wholly_ours() {
     let (inner, other) = (outside.join("accepted"), outside.join("routing"));
     let named = [("output", &inner), ("other", &other)];
     let settings = named.map(|(name, path)| (name, path.display().to_string())).into_iter().collect();
-    let specs = named.map(|(name, _)| sdk::SettingSpec {
-        name: name.into(),
-        kind: sdk::SettingKind::OutputDirectory,
-        default: String::new(),
-        help: String::new(),
-    });
+    let specs = named.map(|(name, _)| sdk::SettingSpec::new(name, sdk::SettingKind::OutputDirectory, "", ""));
     let hookup = lab.with_tables_in(&lab.tables()).with_settings(&specs, &settings, "1.0");
     let error = hookup.apply(&roster(&["ants@example.com"]), Change::Everything, Options::default());
     let error = error.expect_err("the administrator's").to_string();

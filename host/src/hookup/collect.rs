@@ -248,7 +248,7 @@ impl PlanSink for Collector {
                 let contents;
                 let row = if planned.mark().is_some() {
                     contents = directory::with_line_end(row.value);
-                    Row { value: &contents, ..*row }
+                    Row::new(row.key, &contents).with_column(row.column)
                 } else {
                     *row
                 };
@@ -271,7 +271,7 @@ impl PlanSink for Collector {
             }
             for key in keys {
                 check_key(&planned.table, key)?;
-                let row = Row { key, value: "", column: 0 };
+                let row = Row::new(key, "");
                 planned.absent.push(row).map_err(|TooLarge| too_large(&planned.table, key))?;
             }
             Ok(())

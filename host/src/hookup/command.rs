@@ -82,23 +82,14 @@ fn limits() -> Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postrider_plugin_api::sdk::{CommandInput, Need, Phase, Privilege};
+    use postrider_plugin_api::sdk::{CommandInput, Phase};
 
     #[test]
     fn commands_are_shown_as_they_can_be_typed() {
-        let command = Command {
-            phase: Phase::Compile,
-            argv: ["/usr/sbin/postmap", "hash:{file}", "it's"].map(str::to_owned).to_vec(),
-            stdin: CommandInput::Nothing,
-            tables: vec![],
-            need: Need::Required,
-            privilege: Privilege::Owner,
-            settle: None,
-            reason: String::new(),
-        };
+        let command = Command::new(Phase::Compile, ["/usr/sbin/postmap", "hash:{file}", "it's"], "");
         assert_eq!(shown(&command, Some(Path::new("/srv/a b"))), r"/usr/sbin/postmap 'hash:/srv/a b' 'it'\''s'");
-        let argv = ["/usr/sbin/makemap", "hash", "{file}"].map(str::to_owned).to_vec();
-        let command = Command { argv, stdin: CommandInput::Table, ..command };
+        let command = Command::new(Phase::Compile, ["/usr/sbin/makemap", "hash", "{file}"], "");
+        let command = command.with_stdin(CommandInput::Table);
         assert_eq!(shown(&command, Some(Path::new("/srv/a b"))), "/usr/sbin/makemap hash '/srv/a b' < '/srv/a b'");
     }
 }

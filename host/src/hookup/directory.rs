@@ -240,7 +240,7 @@ fn is_temporary(name: &OsStr) -> bool {
 
 fn push(rows: &mut Rows, key: &str, value: &str) {
     // What does not fit is no row of ours, and read as one with another value.
-    if rows.push(Row { key, value, column: 0 }).is_err() {
-        let _ = rows.push(Row { key, value: ANOTHER, column: 0 });
+    if rows.push(Row::new(key, value)).is_err() {
+        let _ = rows.push(Row::new(key, ANOTHER));
     }
 }

@@ -329,7 +329,7 @@ impl Hookup {
         let _lock = self.lock()?;
         std::fs::create_dir_all(directory).map_err(HookupError::file("make", directory))?;
         let directory = directory.canonicalize().map_err(HookupError::file("find", directory))?;
-        let site = Site { table_dir: directory.to_string_lossy().into_owned(), ..self.site.clone() };
+        let site = self.site.clone().with_table_dir(directory.to_string_lossy().into_owned());
         let mut plan = self.plan(&site, roster, Change::Everything)?;
         plan.commands.retain(|command| command.phase != Phase::Activate);
         plan.removals.clear();
@@ -346,7 +346,7 @@ impl Hookup {
     pub fn snippets(&self, roster: &Roster) -> Result<Vec<Snippet>, HookupError> {
         let (facts, site, roster) = (self.facts()?, self.site.clone(), roster.clone());
         self.ask("snippets", "give its snippets", move |adapter| {
-            let snippets = adapter.snippets(Context { site: &site, facts: &facts, roster: &roster })?;
+            let snippets = adapter.snippets(Context::new(&site, &facts, &roster))?;
             roster.whole_answers().map(|()| snippets)
         })
     }
@@ -356,7 +356,7 @@ impl Hookup {
         let (facts, site, roster) = (self.facts()?, self.site.clone(), roster.clone());
         let tools = HostTools::allowing(self.programs.clone());
         self.ask("check", "check the mail server", move |adapter| {
-            let findings = adapter.check(Context { site: &site, facts: &facts, roster: &roster }, &tools)?;
+            let findings = adapter.check(Context::new(&site, &facts, &roster), &tools)?;
             roster.whole_answers().map(|()| findings)
         })
     }
@@ -367,7 +367,7 @@ impl Hookup {
         let single = !matches!(change, OwnedChange::Everything);
         let mut sink = Collector::allowing(self.programs.clone(), self.outputs.clone()).for_a_single_change(single);
         self.ask("plan", "plan", move |adapter| {
-            adapter.plan(Context { site: &site, facts: &facts, roster: &roster }, change.view(), &mut sink)?;
+            adapter.plan(Context::new(&site, &facts, &roster), change.view(), &mut sink)?;
             roster.whole_answers()?;
             sink.finish()
         })

@@ -229,10 +229,10 @@ impl RosterChange {
 
     fn view(&self) -> Change<'_> {
         fn domain(domain: &Domain) -> DomainView<'_> {
-            DomainView { name: domain.name.as_str(), alias: domain.alias.as_ref().map_or("", |alias| alias.as_str()) }
+            DomainView::new(domain.name.as_str(), domain.alias.as_ref().map_or("", |alias| alias.as_str()))
         }
         fn list<'a>(address: &'a ListAddress, list_id: &'a ListId, of: &'a Domain) -> ListView<'a> {
-            ListView { local: address.name.as_str(), domain: domain(of), list_id: list_id.as_str() }
+            ListView::new(address.name.as_str(), domain(of), list_id.as_str())
         }
         match self {
             RosterChange::Everything => Change::Everything,

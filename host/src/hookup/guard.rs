@@ -138,7 +138,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("directory");
         let home = dir.path().join("home");
         fs::create_dir(&home).expect("made");
-        let guard = |bits| vec![Guard { path: "home".into(), mode: bits }];
+        let guard = |bits| vec![Guard::new("home", bits)];
         fs::set_permissions(&home, Permissions::from_mode(0o2755)).expect("mode");
         let guarded = prepare(dir.path(), &guard(0o3000), &[]).expect("ours");
         assert_eq!(guarded, [Guarded { path: home.clone(), bits: 0o1000 }]);
@@ -184,7 +184,7 @@ mod tests {
         for (path, why, hint) in
             [("missing", "No such file", "mount or make it"), ("file", "not a directory", "as its owner")]
         {
-            let error = prepare(dir.path(), &[Guard { path: path.into(), mode: 0o1000 }], &[]).expect_err("refused");
+            let error = prepare(dir.path(), &[Guard::new(path, 0o1000)], &[]).expect_err("refused");
             let error = error.to_string();
             assert!(error.contains("cannot set the guard of the directory") && error.contains(why), "{error}");
             assert!(error.contains(path) && error.contains(hint), "{error}");

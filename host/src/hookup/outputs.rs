@@ -80,8 +80,7 @@ mod tests {
 
     #[test]
     fn only_settings_of_their_kind_are_output_directories() {
-        let spec =
-            |name: &str, kind| SettingSpec { name: name.into(), kind, default: String::new(), help: String::new() };
+        let spec = |name: &str, kind| SettingSpec::new(name, kind, "", "");
         let specs = [spec("home", SettingKind::OutputDirectory), spec("config_directory", SettingKind::Path)];
         let settings = [("home", "/home/lists"), ("config_directory", "/etc/exim4")].into_iter().collect();
         let outputs = Outputs::declared(&specs, &settings);

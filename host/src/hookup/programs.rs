@@ -40,8 +40,7 @@ mod tests {
 
     #[test]
     fn what_the_administrator_set_counts_and_other_settings_do_not() {
-        let spec =
-            |name: &str, kind| SettingSpec { name: name.into(), kind, default: String::new(), help: String::new() };
+        let spec = |name: &str, kind| SettingSpec::new(name, kind, "", "");
         let specs = [spec("compiler", SettingKind::Program), spec("directory", SettingKind::Path)];
         let settings = [("compiler", "/opt/postmap"), ("directory", "/bin/sh")].into_iter().collect();
         let programs = Programs::declared(&specs, &settings);

@@ -64,7 +64,7 @@ pub(crate) fn parse(text: &str, folds: bool) -> Rows {
         let column = key.chars().count() + 1 + (rest.len() - value.len());
         if !key.is_empty() {
             // A row that is too long for us cannot be one of ours.
-            let _ = rows.push(Row { key, value, column: u16::try_from(column).unwrap_or(0) });
+            let _ = rows.push(Row::new(key, value).with_column(u16::try_from(column).unwrap_or(0)));
         }
     }
     rows.index();
@@ -111,21 +111,15 @@ impl<R: Read> Write for Comparison<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postrider_plugin_api::sdk::{Extent, TableFormat, TableRole};
+    use postrider_plugin_api::sdk::{TableFormat, TableRole};
 
     fn table(comment: &str) -> Table {
-        Table {
-            path: "t".into(),
-            extent: Extent::Whole,
-            format: TableFormat::Text,
-            role: TableRole::Routing,
-            comment: comment.into(),
-        }
+        Table::new("t", TableFormat::Text, TableRole::Routing).with_comment(comment)
     }
 
     fn text(comment: &str, rows: &[(&str, &str, u16)]) -> String {
         let mut out = Vec::new();
-        let rows = rows.iter().map(|(key, value, column)| Row { key, value, column: *column });
+        let rows = rows.iter().map(|(key, value, column)| Row::new(key, value).with_column(*column));
         render(&table(comment), rows, &mut out).expect("memory");
         String::from_utf8(out).expect("UTF-8")
     }

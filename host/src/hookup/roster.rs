@@ -201,7 +201,7 @@ impl All {
 }
 
 fn view((name, alias): &(DomainName, Option<DomainName>)) -> DomainView<'_> {
-    DomainView { name: name.as_str(), alias: alias.as_ref().map_or("", DomainName::as_str) }
+    DomainView::new(name.as_str(), alias.as_ref().map_or("", DomainName::as_str))
 }
 
 /// The address, if it is one and written as ours are.
@@ -224,11 +224,7 @@ impl sdk::Roster for Roster {
     fn for_each_list(&self, visit: &mut dyn FnMut(&ListView<'_>) -> sdk::Result<()>) -> sdk::Result<()> {
         let all = self.all()?;
         all.lists.iter().try_for_each(|list| {
-            visit(&ListView {
-                local: list.local.as_str(),
-                domain: all.domain_view(list.domain),
-                list_id: list.list_id.as_str(),
-            })
+            visit(&ListView::new(list.local.as_str(), all.domain_view(list.domain), list.list_id.as_str()))
         })
     }
 
@@ -255,10 +251,7 @@ impl sdk::Roster for Roster {
         let Some(name) = DomainName::parse(routed).ok().filter(|name| name.as_str() == routed) else { return Ok(()) };
         let domains = self.ask(source.domains_routed_to(&name))?;
         domains.iter().try_for_each(|domain| {
-            visit(&DomainView {
-                name: domain.name.as_str(),
-                alias: domain.alias.as_ref().map_or("", DomainName::as_str),
-            })
+            visit(&DomainView::new(domain.name.as_str(), domain.alias.as_ref().map_or("", DomainName::as_str)))
         })
     }
 }
@@ -301,7 +294,7 @@ impl OwnedChange {
         match self {
             OwnedChange::Everything => Change::Everything,
             OwnedChange::List { added, local, domain, list_id } => {
-                let view = ListView { local, domain: domain.view(), list_id };
+                let view = ListView::new(local, domain.view(), list_id);
                 if *added { Change::ListAdded(view) } else { Change::ListRemoved(view) }
             }
             OwnedChange::Domain { added: true, domain } => Change::DomainAdded(domain.view()),
@@ -312,7 +305,7 @@ impl OwnedChange {
 
 impl OwnedDomain {
     fn view(&self) -> DomainView<'_> {
-        DomainView { name: &self.name, alias: &self.alias }
+        DomainView::new(&self.name, &self.alias)
     }
 }
 

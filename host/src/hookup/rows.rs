@@ -70,11 +70,7 @@ impl Rows {
     /// The row with this number, in the order in which they came.
     pub(crate) fn row(&self, number: u32) -> Row<'_> {
         let span = self.spans[number as usize];
-        Row {
-            key: self.slice(span.key, span.key_len),
-            value: self.slice(span.value, span.value_len),
-            column: span.column,
-        }
+        Row::new(self.slice(span.key, span.key_len), self.slice(span.value, span.value_len)).with_column(span.column)
     }
 
     /// All rows, in the order in which they came.
@@ -154,7 +150,7 @@ mod tests {
     use super::*;
 
     fn row<'a>(key: &'a str, value: &'a str) -> Row<'a> {
-        Row { key, value, column: 0 }
+        Row::new(key, value)
     }
 
     #[test]

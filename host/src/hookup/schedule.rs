@@ -97,17 +97,11 @@ mod tests {
     use crate::hookup::diff::RowDiff;
     use crate::hookup::place::Place;
     use crate::hookup::rows::Rows;
-    use postrider_plugin_api::sdk::{Extent, Table, TableFormat, TableRole};
+    use postrider_plugin_api::sdk::{Table, TableFormat, TableRole};
     use std::path::Path;
 
     fn planned(role: TableRole) -> PlannedTable {
-        let table = Table {
-            path: format!("{role:?}"),
-            extent: Extent::Whole,
-            format: TableFormat::Text,
-            role,
-            comment: String::new(),
-        };
+        let table = Table::new(format!("{role:?}"), TableFormat::Text, role);
         PlannedTable { table, rows: Rows::new(false), absent: Rows::new(false) }
     }
 

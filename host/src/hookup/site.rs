@@ -10,15 +10,12 @@ use std::path::Path;
 /// What adapters are told of this configuration. An `lmtp_host` that is an absolute path is a Unix
 /// socket; `lmtp_port` does not matter then.
 pub fn site_from(config: &Config) -> Site {
-    Site {
-        lmtp: lmtp_address(&config.mta.lmtp_host, config.mta.lmtp_port),
-        table_dir: config.paths.table_dir.to_string_lossy().into_owned(),
-        user: user(&config.paths.data_dir),
-        delimiter: config.mta.verp.delimiter.clone(),
-        subaddresses: subaddresses(),
-        smtp_host: config.mta.smtp_host.clone(),
-        smtp_port: config.mta.smtp_port,
-    }
+    let lmtp = lmtp_address(&config.mta.lmtp_host, config.mta.lmtp_port);
+    Site::new(lmtp, config.paths.table_dir.to_string_lossy())
+        .with_user(user(&config.paths.data_dir))
+        .with_delimiter(&config.mta.verp.delimiter)
+        .with_subaddresses(subaddresses())
+        .with_smtp(&config.mta.smtp_host, config.mta.smtp_port)
 }
 
 /// Who publishes: the owner of the data, who we are by now if root started us. Others may ask too, and
@@ -32,16 +29,16 @@ fn user(data_dir: &Path) -> String {
 
 pub(crate) fn lmtp_address(host: &str, port: u16) -> LmtpAddress {
     if host.starts_with('/') {
-        LmtpAddress::Unix(host.to_owned())
+        LmtpAddress::unix(host)
     } else {
         // Adapters get IPv6 addresses without brackets, however they are configured.
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        LmtpAddress::Tcp { host: bare.to_owned(), port }
+        LmtpAddress::tcp(bare, port)
     }
 }
 
 pub(crate) fn subaddresses() -> Vec<sdk::Subaddress> {
-    Subaddress::suffixes().map(|(name, detail)| sdk::Subaddress { name: name.to_owned(), detail }).collect()
+    Subaddress::suffixes().map(|(name, detail)| sdk::Subaddress::new(name, detail)).collect()
 }
 
 #[cfg(test)]
@@ -50,8 +47,8 @@ mod tests {
 
     #[test]
     fn a_path_is_a_unix_socket_and_brackets_are_taken_off() {
-        assert_eq!(lmtp_address("/run/lmtp", 8024), LmtpAddress::Unix("/run/lmtp".into()));
-        assert_eq!(lmtp_address("[::1]", 8024), LmtpAddress::Tcp { host: "::1".into(), port: 8024 });
-        assert_eq!(lmtp_address("localhost", 24), LmtpAddress::Tcp { host: "localhost".into(), port: 24 });
+        assert_eq!(lmtp_address("/run/lmtp", 8024), LmtpAddress::unix("/run/lmtp"));
+        assert_eq!(lmtp_address("[::1]", 8024), LmtpAddress::tcp("::1", 8024));
+        assert_eq!(lmtp_address("localhost", 24), LmtpAddress::tcp("localhost", 24));
     }
 }

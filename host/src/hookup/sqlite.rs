@@ -168,7 +168,7 @@ fn rows_of(connection: &Connection) -> rusqlite::Result<Rows> {
 fn push(rows: &mut Rows, row: &rusqlite::Row<'_>) -> rusqlite::Result<()> {
     // What does not fit cannot be one of ours; it is seen as not there.
     if let (Ok(key), Ok(value)) = (row.get_ref(0)?.as_str(), row.get_ref(1)?.as_str()) {
-        let _ = rows.push(Row { key, value, column: 0 });
+        let _ = rows.push(Row::new(key, value));
     }
     Ok(())
 }

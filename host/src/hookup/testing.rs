@@ -48,7 +48,7 @@ pub(crate) fn list(address: &str) -> List {
 pub(super) fn rows(pairs: &[(&str, &str)]) -> Rows {
     let mut rows = Rows::new(true);
     for (key, value) in pairs {
-        rows.push(Row { key, value, column: 0 }).expect("small");
+        rows.push(Row::new(key, value)).expect("small");
     }
     rows.index();
     rows
@@ -124,13 +124,13 @@ impl IncomingAdapter for FakeAdapter {
             if address.subaddress.is_none() {
                 paths.push(format!("lists/{}.{}", address.local, address.list.domain.name));
             }
-            sink.rows(&[Row { key: &key, value: &value_of(address), column: 40 }])
+            sink.rows(&[Row::new(&key, &value_of(address)).with_column(40)])
         })?;
         sink.table(&table("routing", TableRole::Routing))?;
         let value = route(context.site);
         context
             .roster
-            .for_each_domain(&mut |domain| sink.rows(&[Row { key: domain.routed(), value: &value, column: 40 }]))?;
+            .for_each_domain(&mut |domain| sink.rows(&[Row::new(domain.routed(), &value).with_column(40)]))?;
         if setup.files {
             for path in &paths {
                 sink.file(path, 0o644, b"")?;
@@ -139,36 +139,29 @@ impl IncomingAdapter for FakeAdapter {
                 sink.remove("lists/gone.example.com")?;
             }
         }
-        let command = |phase, argv: Vec<String>, tables: &[&str]| Command {
-            phase,
-            argv,
-            stdin: if setup.stdin { CommandInput::Table } else { CommandInput::Nothing },
-            tables: tables.iter().map(|table| format!("{}{table}", setup.prefix)).collect(),
-            need: Need::Required,
-            privilege: Privilege::Owner,
-            settle: None,
-            reason: "so that the test sees it".into(),
+        let command = |phase, argv: Vec<String>, tables: &[&str]| {
+            Command::new(phase, argv, "so that the test sees it")
+                .for_tables(tables.iter().map(|table| format!("{}{table}", setup.prefix)))
         };
+        let stdin = if setup.stdin { CommandInput::Table } else { CommandInput::Nothing };
         if matches!(setup.format, TableFormat::CompiledRename { .. } | TableFormat::CompiledInPlace { .. }) {
             let compiler = setup.compiler.to_string_lossy().into_owned();
             let mut argv = vec![compiler, "fake:{file}".into()];
             if setup.stdin {
                 argv.push("{file}".into());
             }
-            sink.command(&command(Phase::Compile, argv, &["routing", "accepted"]))?;
+            sink.command(&command(Phase::Compile, argv, &["routing", "accepted"]).with_stdin(stdin))?;
         }
         if let Some(mut argv) = setup.check {
             argv.push("{file}".into());
-            sink.command(&command(Phase::Check, argv, &["routing", "accepted"]))?;
+            sink.command(&command(Phase::Check, argv, &["routing", "accepted"]).with_stdin(stdin))?;
         }
         if let Some(activation) = setup.activate {
-            sink.command(&Command {
-                stdin: CommandInput::Nothing,
-                need: activation.need,
-                privilege: activation.privilege,
-                settle: activation.settle,
-                ..command(Phase::Activate, activation.argv, &activation.tables)
-            })?;
+            let mut command = command(Phase::Activate, activation.argv, &activation.tables)
+                .with_need(activation.need)
+                .with_privilege(activation.privilege);
+            command.settle = activation.settle;
+            sink.command(&command)?;
         }
         Ok(())
     }
@@ -177,7 +170,7 @@ impl IncomingAdapter for FakeAdapter {
 impl Setup {
     fn table(&self, path: &str, role: TableRole, extent: Extent) -> Table {
         let (path, format) = (format!("{}{path}", self.prefix), self.format.clone());
-        Table { path, extent, format, role, comment: "Of a fake adapter.".into() }
+        Table::new(path, format, role).with_extent(extent).with_comment("Of a fake adapter.")
     }
 }
 
@@ -198,7 +191,7 @@ fn plan_change(setup: &Setup, context: Context<'_>, change: Change<'_>, sink: &m
             sdk::for_each_address_of(list, context.site, context.roster, &mut |local, address| {
                 let key = format!("{local}@{}", list.domain.routed());
                 match address {
-                    Some(address) => sink.rows(&[Row { key: &key, value: &value_of(address), column: 0 }]),
+                    Some(address) => sink.rows(&[Row::new(&key, &value_of(address))]),
                     None => sink.absent(&[&key]),
                 }
             })?;
@@ -216,11 +209,7 @@ fn plan_change(setup: &Setup, context: Context<'_>, change: Change<'_>, sink: &m
         known = true;
         Ok(())
     })?;
-    if known {
-        sink.rows(&[Row { key: domain.routed(), value: &route(context.site), column: 0 }])
-    } else {
-        sink.absent(&[domain.routed()])
-    }
+    if known { sink.rows(&[Row::new(domain.routed(), &route(context.site))]) } else { sink.absent(&[domain.routed()]) }
 }
 
 /// A hookup with a fake adapter and a fake compiler in a directory of its own.
@@ -274,19 +263,12 @@ impl Lab {
     }
 
     fn hookup(tables: &Path, dir: &Path, setup: &Arc<Mutex<Setup>>) -> Hookup {
-        let site = Site {
-            lmtp: LmtpAddress::Tcp { host: "127.0.0.1".into(), port: 8024 },
-            table_dir: tables.to_string_lossy().into_owned(),
-            user: "postrider".into(),
-            delimiter: "+".into(),
-            subaddresses: super::site::subaddresses(),
-            smtp_host: "localhost".into(),
-            smtp_port: 25,
-        };
+        let site = Site::new(LmtpAddress::tcp("127.0.0.1", 8024), tables.to_string_lossy())
+            .with_subaddresses(super::site::subaddresses());
         let adapter = Box::new(FakeAdapter(Arc::clone(setup)));
         let (name, kind) = ("output".to_owned(), SettingKind::OutputDirectory);
         let settings = [(name.clone(), dir.join("outside").to_string_lossy().into_owned())].into_iter().collect();
-        let specs = [SettingSpec { name, kind, default: String::new(), help: String::new() }];
+        let specs = [SettingSpec::new(&name, kind, "", "")];
         Hookup::new(adapter, "fake.Test", Programs::default(), site, dir.join("locks"))
             .with_superuser(false)
             .with_settings(&specs, &settings, "1.0")

@@ -36,7 +36,7 @@ impl Tools for HostTools {
             End::Signal(signal) => (-1, format!("killed by signal {signal}\n")),
             End::TimeLimit(time) => (-1, format!("killed after {} seconds\n", time.as_secs())),
         };
-        Ok(ProgramOutput { status, stdout: output.stdout, stderr: output.stderr + &note })
+        Ok(ProgramOutput::new(status, output.stdout, output.stderr + &note))
     }
 
     fn read_file(&self, path: &str) -> Result<String> {

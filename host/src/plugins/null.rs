@@ -18,12 +18,9 @@ impl IncomingAdapter for NullMta {
     }
 
     fn check(&self, _: Context<'_>, _: &dyn Tools) -> Result<Vec<Finding>> {
-        Ok(vec![Finding {
-            severity: Severity::Info,
-            subject: "[mta] incoming".to_owned(),
-            seen: "null.NullMTA".to_owned(),
-            expected: String::new(),
-            advice: "the MTA is told nothing; see to it yourself that it hands list mail to us".to_owned(),
-        }])
+        Ok(vec![
+            Finding::new(Severity::Info, "[mta] incoming", "null.NullMTA")
+                .with_advice("the MTA is told nothing; see to it yourself that it hands list mail to us"),
+        ])
     }
 }

@@ -36,6 +36,7 @@ pub struct LmtpAddress {
     pub kind: LmtpKind,
     pub host: RString,
     pub port: u16,
+    pub extra: RVec<Pair>,
 }
 
 /// [`sdk::Subaddress`](crate::sdk::Subaddress).
@@ -44,6 +45,7 @@ pub struct LmtpAddress {
 pub struct Subaddress {
     pub name: RString,
     pub detail: bool,
+    pub extra: RVec<Pair>,
 }
 
 /// [`sdk::DomainView`](crate::sdk::DomainView).
@@ -70,6 +72,7 @@ pub struct ListView<'a> {
 pub struct ListChange<'a> {
     pub kind: ChangeKind,
     pub list: ListView<'a>,
+    pub extra: RSlice<'a, PairView<'a>>,
 }
 
 /// [`sdk::Table`](crate::sdk::Table); `format_text` is the suffix of compiled formats, the mark of
@@ -95,7 +98,7 @@ pub struct Row<'a> {
     pub column: u16,
 }
 
-/// [`sdk::Command`](crate::sdk::Command); `settle` in milliseconds.
+/// [`sdk::Command`](crate::sdk::Command).
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Command<'a> {
@@ -105,7 +108,7 @@ pub struct Command<'a> {
     pub argv: RSlice<'a, RStr<'a>>,
     pub stdin: CommandInput,
     pub tables: RSlice<'a, RStr<'a>>,
-    pub settle: ROption<u64>,
+    pub settle_ms: ROption<u64>,
     pub reason: RStr<'a>,
     pub extra: RSlice<'a, PairView<'a>>,
 }
@@ -172,6 +175,7 @@ pub struct Batch<'a> {
     pub sender: RStr<'a>,
     pub recipients: RSlice<'a, RStr<'a>>,
     pub message: RSlice<'a, u8>,
+    pub smtp_utf8: bool,
     pub extra: RSlice<'a, PairView<'a>>,
 }
 
@@ -193,6 +197,7 @@ pub struct Envelope<'a> {
     pub recipients: RSlice<'a, RStr<'a>>,
     pub size: u64,
     pub eight_bit: bool,
+    pub smtp_utf8: bool,
     pub extra: RSlice<'a, PairView<'a>>,
 }
 

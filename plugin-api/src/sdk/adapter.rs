@@ -28,6 +28,7 @@ pub trait HostLog: Send + Sync {
 
 /// What an incoming adapter is asked about.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub struct Context<'a> {
     /// The installation.
     pub site: &'a Site,
@@ -80,6 +81,7 @@ pub trait IncomingAdapter: Send + Sync + 'static {
 
 /// A message for some recipients.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Batch<'a> {
     /// Envelope sender (RFC 5321 reverse-path without brackets); empty for `<>`.
     pub sender: &'a str,
@@ -87,12 +89,21 @@ pub struct Batch<'a> {
     pub recipients: &'a [&'a str],
     /// The message, lines end in CRLF, not dot-stuffed.
     pub message: &'a [u8],
+    /// Whether an address is not ASCII: [`Envelope::smtp_utf8`].
+    pub smtp_utf8: bool,
 }
 
 impl<'a> Batch<'a> {
     /// This message for these recipients.
-    pub fn new(sender: &'a str, recipients: &'a [&'a str], message: &'a [u8]) -> Self {
-        Batch { sender, recipients, message }
+    pub const fn new(sender: &'a str, recipients: &'a [&'a str], message: &'a [u8]) -> Self {
+        Batch { sender, recipients, message, smtp_utf8: false }
+    }
+
+    /// Says whether an address is not ASCII.
+    #[must_use]
+    pub fn with_smtp_utf8(mut self, smtp_utf8: bool) -> Self {
+        self.smtp_utf8 = smtp_utf8;
+        self
     }
 }
 
@@ -119,6 +130,7 @@ pub enum Outcome {
 /// What became of one recipient, with the MTA's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct RecipientResult {
     /// What became of it.
     pub outcome: Outcome,

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 /// An address of a list: its posting address or one of its sub-addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Address<'a> {
     /// The local part, without a detail: `ants` or `ants-bounces`.
     pub local: &'a str,
@@ -182,7 +183,7 @@ mod tests {
     fn site() -> Site {
         let subaddress = |name: &str, detail| Subaddress { name: name.into(), detail };
         Site {
-            lmtp: LmtpAddress::Unix("/s".into()),
+            lmtp: LmtpAddress::unix("/s"),
             table_dir: "/t".into(),
             user: "u".into(),
             delimiter: "+".into(),

@@ -25,6 +25,7 @@ pub enum ErrorKind {
 /// A failure, told to the administrator: what happened, to what, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Error {
     /// What kind of failure.
     pub kind: ErrorKind,

@@ -18,6 +18,7 @@ pub enum Severity {
 /// One result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Finding {
     /// How bad.
     pub severity: Severity,

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 /// Whom a message is from and for.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Envelope<'a> {
     /// Envelope sender (RFC 5321 reverse-path without brackets); empty for `<>`.
     pub sender: &'a str,
@@ -18,12 +19,15 @@ pub struct Envelope<'a> {
     pub size: u64,
     /// Whether the message has octets above 127 in its body (RFC 6152, `BODY=8BITMIME`).
     pub eight_bit: bool,
+    /// Whether an address of this envelope is not ASCII, so that only servers that announce SMTPUTF8 can take it
+    /// (RFC 6531).
+    pub smtp_utf8: bool,
 }
 
 impl<'a> Envelope<'a> {
     /// An envelope for a message of `size` octets, without VERP and in seven bits.
-    pub fn new(sender: &'a str, recipients: &'a [&'a str], size: u64) -> Self {
-        Envelope { sender, verp_delimiter: "", recipients, size, eight_bit: false }
+    pub const fn new(sender: &'a str, recipients: &'a [&'a str], size: u64) -> Self {
+        Envelope { sender, verp_delimiter: "", recipients, size, eight_bit: false, smtp_utf8: false }
     }
 
     /// Each recipient shall get a sender of its own, with this delimiter.
@@ -37,6 +41,13 @@ impl<'a> Envelope<'a> {
     #[must_use]
     pub fn with_eight_bit(mut self, eight_bit: bool) -> Self {
         self.eight_bit = eight_bit;
+        self
+    }
+
+    /// Says whether an address is not ASCII.
+    #[must_use]
+    pub fn with_smtp_utf8(mut self, smtp_utf8: bool) -> Self {
+        self.smtp_utf8 = smtp_utf8;
         self
     }
 }
@@ -62,6 +73,7 @@ impl Abilities {
 /// What the host runs to hand over one message: no shell, no descriptors but those named, a time limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Injection {
     /// Program (absolute path, one of [`OutgoingAdapter::programs`](super::OutgoingAdapter::programs)) and
     /// arguments.
@@ -132,6 +144,7 @@ impl Injection {
 /// What a program reads from one descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Input {
     /// The descriptor, 0 to 9, but not 2.
     pub descriptor: u32,
@@ -162,6 +175,7 @@ pub enum Content {
 /// What exit codes mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct ExitMeaning {
     /// The first exit code.
     pub first: u8,

@@ -93,6 +93,7 @@ pub enum Extent {
 /// For a [`Change`] other than `Everything` a plan may leave out tables that stay as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Table {
     /// The file or directory, relative to [`Site::table_dir`](super::Site::table_dir), no `..`; or an
     /// absolute path that is, or is inside, the value of a setting of the kind
@@ -131,6 +132,7 @@ impl Table {
 
 /// One row of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Row<'a> {
     /// The key, as the MTA looks it up. Keys of one table must differ.
     pub key: &'a str,
@@ -143,7 +145,7 @@ pub struct Row<'a> {
 
 impl<'a> Row<'a> {
     /// A row, its value one blank behind the key.
-    pub fn new(key: &'a str, value: &'a str) -> Self {
+    pub const fn new(key: &'a str, value: &'a str) -> Self {
         Row { key, value, column: 0 }
     }
 
@@ -205,6 +207,7 @@ pub enum Privilege {
 /// A program to be run by the host: no shell, a clean environment, a time limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Command {
     /// When it runs.
     pub phase: Phase,
@@ -258,6 +261,17 @@ impl Command {
         self
     }
 
+    /// Adds tables that it belongs to.
+    #[must_use]
+    pub fn for_tables<I>(mut self, tables: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.tables.extend(tables.into_iter().map(Into::into));
+        self
+    }
+
     /// Says what it reads.
     #[must_use]
     pub fn with_stdin(mut self, stdin: CommandInput) -> Self {
@@ -293,6 +307,7 @@ impl Command {
 /// qmail defers mail for a user whose home directory is sticky (dot-qmail(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Guard {
     /// The directory; the same rules as for [`Table::path`].
     pub path: String,

@@ -4,6 +4,7 @@ use super::Result;
 
 /// A mail domain that has (or may have) lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DomainView<'a> {
     /// The domain of the list addresses, lower case, A-labels (RFC 5890).
     pub name: &'a str,
@@ -14,7 +15,7 @@ pub struct DomainView<'a> {
 
 impl<'a> DomainView<'a> {
     /// A domain; `alias` is empty when there is none.
-    pub fn new(name: &'a str, alias: &'a str) -> Self {
+    pub const fn new(name: &'a str, alias: &'a str) -> Self {
         DomainView { name, alias }
     }
 
@@ -30,6 +31,7 @@ impl<'a> DomainView<'a> {
 
 /// A mailing list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ListView<'a> {
     /// The local part of the posting address, lower case, only `[-_.0-9a-z]`.
     pub local: &'a str,
@@ -41,7 +43,7 @@ pub struct ListView<'a> {
 
 impl<'a> ListView<'a> {
     /// A list.
-    pub fn new(local: &'a str, domain: DomainView<'a>, list_id: &'a str) -> Self {
+    pub const fn new(local: &'a str, domain: DomainView<'a>, list_id: &'a str) -> Self {
         ListView { local, domain, list_id }
     }
 }

@@ -27,6 +27,7 @@ pub enum SettingKind {
 /// One key that an adapter reads. The section of the file is the plugin's name (`[postfix]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct SettingSpec {
     /// The key.
     pub name: String,

@@ -20,6 +20,16 @@ pub enum LmtpAddress {
 }
 
 impl LmtpAddress {
+    /// This host name or IP address, and this port.
+    pub fn tcp(host: impl Into<String>, port: u16) -> Self {
+        LmtpAddress::Tcp { host: host.into(), port }
+    }
+
+    /// The Unix socket with this absolute path.
+    pub fn unix(path: impl Into<String>) -> Self {
+        LmtpAddress::Unix(path.into())
+    }
+
     /// The list server's host, as [`reachable_host`] writes it, if it is not the MTA's own: then it must be
     /// allowed to relay, and its files must be brought to the MTA. `None` for this host and for Unix sockets.
     pub fn other_host(&self) -> Option<String> {
@@ -62,6 +72,7 @@ pub fn is_this_host(host: &str) -> bool {
 /// A sub-address that every list has, `LIST-NAME@DOMAIN`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Subaddress {
     /// What follows the dash, for instance `bounces`.
     pub name: String,
@@ -76,9 +87,10 @@ impl Subaddress {
     }
 }
 
-/// The installation. Grows by further public fields only with a new major version.
+/// The installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Site {
     /// Where the MTA reaches us.
     pub lmtp: LmtpAddress,
@@ -110,6 +122,49 @@ impl Site {
             smtp_port: 25,
         }
     }
+
+    /// Says where the MTA reaches us.
+    #[must_use]
+    pub fn with_lmtp(mut self, lmtp: LmtpAddress) -> Self {
+        self.lmtp = lmtp;
+        self
+    }
+
+    /// Says in which directory the files of a plan are published.
+    #[must_use]
+    pub fn with_table_dir(mut self, table_dir: impl Into<String>) -> Self {
+        self.table_dir = table_dir.into();
+        self
+    }
+
+    /// Says whose rights the host has.
+    #[must_use]
+    pub fn with_user(mut self, user: impl Into<String>) -> Self {
+        self.user = user.into();
+        self
+    }
+
+    /// Says what separates an address from its detail.
+    #[must_use]
+    pub fn with_delimiter(mut self, delimiter: impl Into<String>) -> Self {
+        self.delimiter = delimiter.into();
+        self
+    }
+
+    /// Says which sub-addresses every list has.
+    #[must_use]
+    pub fn with_subaddresses(mut self, subaddresses: impl IntoIterator<Item = Subaddress>) -> Self {
+        self.subaddresses = subaddresses.into_iter().collect();
+        self
+    }
+
+    /// Says where outgoing mail goes: host name or address, and TCP port.
+    #[must_use]
+    pub fn with_smtp(mut self, host: impl Into<String>, port: u16) -> Self {
+        self.smtp_host = host.into();
+        self.smtp_port = port;
+        self
+    }
 }
 
 #[cfg(test)]
@@ -134,9 +189,9 @@ mod tests {
         for (host, reachable) in names {
             assert_eq!(reachable_host(host), reachable, "{}", host);
             assert!(is_this_host(host), "{}", host);
-            assert_eq!(LmtpAddress::Tcp { host: host.into(), port: 8024 }.other_host(), None, "{}", host);
+            assert_eq!(LmtpAddress::tcp(host, 8024).other_host(), None, "{}", host);
         }
-        assert_eq!(LmtpAddress::Unix("/run/lmtp".into()).other_host(), None);
+        assert_eq!(LmtpAddress::unix("/run/lmtp").other_host(), None);
     }
 
     #[test]
@@ -151,7 +206,7 @@ mod tests {
         ];
         for (host, reachable) in names {
             assert!(!is_this_host(host), "{}", host);
-            let lmtp = LmtpAddress::Tcp { host: host.into(), port: 8024 };
+            let lmtp = LmtpAddress::tcp(host, 8024);
             assert_eq!(lmtp.other_host().as_deref(), Some(reachable), "{}", host);
         }
     }

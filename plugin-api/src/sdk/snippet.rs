@@ -17,6 +17,7 @@ pub enum SnippetKind {
 /// One step of hooking up an MTA. The steps are done in the order given, and taken back in the reverse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Snippet {
     /// What kind of step.
     pub kind: SnippetKind,

@@ -9,6 +9,7 @@ pub type Facts = BTreeMap<String, String>;
 /// What a program did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct ProgramOutput {
     /// Exit status; -1 when it was killed by a signal or by the time limit.
     pub status: i32,

@@ -21,15 +21,12 @@ const NOBODY: &str = "postrider-asks-for-no-such-list";
 pub(crate) fn all(config: &Config, context: Context<'_>, tools: &dyn Tools) -> Result<Vec<Finding>> {
     let facts = facts::probe(config, tools)?;
     if facts.is_empty() {
-        return Ok(vec![Finding {
-            severity: Severity::Warning,
-            subject: config.exim.clone(),
-            seen: "it does not exist, so Exim cannot be asked".into(),
-            expected: String::new(),
-            advice: "set exim_command, or check on the host where Exim runs".into(),
-        }]);
+        let seen = "it does not exist, so Exim cannot be asked";
+        let finding = Finding::new(Severity::Warning, &config.exim, seen);
+        return Ok(vec![finding.with_advice("set exim_command, or check on the host where Exim runs")]);
     }
-    let mut checker = Checker { config, context: Context { facts: &facts, ..context }, tools, findings: Vec::new() };
+    let mut checker =
+        Checker { config, context: Context::new(context.site, &facts, context.roster), tools, findings: Vec::new() };
     checker.version();
     checker.tables();
     if checker.configuration()? {
@@ -56,13 +53,7 @@ impl Checker<'_> {
     }
 
     fn add(&mut self, severity: Severity, subject: &str, seen: &str, expected: &str, advice: &str) {
-        self.findings.push(Finding {
-            severity,
-            subject: subject.into(),
-            seen: seen.into(),
-            expected: expected.into(),
-            advice: advice.into(),
-        });
+        self.findings.push(Finding::new(severity, subject, seen).with_expected(expected).with_advice(advice));
     }
 
     fn version(&mut self) {

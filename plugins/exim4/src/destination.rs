@@ -85,32 +85,30 @@ mod tests {
     use crate::testing::site;
 
     fn at(name: &str) -> Result<String> {
-        transport(&Site { lmtp: LmtpAddress::Tcp { host: name.into(), port: 8024 }, ..site() })
+        transport(&site().with_lmtp(LmtpAddress::tcp(name, 8024)))
     }
 
     #[test]
     fn here_is_a_loopback_address() {
         for name in ["localhost", "LOCALHOST", "127.0.0.1", "0.0.0.0"] {
             assert!(at(name).unwrap().contains("\n  hosts = 127.0.0.1\n"), "{name}");
-            let lmtp = LmtpAddress::Tcp { host: name.into(), port: 1 };
-            assert_eq!(other_host(&Site { lmtp, ..site() }), Ok(None));
+            let lmtp = LmtpAddress::tcp(name, 1);
+            assert_eq!(other_host(&site().with_lmtp(lmtp)), Ok(None));
         }
         assert!(at("::").unwrap().contains("\n  hosts = <; ::1\n"));
     }
 
     #[test]
     fn another_host_has_to_be_allowed_to_relay() {
-        let other = |name: &str| other_host(&Site { lmtp: LmtpAddress::Tcp { host: name.into(), port: 1 }, ..site() });
+        let other = |name: &str| other_host(&site().with_lmtp(LmtpAddress::tcp(name, 1)));
         assert_eq!(other("198.51.100.2").unwrap().unwrap(), "198.51.100.2");
         assert_eq!(other("lists.example.com").unwrap().unwrap(), "lists.example.com");
-        assert_eq!(other_host(&Site { lmtp: LmtpAddress::Unix("/run/l".into()), ..site() }), Ok(None));
+        assert_eq!(other_host(&site().with_lmtp(LmtpAddress::unix("/run/l"))), Ok(None));
     }
 
     #[test]
     fn a_socket_is_written_to_as_the_user_that_owns_it() {
-        let to = |path: &str, user: &str| {
-            transport(&Site { lmtp: LmtpAddress::Unix(path.into()), user: user.into(), ..site() })
-        };
+        let to = |path: &str, user: &str| transport(&site().with_lmtp(LmtpAddress::unix(path)).with_user(user));
         let text = to("/run/postrider/lmtp", "postrider").unwrap();
         assert!(text.contains("  socket = /run/postrider/lmtp\n") && text.contains("  user = postrider\n"), "{text}");
         assert!(!to("/run/postrider/lmtp", "root").unwrap().contains("user ="));

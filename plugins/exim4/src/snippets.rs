@@ -8,7 +8,7 @@ use crate::{
     settings::{plain_path, Config, Layout},
     tables,
 };
-use postrider_plugin_api::sdk::{Context, Result, Snippet, SnippetKind};
+use postrider_plugin_api::sdk::{Context, Result, Snippet};
 
 pub(crate) fn all(config: &Config, context: Context<'_>) -> Result<Vec<Snippet>> {
     let blocks = configuration::blocks(config, context)?;
@@ -18,26 +18,16 @@ pub(crate) fn all(config: &Config, context: Context<'_>) -> Result<Vec<Snippet>>
 
     let mut snippets = vec![tables_are_there(config, context)?, directory(&place), rights(config, &place, context)?];
     for (section, text) in blocks {
-        snippets.push(Snippet {
-            kind: SnippetKind::File,
-            file: place.block(section),
-            text,
-            explanation: section.purpose().into(),
-            undo: String::new(),
-        });
+        snippets.push(Snippet::file(place.block(section), text, section.purpose()));
     }
-    snippets.push(Snippet {
-        kind: SnippetKind::Commands,
-        file: String::new(),
-        text: place.install(&sections),
-        explanation: explanation(layout, &place),
-        undo: place.undo(&sections),
-    });
+    snippets.push(
+        Snippet::commands(place.install(&sections), explanation(layout, &place)).with_undo(place.undo(&sections)),
+    );
     Ok(snippets)
 }
 
 fn commands(text: String, explanation: &str, undo: String) -> Snippet {
-    Snippet { kind: SnippetKind::Commands, file: String::new(), text, explanation: explanation.into(), undo }
+    Snippet::commands(text, explanation).with_undo(undo)
 }
 
 /// The steps may be carried out long after they were asked for, or on another host.

@@ -7,8 +7,8 @@
 
 use crate::settings::{Config, FileType, Recipients};
 use postrider_plugin_api::sdk::{
-    for_each_address, for_each_address_of, Change, Command, CommandInput, Context, DomainView, Error, Extent, ListView,
-    Need, Phase, PlanSink, Privilege, Result, Roster, Row, Table, TableFormat, TableRole,
+    for_each_address, for_each_address_of, Change, Command, Context, DomainView, Error, Extent, ListView, Phase,
+    PlanSink, Result, Roster, Row, Table, TableFormat, TableRole,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,14 +78,14 @@ impl Tables<'_> {
             Ok(())
         })?;
         begin(DOMAINS, Extent::Whole, directory(), "", sink)?;
-        names.iter().try_for_each(|(name, of)| sink.rows(&[Row { key: name, value: of, column: 0 }]))
+        names.iter().try_for_each(|(name, of)| sink.rows(&[Row::new(name, of)]))
     }
 
     fn domain_changed(&self, domain: DomainView<'_>, sink: &mut dyn PlanSink) -> Result<()> {
         begin(DOMAINS, Extent::Changes, directory(), "", sink)?;
         for name in [domain.name, domain.routed()].iter().copied().collect::<BTreeSet<_>>() {
             match self.domain_served_as(check_domain(name)?, domain)? {
-                Some(of) => sink.rows(&[Row { key: name, value: &of, column: 0 }])?,
+                Some(of) => sink.rows(&[Row::new(name, &of)])?,
                 None => sink.absent(&[name])?,
             }
         }
@@ -192,16 +192,10 @@ impl Tables<'_> {
     }
 
     fn compile(&self, argv: &[&str], sink: &mut dyn PlanSink) -> Result<()> {
-        sink.command(&Command {
-            phase: Phase::Compile,
-            argv: argv.iter().map(|argument| argument.to_string()).collect(),
-            stdin: CommandInput::Nothing,
-            tables: vec![LIST_TABLE.into()],
-            need: Need::Required,
-            privilege: Privilege::Owner,
-            settle: None,
-            reason: "so that Exim can read the table".into(),
-        })
+        sink.command(
+            &Command::new(Phase::Compile, argv.iter().copied(), "so that Exim can read the table")
+                .for_table(LIST_TABLE),
+        )
     }
 }
 
@@ -210,11 +204,11 @@ fn directory() -> TableFormat {
 }
 
 fn begin(path: &str, extent: Extent, format: TableFormat, comment: &str, sink: &mut dyn PlanSink) -> Result<()> {
-    sink.table(&Table { path: path.into(), extent, format, role: TableRole::Acceptance, comment: comment.into() })
+    sink.table(&Table::new(path, format, TableRole::Acceptance).with_extent(extent).with_comment(comment))
 }
 
 fn row(key: &str, list: &ListView<'_>, sink: &mut dyn PlanSink) -> Result<()> {
-    sink.rows(&[Row { key, value: list.list_id, column: 0 }])
+    sink.rows(&[Row::new(key, list.list_id)])
 }
 
 /// The list-id of the list that has this posting address because its domain is routed there.

@@ -118,7 +118,7 @@ impl Rows {
     }
 
     fn send(&self, sink: &mut dyn PlanSink) -> Result<()> {
-        let rows: Vec<Row<'_>> = self.present.iter().map(|(key, value)| Row { key, value, column: 0 }).collect();
+        let rows: Vec<Row<'_>> = self.present.iter().map(|(key, value)| Row::new(key, value)).collect();
         if !rows.is_empty() {
             sink.rows(&rows)?;
         }

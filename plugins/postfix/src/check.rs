@@ -35,7 +35,7 @@ pub(crate) fn all(config: &Config, context: Context<'_>, tools: &dyn Tools) -> R
             found.push(finding(Severity::Error, "postconf".into(), problem.clone(), String::new(), advice));
         } else {
             let classes = Classes::of(config, instance);
-            let context = Context { facts: &instance.facts, ..context };
+            let context = Context::new(context.site, &instance.facts, context.roster);
             let queue_directory = facts::queue_directory(&instances);
             let checker =
                 Checker { config, table_type, context, tools, instance, classes, domains: &domains, queue_directory };
@@ -311,7 +311,7 @@ fn shown(value: &str) -> String {
 }
 
 fn finding(severity: Severity, subject: String, seen: String, expected: String, advice: String) -> Finding {
-    Finding { severity, subject, seen, expected, advice }
+    Finding::new(severity, subject, seen).with_expected(expected).with_advice(advice)
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use crate::{
     table_type::TableType,
     tables,
 };
-use postrider_plugin_api::sdk::{Command, CommandInput, Facts, Need, Phase, Privilege, Site};
+use postrider_plugin_api::sdk::{Command, Facts, Need, Phase, Privilege, Site};
 
 pub(crate) fn all(config: &Config, table_type: TableType, site: &Site, instances: &[Instance<'_>]) -> Vec<Command> {
     let mut commands = Vec::new();
@@ -65,7 +65,7 @@ impl Reloads<'_> {
         match self.table_type {
             TableType::Hash => self.reload(|table| table == tables::DOMAINS, new_domain),
             TableType::Lmdb | TableType::Sqlite => {
-                Command { need: Need::Advised, ..self.reload(|table| table == tables::DOMAINS, new_domain) }
+                self.reload(|table| table == tables::DOMAINS, new_domain).with_need(Need::Advised)
             }
             TableType::Regexp | TableType::Texthash => {
                 self.reload(|table| !self.is_routing(table), "so that Postfix reads the new tables")
@@ -78,35 +78,18 @@ impl Reloads<'_> {
     }
 
     fn reload(&self, wanted: impl Fn(&str) -> bool, reason: &str) -> Command {
-        Command {
-            phase: Phase::Activate,
-            argv: owned(&argv(self.instance.directory, &self.config.postfix, &["reload"])),
-            stdin: CommandInput::Nothing,
-            tables: tables::all(self.table_type)
-                .iter()
-                .filter(|(name, _)| wanted(name))
-                .map(|(name, _)| self.table_type.file(name))
-                .collect(),
-            need: Need::Required,
-            privilege: Privilege::Root,
-            settle: None,
-            reason: reason.into(),
-        }
+        let argv = argv(self.instance.directory, &self.config.postfix, &["reload"]);
+        let tables = tables::all(self.table_type);
+        let tables = tables.iter().filter(|(name, _)| wanted(name)).map(|(name, _)| self.table_type.file(name));
+        Command::new(Phase::Activate, argv, reason).for_tables(tables).with_privilege(Privilege::Root)
     }
 }
 
 fn compile(config: &Config, table_type: TableType) -> Command {
     let source = format!("{}:{{file}}", table_type.name());
-    Command {
-        phase: Phase::Compile,
-        argv: owned(&argv(&config.instances[0], &config.postmap, &[&source])),
-        stdin: CommandInput::Nothing,
-        tables: tables::all(table_type).iter().map(|(name, _)| table_type.file(name)).collect(),
-        need: Need::Required,
-        privilege: Privilege::Owner,
-        settle: None,
-        reason: "so that Postfix can read the table".into(),
-    }
+    let argv = argv(&config.instances[0], &config.postmap, &[&source]);
+    Command::new(Phase::Compile, argv, "so that Postfix can read the table")
+        .for_tables(tables::all(table_type).iter().map(|(name, _)| table_type.file(name)))
 }
 
 /// Does `main.cf` name any table of ours? Yes, if nobody knows.
@@ -120,10 +103,6 @@ fn refers_to_us(facts: &Facts, site: &Site) -> bool {
 /// domains with mailboxes need it?
 fn routes_by_lmtp(facts: &Facts, site: &Site) -> bool {
     main_cf::List::parse(facts::raw(facts, "transport_maps")).names_table(&site.table_dir, tables::LMTP)
-}
-
-fn owned(argv: &[&str]) -> Vec<String> {
-    argv.iter().map(|argument| argument.to_string()).collect()
 }
 
 #[cfg(test)]

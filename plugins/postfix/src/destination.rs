@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     fn tcp(host: &str) -> Result<String> {
-        transport(&LmtpAddress::Tcp { host: host.into(), port: 8024 }, "")
+        transport(&LmtpAddress::tcp(host, 8024), "")
     }
 
     #[test]
@@ -90,9 +90,9 @@ mod tests {
 
     #[test]
     fn a_unix_socket_is_named_by_its_absolute_path() {
-        assert_eq!(transport(&LmtpAddress::Unix("/run/p/lmtp".into()), "").unwrap(), "lmtp:unix:/run/p/lmtp");
-        assert!(transport(&LmtpAddress::Unix("run/lmtp".into()), "").is_err());
-        assert!(transport(&LmtpAddress::Unix("/run/a b".into()), "").is_err());
+        assert_eq!(transport(&LmtpAddress::unix("/run/p/lmtp"), "").unwrap(), "lmtp:unix:/run/p/lmtp");
+        assert!(transport(&LmtpAddress::unix("run/lmtp"), "").is_err());
+        assert!(transport(&LmtpAddress::unix("/run/a b"), "").is_err());
     }
 
     #[test]

@@ -420,7 +420,7 @@ mod tests {
     #[test]
     fn whether_the_lmtp_client_is_in_a_chroot_is_asked_for_a_socket() {
         let mut site = site();
-        site.lmtp = LmtpAddress::Unix("/run/lmtp".into());
+        site.lmtp = LmtpAddress::unix("/run/lmtp");
         let chroot = |column: &str, level: &str| {
             let tools = TestTools::default()
                 .answer("/usr/sbin/postconf -F lmtp/unix/chroot", 0, &format!("lmtp/unix/chroot = {column}\n"), "")

@@ -17,7 +17,7 @@ use crate::{
     table_type::TableType,
     tables,
 };
-use postrider_plugin_api::sdk::{Context, Facts, LmtpAddress, Result, Site, Snippet, SnippetKind};
+use postrider_plugin_api::sdk::{Context, Facts, LmtpAddress, Result, Site, Snippet};
 
 pub(crate) fn all(config: &Config, context: Context<'_>) -> Result<Vec<Snippet>> {
     let table_type = config.table_type(context.facts)?;
@@ -430,7 +430,7 @@ fn quoted(text: &str) -> String {
 }
 
 fn commands(text: String, explanation: String, undo: String) -> Snippet {
-    Snippet { kind: SnippetKind::Commands, file: String::new(), text, explanation, undo }
+    Snippet::commands(text, explanation).with_undo(undo)
 }
 
 /// The domains of lists that Postfix takes for virtual alias domains.

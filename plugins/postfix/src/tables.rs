@@ -108,7 +108,7 @@ impl Source<'_> {
             RECIPIENTS => "The addresses of the lists; all others are refused (relay_recipient_maps).",
             _ => "From list addresses to those in the alias domain (virtual_alias_maps).",
         };
-        sink.table(&Table { path, extent, format: self.table_type.format(), role, comment: comment.into() })
+        sink.table(&Table::new(path, self.table_type.format(), role).with_extent(extent).with_comment(comment))
     }
 }
 
@@ -269,7 +269,7 @@ impl<'s> Rows<'s> {
             .map(|&(key_end, value_end, column)| {
                 let key = &self.text[begin..key_end];
                 begin = value_end;
-                Row { key, value: &self.text[key_end..value_end], column }
+                Row::new(key, &self.text[key_end..value_end]).with_column(column)
             })
             .collect();
         if !rows.is_empty() {

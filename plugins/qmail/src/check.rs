@@ -38,13 +38,7 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn find(&mut self, severity: Severity, subject: &str, seen: &str, expected: &str, advice: &str) {
-        self.findings.push(Finding {
-            severity,
-            subject: subject.into(),
-            seen: seen.into(),
-            expected: expected.into(),
-            advice: advice.into(),
-        });
+        self.findings.push(Finding::new(severity, subject, seen).with_expected(expected).with_advice(advice));
     }
 
     fn programs(&mut self) {

@@ -9,8 +9,7 @@ use crate::{
     snippets::quoted,
 };
 use postrider_plugin_api::sdk::{
-    Change, Command, CommandInput, Context, Extent, Need, Phase, PlanSink, Privilege, Result, Roster, Row, Site, Table,
-    TableFormat, TableRole,
+    Change, Command, Context, Phase, PlanSink, Privilege, Result, Roster, Row, Site, Table, TableFormat, TableRole,
 };
 use std::collections::BTreeSet;
 
@@ -22,21 +21,15 @@ pub(crate) fn plan(config: &Config, context: Context<'_>, change: Change<'_>, si
     if matches!(change, Change::ListRemoved(_)) {
         return Ok(());
     }
-    sink.table(&Table {
-        path: DOMAINS.into(),
-        extent: Extent::Whole,
-        format: TableFormat::Text,
-        // Accepting a domain's mail comes after the .qmail files, and goes before them.
-        role: TableRole::Acceptance,
-        comment: format!(
-            "The domains of the lists, and what qmail puts before their addresses.\n\
-             {} brings virtualdomains and rcpthosts into step with this.",
-            config.control_command
-        ),
-    })?;
+    let comment = format!(
+        "The domains of the lists, and what qmail puts before their addresses.\n\
+         {} brings virtualdomains and rcpthosts into step with this.",
+        config.control_command
+    );
+    // Accepting a domain's mail comes after the .qmail files, and goes before them.
+    sink.table(&Table::new(DOMAINS, TableFormat::Text, TableRole::Acceptance).with_comment(comment))?;
     let domains = domains(context.roster)?;
-    let rows: Vec<Row<'_>> =
-        domains.iter().map(|domain| Row { key: domain, value: &config.prefix, column: 40 }).collect();
+    let rows: Vec<Row<'_>> = domains.iter().map(|domain| Row::new(domain, &config.prefix).with_column(40)).collect();
     sink.rows(&rows)?;
     // A qmail that is not hooked up need not be told; the last step of hooking it up does that.
     if facts::has_control_command(context.facts) {
@@ -56,16 +49,13 @@ pub(crate) fn domains(roster: &dyn Roster) -> Result<BTreeSet<String>> {
 }
 
 fn command(config: &Config) -> Command {
-    Command {
-        phase: Phase::Activate,
-        argv: vec![config.control_command.clone()],
-        stdin: CommandInput::Nothing,
-        tables: vec![DOMAINS.into()],
-        need: Need::Required,
-        privilege: Privilege::Root,
-        settle: None,
-        reason: "so that qmail takes mail for the domain (virtualdomains, rcpthosts, HUP of qmail-send)".into(),
-    }
+    Command::new(
+        Phase::Activate,
+        [&config.control_command],
+        "so that qmail takes mail for the domain (virtualdomains, rcpthosts, HUP of qmail-send)",
+    )
+    .for_table(DOMAINS)
+    .with_privilege(Privilege::Root)
 }
 
 /// The superuser's program, with this site's values.

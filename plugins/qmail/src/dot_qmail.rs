@@ -71,18 +71,18 @@ mod tests {
     fn the_instruction_names_the_lmtp_server() {
         assert_eq!(instruction(&config(&[]), &site()), "|/usr/bin/qmail-lmtp --host 127.0.0.1 --port 8024");
         for (listens, reached) in [("LOCALHOST", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "::1")] {
-            let site = Site { lmtp: LmtpAddress::Tcp { host: listens.into(), port: 24 }, ..site() };
+            let site = site().with_lmtp(LmtpAddress::tcp(listens, 24));
             let expected = format!("|/usr/bin/qmail-lmtp --host {} --port 24", reached);
             assert_eq!(instruction(&config(&[]), &site), expected, "{}", listens);
         }
-        let unix = Site { lmtp: LmtpAddress::Unix("/run/postrider/lmtp".into()), ..site() };
+        let unix = site().with_lmtp(LmtpAddress::unix("/run/postrider/lmtp"));
         assert_eq!(instruction(&config(&[]), &unix), "|/usr/bin/qmail-lmtp --socket /run/postrider/lmtp");
     }
 
     #[test]
     fn the_shell_that_runs_the_instruction_sees_words_and_nothing_else() {
         let config = config(&[("lmtp_command", "/opt/my tools/it's/qmail-lmtp")]);
-        let unix = Site { lmtp: LmtpAddress::Unix("/run/$(id)/`x`;y".into()), ..site() };
+        let unix = site().with_lmtp(LmtpAddress::unix("/run/$(id)/`x`;y"));
         assert_eq!(instruction(&config, &unix), r#"|'/opt/my tools/it'\''s/qmail-lmtp' --socket '/run/$(id)/`x`;y'"#);
     }
 }

@@ -5,8 +5,8 @@
 
 use crate::settings::{self, Config};
 use postrider_plugin_api::sdk::{
-    Abilities, Content, Envelope, Error, ErrorKind, ExitMeaning, HostLog, Injection, Input, Outcome, OutgoingAdapter,
-    Result, SettingSpec, Settings,
+    Abilities, Content, Envelope, Error, ErrorKind, ExitMeaning, HostLog, Injection, Outcome, OutgoingAdapter, Result,
+    SettingSpec, Settings,
 };
 
 /// Puts mail into qmail's queue.
@@ -29,9 +29,7 @@ impl OutgoingAdapter for Queue {
     }
 
     fn abilities(&self) -> Abilities {
-        let mut abilities = Abilities::default();
-        abilities.verp = self.verp;
-        abilities
+        Abilities::default().with_verp(self.verp)
     }
 
     fn programs(&self) -> Vec<String> {
@@ -39,16 +37,11 @@ impl OutgoingAdapter for Queue {
     }
 
     fn inject(&self, envelope: Envelope<'_>) -> Result<Injection> {
-        Ok(Injection {
-            argv: vec![self.program.clone()],
-            environment: Vec::new(),
-            inputs: vec![
-                Input { descriptor: 0, content: Content::MessageLf },
-                Input { descriptor: 1, content: Content::Bytes(envelope_octets(&envelope)?) },
-            ],
-            exits: exits(),
-            otherwise: Outcome::TemporaryFailure,
-        })
+        let mut injection = Injection::new([&self.program])
+            .with_input(0, Content::MessageLf)
+            .with_input(1, Content::Bytes(envelope_octets(&envelope)?));
+        injection.exits = exits();
+        Ok(injection)
     }
 }
 
@@ -113,18 +106,12 @@ fn refused(what: &str, text: &str, reason: &str) -> Error {
 /// 82 and 91. 81 is qmail-queue's own word for a crash, and counts as being killed by a signal does.
 fn exits() -> Vec<ExitMeaning> {
     use Outcome::{Delivered, PermanentFailure, TemporaryFailure, Unavailable};
-    let one =
-        |code: u8, outcome: Outcome, text: &str| ExitMeaning { first: code, last: code, outcome, text: text.into() };
+    let one = |code: u8, outcome: Outcome, text: &str| ExitMeaning::new(code..=code, outcome, text);
     vec![
         one(0, Delivered, "2.0.0 in the queue of qmail"),
         one(11, PermanentFailure, "5.1.3 qmail-queue: address too long"),
         one(31, PermanentFailure, "5.7.1 qmail-queue: the mail server refuses the message for good"),
-        ExitMeaning {
-            first: 12,
-            last: 40,
-            outcome: PermanentFailure,
-            text: "5.3.0 qmail-queue: permanent error (exit code 12 to 40)".into(),
-        },
+        ExitMeaning::new(12..=40, PermanentFailure, "5.3.0 qmail-queue: permanent error (exit code 12 to 40)"),
         one(51, TemporaryFailure, "4.3.0 qmail-queue: out of memory"),
         one(52, TemporaryFailure, "4.3.0 qmail-queue: timeout"),
         one(53, Unavailable, "4.3.1 qmail-queue: write error; is the disk full?"),
@@ -133,14 +120,12 @@ fn exits() -> Vec<ExitMeaning> {
         one(56, Unavailable, "4.4.1 qmail-queue: problem making a network connection"),
         one(61, Unavailable, "4.3.5 qmail-queue: problem with the qmail home directory"),
         one(62, Unavailable, "4.3.5 qmail-queue: problem with the queue directory; is qmail-queue set-user-id?"),
-        ExitMeaning {
-            first: 63,
-            last: 66,
-            outcome: Unavailable,
-            text: "4.3.5 qmail-queue: problem in the queue directory (pid, mess, intd or todo); is qmail-queue \
-                   set-user-id?"
-                .into(),
-        },
+        ExitMeaning::new(
+            63..=66,
+            Unavailable,
+            "4.3.5 qmail-queue: problem in the queue directory (pid, mess, intd or todo); is qmail-queue \
+             set-user-id?",
+        ),
         one(71, TemporaryFailure, "4.7.1 qmail-queue: the mail server refuses the message for now"),
         one(72, Unavailable, "4.4.1 qmail-queue: connection to the mail server timed out"),
         one(73, Unavailable, "4.4.1 qmail-queue: connection to the mail server rejected"),
@@ -154,6 +139,7 @@ fn exits() -> Vec<ExitMeaning> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use postrider_plugin_api::sdk::Input;
 
     fn queue(settings: &[(&str, &str)]) -> Queue {
         struct NoLog;
@@ -164,14 +150,14 @@ mod tests {
     }
 
     fn envelope<'a>(sender: &'a str, verp_delimiter: &'a str, recipients: &'a [&'a str]) -> Envelope<'a> {
-        Envelope { sender, verp_delimiter, recipients, size: 100, eight_bit: false }
+        Envelope::new(sender, recipients, 100).with_verp(verp_delimiter)
     }
 
     fn octets(envelope: Envelope<'_>) -> String {
         let injection = queue(&[]).inject(envelope).unwrap();
-        assert_eq!(injection.inputs[0], Input { descriptor: 0, content: Content::MessageLf });
+        assert_eq!(injection.inputs[0], Input::new(0, Content::MessageLf));
         match &injection.inputs[1] {
-            Input { descriptor: 1, content: Content::Bytes(octets) } => String::from_utf8(octets.clone()).unwrap(),
+            Input { descriptor: 1, content: Content::Bytes(octets), .. } => String::from_utf8(octets.clone()).unwrap(),
             other => panic!("{:?}", other),
         }
     }

@@ -1,7 +1,7 @@
 //! What the administrator does once, for qmail as the site has it.
 
 use crate::{control, dot_qmail, facts, settings::Config};
-use postrider_plugin_api::sdk::{Context, LmtpAddress, Result, Site, Snippet, SnippetKind};
+use postrider_plugin_api::sdk::{Context, LmtpAddress, Result, Site, Snippet};
 use std::net::Ipv4Addr;
 
 pub(crate) fn all(config: &Config, context: Context<'_>) -> Result<Vec<Snippet>> {
@@ -32,7 +32,7 @@ pub(crate) fn quoted(word: &str) -> String {
 }
 
 fn commands(text: String, explanation: String, undo: String) -> Snippet {
-    Snippet { kind: SnippetKind::Commands, file: String::new(), text, explanation, undo }
+    Snippet::commands(text, explanation).with_undo(undo)
 }
 
 fn home(config: &Config, site: &Site) -> Snippet {
@@ -55,16 +55,12 @@ fn home(config: &Config, site: &Site) -> Snippet {
 
 /// Where Postrider runs elsewhere, its file must be brought here; it is always the same.
 fn instruction_elsewhere(config: &Config, site: &Site) -> Snippet {
-    Snippet {
-        kind: SnippetKind::File,
-        file: format!("{}/{}", config.home(site), dot_qmail::DEFAULT),
-        text: format!("{}\n{}\n", dot_qmail::MARK, dot_qmail::instruction(config, site)),
-        explanation:
-            "Postrider runs on another host. This file is the same there, and never changes; with `recipients: \
-                      per-list` it stands for all of them here."
-                .into(),
-        undo: String::new(),
-    }
+    Snippet::file(
+        format!("{}/{}", config.home(site), dot_qmail::DEFAULT),
+        format!("{}\n{}\n", dot_qmail::MARK, dot_qmail::instruction(config, site)),
+        "Postrider runs on another host. This file is the same there, and never changes; with `recipients: \
+         per-list` it stands for all of them here.",
+    )
 }
 
 fn assignment(config: &Config, site: &Site) -> Snippet {
@@ -208,16 +204,12 @@ fn aliases(config: &Config, context: Context<'_>) -> Result<Vec<Snippet>> {
 }
 
 fn program(config: &Config, site: &Site) -> Snippet {
-    Snippet {
-        kind: SnippetKind::File,
-        file: config.control_command.clone(),
-        text: control::program(config, site),
-        explanation:
-            "Root's program for new domains: Postrider itself never writes qmail's control files. New lists in \
-                      domains that qmail knows need nothing."
-                .into(),
-        undo: String::new(),
-    }
+    Snippet::file(
+        config.control_command.clone(),
+        control::program(config, site),
+        "Root's program for new domains: Postrider itself never writes qmail's control files. New lists in \
+         domains that qmail knows need nothing.",
+    )
 }
 
 fn domains(config: &Config, site: &Site) -> Snippet {

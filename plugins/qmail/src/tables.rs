@@ -25,7 +25,7 @@ pub(crate) fn plan(config: &Config, context: Context<'_>, change: Change<'_>, si
         (Recipients::Default, _) => {
             let instruction = dot_qmail::instruction(config, context.site);
             begin(config, Extent::Whole, sink)?;
-            sink.rows(&[Row { key: dot_qmail::DEFAULT, value: &instruction, column: 0 }])
+            sink.rows(&[Row::new(dot_qmail::DEFAULT, &instruction)])
         }
         (Recipients::PerList, Change::ListAdded(list)) | (Recipients::PerList, Change::ListRemoved(list)) => {
             changed(config, context, list, sink)
@@ -36,14 +36,11 @@ pub(crate) fn plan(config: &Config, context: Context<'_>, change: Change<'_>, si
 
 fn begin(config: &Config, extent: Extent, sink: &mut dyn PlanSink) -> Result<()> {
     let home = config.planned_home();
-    sink.guard(&Guard { path: home.into(), mode: STICKY })?;
-    sink.table(&Table {
-        path: home.into(),
-        extent,
-        format: TableFormat::Directory { mark: dot_qmail::MARK.into() },
-        role: TableRole::Routing,
-        comment: String::new(),
-    })
+    sink.guard(&Guard::new(home, STICKY))?;
+    sink.table(
+        &Table::new(home, TableFormat::Directory { mark: dot_qmail::MARK.into() }, TableRole::Routing)
+            .with_extent(extent),
+    )
 }
 
 /// Every file, each once however many lists need it.
@@ -57,7 +54,7 @@ fn all(config: &Config, context: Context<'_>, sink: &mut dyn PlanSink) -> Result
     })?;
     let instruction = dot_qmail::instruction(config, context.site);
     begin(config, Extent::Whole, sink)?;
-    let rows: Vec<Row<'_>> = names.iter().map(|key| Row { key, value: &instruction, column: 0 }).collect();
+    let rows: Vec<Row<'_>> = names.iter().map(|key| Row::new(key, &instruction)).collect();
     rows.chunks(BATCH).try_for_each(|rows| sink.rows(rows))
 }
 
@@ -68,7 +65,7 @@ fn changed(config: &Config, context: Context<'_>, list: ListView<'_>, sink: &mut
     let [posting, default] = dot_qmail::names(list.local);
     for (name, local) in [(posting, list.local.to_owned()), (default, format!("{}-default", list.local))] {
         if is_needed(&local, context.roster)? {
-            sink.rows(&[Row { key: &name, value: &instruction, column: 0 }])?;
+            sink.rows(&[Row::new(&name, &instruction)])?;
         } else {
             sink.absent(&[&name])?;
         }

@@ -15,5 +15,5 @@ pub(crate) fn error(subject: &str, seen: impl Into<String>, expected: &str, advi
 }
 
 fn make(severity: Severity, subject: &str, seen: String, expected: &str, advice: &str) -> Finding {
-    Finding { severity, subject: subject.into(), seen, expected: expected.into(), advice: advice.into() }
+    Finding::new(severity, subject, seen).with_expected(expected).with_advice(advice)
 }

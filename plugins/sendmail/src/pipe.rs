@@ -13,8 +13,8 @@
 
 use crate::programs;
 use postrider_plugin_api::sdk::{
-    Abilities, Content, Envelope, Error, ErrorKind, ExitMeaning, HostLog, Injection, Input, Outcome, OutgoingAdapter,
-    Result, SettingKind, SettingSpec, Settings,
+    Abilities, Content, Envelope, Error, ErrorKind, ExitMeaning, HostLog, Injection, Outcome, OutgoingAdapter, Result,
+    SettingKind, SettingSpec, Settings,
 };
 
 /// Octets of all arguments: what POSIX promises (`_POSIX_ARG_MAX` is 4096) is less than a batch of recipients
@@ -99,13 +99,9 @@ impl OutgoingAdapter for Pipe {
             )
             .with_hint("set max_recipients to a lower number"));
         }
-        Ok(Injection {
-            argv,
-            environment: Vec::new(),
-            inputs: vec![Input { descriptor: 0, content: Content::MessageLf }],
-            exits: exits(),
-            otherwise: Outcome::TemporaryFailure,
-        })
+        let mut injection = Injection::new(argv).with_input(0, Content::MessageLf);
+        injection.exits = exits();
+        Ok(injection)
     }
 }
 
@@ -136,14 +132,14 @@ fn exits() -> Vec<ExitMeaning> {
         (127, Unavailable, "4.3.5 a command is not there (shell)"),
     ]
     .iter()
-    .map(|&(code, outcome, text)| ExitMeaning { first: code, last: code, outcome, text: text.into() })
+    .map(|&(code, outcome, text)| ExitMeaning::new(code..=code, outcome, text))
     .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postrider_plugin_api::sdk::LogLevel;
+    use postrider_plugin_api::sdk::{Input, LogLevel};
 
     struct NoLog;
 
@@ -156,7 +152,7 @@ mod tests {
     }
 
     fn envelope<'a>(sender: &'a str, recipients: &'a [&'a str]) -> Envelope<'a> {
-        Envelope { sender, verp_delimiter: "", recipients, size: 1, eight_bit: true }
+        Envelope::new(sender, recipients, 1).with_eight_bit(true)
     }
 
     #[test]
@@ -166,7 +162,7 @@ mod tests {
         let mut expected = vec!["/usr/sbin/sendmail", "-i", "-odb", "-f", "ants-bounces@l.example", "--"];
         expected.extend(["a@x.example", "<-bs@x.example>", "$(id)@x.example", "\"a b\"@x.example"]);
         assert_eq!(injection.argv, expected);
-        assert_eq!(injection.inputs, [Input { descriptor: 0, content: Content::MessageLf }]);
+        assert_eq!(injection.inputs, [Input::new(0, Content::MessageLf)]);
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl<'s> Rows<'s> {
         let mut rows = Vec::with_capacity(self.ends.len());
         for &(key_end, value_end) in &self.ends {
             let (key, value) = (&self.text[begin..key_end], &self.text[key_end..value_end]);
-            rows.push(Row { key, value, column: self.column });
+            rows.push(Row::new(key, value).with_column(self.column));
             begin = value_end;
         }
         if !rows.is_empty() {

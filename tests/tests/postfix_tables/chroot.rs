@@ -81,7 +81,7 @@ fn reaches_socket(test: &str, path: &str, chroot_after: &str) {
     let postfix = debian(&machine);
     let main_cf = || machine.run(&["postconf", "-n"]) + &machine.run(&["postconf", "-M"]);
     let before = main_cf();
-    let mut server = ListServer::new(&machine, "hash", LmtpAddress::Unix(path.into()));
+    let mut server = ListServer::new(&machine, "hash", LmtpAddress::unix(path));
     server.roster.add(ANTS);
     server.write_tables();
     let way_back = server.hook_up();

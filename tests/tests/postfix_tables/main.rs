@@ -98,7 +98,7 @@ fn answered(machine: &MtaBox, server: &str, address: &str, expected: u16) -> Res
 }
 
 fn tcp(host: &str) -> LmtpAddress {
-    LmtpAddress::Tcp { host: host.into(), port: 8024 }
+    LmtpAddress::tcp(host, 8024)
 }
 
 fn knows_lists_and_nothing_else(table_type: &str) {

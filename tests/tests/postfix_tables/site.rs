@@ -30,22 +30,15 @@ impl<'b> ListServer<'b> {
     pub fn with_settings(machine: &'b MtaBox, table_type: &str, lmtp: LmtpAddress, settings: &[(&str, &str)]) -> Self {
         let tables = machine.shared().join("tables");
         fs::create_dir(&tables).unwrap();
-        let subaddress =
-            |name: &&str| Subaddress { name: (*name).into(), detail: matches!(*name, "bounces" | "confirm") };
+        let subaddress = |name: &&str| Subaddress::new(*name, matches!(*name, "bounces" | "confirm"));
         let names = ["bounces", "confirm", "join", "leave", "owner", "request", "subscribe", "unsubscribe"];
         let settings: Settings = [("transport_file_type", table_type)].iter().chain(settings).copied().collect();
         ListServer {
             machine,
             adapter: postrider_postfix::Lmtp::new(Box::new(Silent), &settings).unwrap(),
-            site: Site {
-                lmtp,
-                table_dir: tables.to_str().unwrap().into(),
-                user: "postrider".into(),
-                delimiter: "+".into(),
-                subaddresses: names.iter().map(subaddress).collect(),
-                smtp_host: "127.0.0.1".into(),
-                smtp_port: 25,
-            },
+            site: Site::new(lmtp, tables.to_str().unwrap())
+                .with_subaddresses(names.iter().map(subaddress))
+                .with_smtp("127.0.0.1", 25),
             roster: Lists::default(),
         }
     }
@@ -95,7 +88,7 @@ impl<'b> ListServer<'b> {
     }
 
     fn context<'a>(&'a self, facts: &'a Facts) -> Context<'a> {
-        Context { site: &self.site, facts, roster: &self.roster }
+        Context::new(&self.site, facts, &self.roster)
     }
 }
 
@@ -142,14 +135,14 @@ impl Lists {
 
 impl Roster for Lists {
     fn for_each_domain(&self, visit: &mut dyn FnMut(&DomainView<'_>) -> Result<()>) -> Result<()> {
-        self.domains.iter().try_for_each(|(name, alias)| visit(&DomainView { name, alias }))
+        self.domains.iter().try_for_each(|(name, alias)| visit(&DomainView::new(name, alias)))
     }
 
     fn for_each_list(&self, visit: &mut dyn FnMut(&ListView<'_>) -> Result<()>) -> Result<()> {
         self.lists.iter().try_for_each(|(domain, local)| {
             let (name, alias) = self.domains.iter().find(|(name, _)| name == domain).unwrap();
             let list_id = format!("{local}.{domain}");
-            visit(&ListView { local, domain: DomainView { name, alias }, list_id: &list_id })
+            visit(&ListView::new(local, DomainView::new(name, alias), &list_id))
         })
     }
 
@@ -283,7 +276,7 @@ impl Tools for BoxTools<'_> {
         let output = self.0.output(argv).map_err(|error| Error::failed(error.to_string()))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let status = output.status.code().unwrap_or(-1);
-        Ok(ProgramOutput { status, stdout: text(&output.stdout), stderr: text(&output.stderr) })
+        Ok(ProgramOutput::new(status, text(&output.stdout), text(&output.stderr)))
     }
 
     fn read_file(&self, path: &str) -> Result<String> {

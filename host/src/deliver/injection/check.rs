@@ -61,16 +61,14 @@ fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postrider_plugin_api::sdk::{ExitMeaning, Input};
+    use postrider_plugin_api::sdk::ExitMeaning;
 
     fn good() -> Injection {
-        Injection {
-            argv: vec!["/bin/true".into(), "--".into()],
-            environment: vec![("LANG".into(), "C".into())],
-            inputs: [0, 1, 9].map(|descriptor| Input { descriptor, content: Content::MessageLf }).into(),
-            exits: Vec::new(),
-            otherwise: Outcome::TemporaryFailure,
-        }
+        Injection::new(["/bin/true", "--"])
+            .with_variable("LANG", "C")
+            .with_input(0, Content::MessageLf)
+            .with_input(1, Content::MessageLf)
+            .with_input(9, Content::MessageLf)
     }
 
     fn refused(change: impl FnOnce(&mut Injection)) -> String {
@@ -106,7 +104,8 @@ mod tests {
     #[test]
     fn an_unknown_exit_code_never_means_success() {
         assert!(refused(|it| it.otherwise = Outcome::Delivered).contains("success"));
-        let exit = ExitMeaning { first: 2, last: 1, outcome: Outcome::Delivered, text: String::new() };
+        let mut exit = ExitMeaning::new(2..=2, Outcome::Delivered, "");
+        exit.last = 1;
         assert_eq!(refused(|it| it.exits.push(exit)), "exit codes from 2 to 1 are none");
     }
 }

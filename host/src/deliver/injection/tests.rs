@@ -9,18 +9,13 @@ const LONG: Duration = Duration::from_mins(1);
 const SHELL: &str = "/bin/sh";
 
 fn script(text: &str, inputs: Vec<(u32, Content)>) -> Injection {
-    let exit = |first, last, outcome, text: &str| ExitMeaning { first, last, outcome, text: text.into() };
-    Injection {
-        argv: [SHELL, "-c", text].map(str::to_owned).to_vec(),
-        environment: vec![("GREETING".into(), "hello".into())],
-        inputs: inputs.into_iter().map(|(descriptor, content)| Input { descriptor, content }).collect(),
-        exits: vec![
-            exit(0, 0, Outcome::Delivered, ""),
-            exit(11, 11, Outcome::TemporaryFailure, "4.1.1 eleven"),
-            exit(11, 40, Outcome::PermanentFailure, "5.3.4 message\ntoo large"),
-        ],
-        otherwise: Outcome::TemporaryFailure,
-    }
+    let mut injection = Injection::new([SHELL, "-c", text])
+        .with_variable("GREETING", "hello")
+        .with_exits(0..=0, Outcome::Delivered, "")
+        .with_exits(11..=11, Outcome::TemporaryFailure, "4.1.1 eleven")
+        .with_exits(11..=40, Outcome::PermanentFailure, "5.3.4 message\ntoo large");
+    injection.inputs = inputs.into_iter().map(|(descriptor, content)| Input::new(descriptor, content)).collect();
+    injection
 }
 
 async fn run_with(injection: Injection, message: &[u8], limit: Duration) -> Ran {
@@ -235,7 +230,7 @@ async fn the_message_is_whole_before_the_program_starts() {
 #[tokio::test]
 async fn an_mta_that_takes_no_mail_at_all_judges_nobody() {
     let mut injection = script("echo the disk is full; exit 53", Vec::new());
-    injection.exits[1] = ExitMeaning { first: 53, last: 53, outcome: Outcome::Unavailable, text: String::new() };
+    injection.exits[1] = ExitMeaning::new(53..=53, Outcome::Unavailable, "");
     let said = "the disk is full (/bin/sh exited with 53)".to_owned();
     assert_eq!(run_with(injection, b"", LONG).await, Ran::Away(said));
 }

@@ -1,10 +1,10 @@
 //! Each rule, broken.
 
 use super::*;
-use postrider_plugin_api::sdk::{CommandInput, Extent, Need, Privilege, TableRole};
+use postrider_plugin_api::sdk::{CommandInput, Extent, TableRole};
 
 fn table(path: &str, format: TableFormat) -> Table {
-    Table { path: path.into(), extent: Extent::Whole, format, role: TableRole::Routing, comment: String::new() }
+    Table::new(path, format, TableRole::Routing)
 }
 
 fn text(path: &str) -> Table {
@@ -12,16 +12,7 @@ fn text(path: &str) -> Table {
 }
 
 fn command(phase: Phase, argv: &[&str], tables: &[&str]) -> Command {
-    Command {
-        phase,
-        argv: argv.iter().map(ToString::to_string).collect(),
-        stdin: CommandInput::Nothing,
-        tables: tables.iter().map(ToString::to_string).collect(),
-        need: Need::Required,
-        privilege: Privilege::Owner,
-        settle: None,
-        reason: String::new(),
-    }
+    Command::new(phase, argv.iter().copied(), "").for_tables(tables.iter().copied())
 }
 
 fn rejected(work: impl FnOnce(&mut Collector) -> Result<()>) -> String {
@@ -62,7 +53,7 @@ fn duplicates_are_refused_by_name() {
     assert!(error.contains("lists.db twice"), "{error}");
     let error = rejected(|sink| {
         sink.table(&table("lists", TableFormat::Sqlite))?;
-        sink.rows(&[Row { key: "ants@e.org", value: "1", column: 0 }, Row { key: "Ants@E.org", value: "2", column: 0 }])
+        sink.rows(&[Row::new("ants@e.org", "1"), Row::new("Ants@E.org", "2")])
     });
     assert!(error.contains("table lists has the key \"Ants@E.org\" twice"), "{error}");
 }
@@ -84,7 +75,7 @@ fn rows_that_would_be_read_as_something_else_are_refused() {
     ] {
         let error = rejected(|sink| {
             sink.table(&text("lists"))?;
-            sink.rows(&[Row { key, value, column: 0 }])
+            sink.rows(&[Row::new(key, value)])
         });
         assert!(error.contains("table lists"), "{key:?} {value:?}: {error}");
     }
@@ -137,7 +128,7 @@ fn files_that_others_may_write_are_refused() {
 }
 
 fn changes(path: &str, format: TableFormat) -> Table {
-    Table { extent: Extent::Changes, ..table(path, format) }
+    table(path, format).with_extent(Extent::Changes)
 }
 
 fn directory(mark: &str) -> TableFormat {
@@ -151,7 +142,7 @@ fn changed_rows_are_for_single_changes_of_databases_and_directories() {
         let mut work = || {
             sink.table(table)?;
             for key in rows {
-                sink.rows(&[Row { key, value: "v", column: 0 }])?;
+                sink.rows(&[Row::new(key, "v")])?;
             }
             if absent.is_empty() { Ok(()) } else { sink.absent(absent) }
         };
@@ -181,14 +172,14 @@ fn rows_of_a_directory_are_files_with_harmless_names() {
     for key in ["", ".", "..", "a/b", "/", ".postrider", ".postrider-unfinished", "a\nb", "a\0", &long] {
         let error = rejected(|sink| {
             sink.table(&table("lists", directory("")))?;
-            sink.rows(&[Row { key, value: "v", column: 0 }])
+            sink.rows(&[Row::new(key, "v")])
         });
         assert!(error.contains("table lists: the key"), "{key:?}: {error}");
     }
     for value in ["a\rb", "a\0b", "a\tb", "\x1b"] {
         let error = rejected(|sink| {
             sink.table(&table("lists", directory("")))?;
-            sink.rows(&[Row { key: "k", value, column: 0 }])
+            sink.rows(&[Row::new("k", value)])
         });
         assert!(error.contains("control character"), "{value:?}: {error}");
     }
@@ -202,7 +193,7 @@ fn rows_of_a_directory_are_files_with_harmless_names() {
     let mut sink = Collector::default();
     sink.table(&table("lists", directory(""))).expect("table");
     for (key, value) in [("-default", "a\nb"), ("Two Words", "a\n"), ("empty", ""), ("two words", "#")] {
-        sink.rows(&[Row { key, value, column: 0 }]).expect(key);
+        sink.rows(&[Row::new(key, value)]).expect(key);
     }
     let plan = sink.finish().expect("plan");
     let values: Vec<_> = plan.tables[0].rows.iter().map(|row| row.value).collect();
@@ -211,7 +202,7 @@ fn rows_of_a_directory_are_files_with_harmless_names() {
 
 #[test]
 fn guards_have_the_high_bits_only() {
-    let guard = |path: &str, mode| Guard { path: path.into(), mode };
+    let guard = |path: &str, mode| Guard::new(path, mode);
     for mode in [0, 0o755, 0o1755, 0o10000] {
         assert!(rejected(|sink| sink.guard(&guard("home", mode))).contains("at least one"), "{mode:o}");
     }
@@ -225,7 +216,7 @@ fn guards_have_the_high_bits_only() {
 
 #[test]
 fn a_table_as_standard_input_is_for_checks_and_compilers() {
-    let reads = |one: Command| Command { stdin: CommandInput::Table, ..one };
+    let reads = |one: Command| one.with_stdin(CommandInput::Table);
     let plan = |one: Command| {
         let mut sink = Collector::default();
         let work = sink.table(&text("lists")).and_then(|()| sink.command(&one));
@@ -255,7 +246,7 @@ fn nine_hundred_thousand_rows_are_taken() {
     for list in 0..100_000 {
         let keys: Vec<String> = (0..9).map(|sub| format!("list{list}-{sub}@lists.example.com")).collect();
         let rows: Vec<Row<'_>> =
-            keys.iter().map(|key| Row { key, value: "lmtp:[127.0.0.1]:8024", column: 40 }).collect();
+            keys.iter().map(|key| Row::new(key, "lmtp:[127.0.0.1]:8024").with_column(40)).collect();
         sink.rows(&rows).expect("rows");
     }
     let plan = sink.finish().expect("plan");

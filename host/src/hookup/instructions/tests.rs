@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 fn snippet(kind: SnippetKind, file: impl Into<String>, text: &str, undo: &str) -> Snippet {
-    Snippet { kind, file: file.into(), text: text.into(), explanation: "It is so.".into(), undo: undo.into() }
+    Snippet::new(kind, file, text, "It is so.").with_undo(undo)
 }
 
 fn lines(file: impl Into<String>, text: &str) -> Snippet {
@@ -413,7 +413,7 @@ To undo it, in this order:
 #[test]
 fn an_explanation_is_wrapped_and_its_paths_are_not() {
     let path = "/var/lib/a-path-with-dashes";
-    let long = Snippet { explanation: [path; 12].join("\r\n\u{1b}"), ..commands("true", "") };
+    let long = Snippet::commands("true", [path; 12].join("\r\n\u{1b}"));
     let text = Instructions::parse("good.LMTP", &[long]).unwrap().text();
     assert!(!text.contains('\u{1b}') && !text.contains('\r'), "{text:?}");
     assert!(text.lines().filter(|line| line.starts_with("   # ")).count() > 3, "{text}");

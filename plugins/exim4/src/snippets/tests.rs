@@ -11,7 +11,7 @@ fn steps(pairs: &[(&str, &str)], site: &Site) -> Result<Vec<Snippet>> {
     let config = Config::parse(&pairs.iter().copied().collect::<Settings>()).unwrap();
     let facts = Facts::from([(facts::VERSION.to_string(), "4.96".to_string())]);
     let roster = TestRoster::new(&[], &[]);
-    all(&config, Context { site, facts: &facts, roster: &roster })
+    all(&config, Context::new(site, &facts, &roster))
 }
 
 fn shown(snippets: &[Snippet]) -> String {
@@ -54,19 +54,19 @@ fn every_layout_and_every_way_to_know_recipients_is_golden() {
 
 #[test]
 fn other_ways_to_the_list_server_are_golden() {
-    let there = |host: &str| Site { lmtp: LmtpAddress::Tcp { host: host.into(), port: 8024 }, ..site() };
+    let there = |host: &str| site().with_lmtp(LmtpAddress::tcp(host, 8024));
     is_golden("split-two-hosts", &[("layout", "split")], &there("198.51.100.2"));
     is_golden("split-two-hosts-ipv6", &[("layout", "split")], &there("2001:db8::2"));
     let plain = [("layout", "plain"), ("config_file", "/etc/exim/exim.conf")];
     is_golden("plain-two-hosts", &plain, &there("198.51.100.2"));
-    let socket = Site { lmtp: LmtpAddress::Unix("/run/postrider/lmtp".into()), ..site() };
+    let socket = site().with_lmtp(LmtpAddress::unix("/run/postrider/lmtp"));
     is_golden("split-socket", &[("layout", "split")], &socket);
 }
 
 #[test]
 fn suffixes_follow_the_delimiter() {
     let router = |delimiter: &str| {
-        let site = Site { delimiter: delimiter.into(), ..site() };
+        let site = site().with_delimiter(delimiter);
         let steps = steps(&[], &site).unwrap();
         steps.into_iter().find(|step| step.file.ends_with("/router")).unwrap().text
     };
@@ -82,10 +82,10 @@ fn suffixes_follow_the_delimiter() {
 #[test]
 fn what_would_change_the_meaning_of_the_configuration_is_refused() {
     let refused = |site: Site| steps(&[], &site).unwrap_err();
-    assert!(refused(Site { delimiter: "$".into(), ..site() }).message.contains("verp_delimiter"));
-    assert!(refused(Site { table_dir: "/var/lib/a b".into(), ..site() }).message.contains("/var/lib/a b"));
-    assert!(refused(Site { table_dir: "/var/${run{x}}".into(), ..site() }).message.contains("cannot be written"));
-    let socket = Site { lmtp: LmtpAddress::Unix("/run/lmtp".into()), ..site() };
+    assert!(refused(site().with_delimiter("$")).message.contains("verp_delimiter"));
+    assert!(refused(site().with_table_dir("/var/lib/a b")).message.contains("/var/lib/a b"));
+    assert!(refused(site().with_table_dir("/var/${run{x}}")).message.contains("cannot be written"));
+    let socket = site().with_lmtp(LmtpAddress::unix("/run/lmtp"));
     let error = steps(&[("recipients", "callout")], &socket).unwrap_err();
     assert!(error.message.contains("/run/lmtp") && error.hint.contains("directory"), "{error}");
 }
@@ -96,7 +96,7 @@ fn an_older_exim_is_not_given_what_it_does_not_know() {
     let roster = TestRoster::new(&[], &[]);
     let text = |version: &str| {
         let facts = Facts::from([(facts::VERSION.to_string(), version.to_string())]);
-        shown(&all(&config, Context { site: &site(), facts: &facts, roster: &roster }).unwrap())
+        shown(&all(&config, Context::new(&site(), &facts, &roster)).unwrap())
     };
     assert!(!text("4.94.2").contains("cache=no_rd") && text("4.96").contains("cache=no_rd"));
     // Exim is on another host, and may be an old one.

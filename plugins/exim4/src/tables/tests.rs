@@ -10,7 +10,7 @@ fn config(pairs: &[(&str, &str)]) -> Config {
 
 fn planned(config: &Config, roster: &TestRoster, change: Change<'_>) -> TestSink {
     let (site, facts, mut sink) = (site(), Facts::new(), TestSink::default());
-    write(config, Context { site: &site, facts: &facts, roster }, change, &mut sink).unwrap();
+    write(config, Context::new(&site, &facts, roster), change, &mut sink).unwrap();
     assert!(sink.files.is_empty() && sink.removed.is_empty() && sink.guards.is_empty(), "Exim needs tables only");
     sink
 }
@@ -94,7 +94,7 @@ fn a_single_change_leaves_what_a_plan_of_everything_would() {
                 let (local, name) = gone.split_once('@').unwrap();
                 let alias = MEETING.iter().find(|domain| domain.0 == name).unwrap().1;
                 let list_id = format!("{local}.{name}");
-                let list = ListView { local, domain: DomainView { name, alias }, list_id: &list_id };
+                let list = ListView::new(local, DomainView::new(name, alias), &list_id);
                 let added = planned(&config, &with, Change::ListAdded(list)).applied_to(whole(&config, &without));
                 assert_eq!(added, whole(&config, &with), "{pairs:?}: {gone} added to {rest:?}");
                 let removed = planned(&config, &without, Change::ListRemoved(list)).applied_to(whole(&config, &with));
@@ -112,7 +112,7 @@ fn the_same_holds_for_domains() {
             let mut rest = MEETING.to_vec();
             rest.remove(number);
             let (with, without) = (TestRoster::new(&MEETING, &[]), TestRoster::new(&rest, &[]));
-            let domain = DomainView { name, alias };
+            let domain = DomainView::new(name, alias);
             let added = planned(&config, &with, Change::DomainAdded(domain)).applied_to(whole(&config, &without));
             assert_eq!(added, whole(&config, &with), "{pairs:?}: {name} added");
             let removed = planned(&config, &without, Change::DomainRemoved(domain)).applied_to(whole(&config, &with));
@@ -126,11 +126,7 @@ fn a_new_list_touches_its_own_rows_only() {
     let sink = planned(
         &config(&[]),
         &TestRoster::new(DOMAIN_NAMES, LIST_NAMES),
-        Change::ListAdded(ListView {
-            local: "ants",
-            domain: DomainView { name: "lists.example.com", alias: "" },
-            list_id: "ants.lists.example.com",
-        }),
+        Change::ListAdded(ListView::new("ants", DomainView::new("lists.example.com", ""), "ants.lists.example.com")),
     );
     assert!(sink.tables.iter().all(|(table, rows)| table.extent == Extent::Changes && rows.len() == 1));
 }

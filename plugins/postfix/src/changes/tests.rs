@@ -77,10 +77,10 @@ fn one_change_after_another_comes_to_the_same_as_everything_anew() {
         let mut database = Database::new();
         for step in 0..60 {
             let (domain, alias) = DOMAINS[numbers.below(DOMAINS.len())];
-            let view = DomainView { name: domain, alias };
+            let view = DomainView::new(domain, alias);
             let local = NAMES[numbers.below(NAMES.len())];
             let (address, list_id) = (format!("{local}@{domain}"), format!("{local}.{domain}"));
-            let list = ListView { local, domain: view, list_id: &list_id };
+            let list = ListView::new(local, view, &list_id);
             let is_used = site.lists.iter().any(|list| list.ends_with(&format!("@{domain}")));
             let known = site.domains.contains(&(domain, alias));
             let change = if !known {
@@ -108,7 +108,7 @@ fn one_change_after_another_comes_to_the_same_as_everything_anew() {
 #[test]
 fn a_change_does_not_look_at_the_other_lists() {
     let mut site = Site { domains: vec![("c.example", "")], lists: Vec::new() };
-    let list = ListView { local: "l1", domain: DomainView { name: "c.example", alias: "" }, list_id: "l1.c.example" };
+    let list = ListView::new("l1", DomainView::new("c.example", ""), "l1.c.example");
     let size = |site: &Site| {
         let plan = site.plan(Change::ListAdded(list));
         plan.tables.iter().map(|(_, rows)| rows.len()).sum::<usize>() + plan.absent.len()

@@ -27,7 +27,7 @@ fn check(main_cf: &str, postmap: impl Fn(TestTools) -> TestTools) -> Vec<Finding
         .answer("/usr/sbin/postconf", 0, main_cf, "")
         .answer("/usr/sbin/postmap -q postrider-asks", 1, "", "");
     let tools = postmap(tools).answer("/usr/sbin/postmap", 0, "x\n", "");
-    all(&config, Context { site: &site(), facts: &Facts::new(), roster: &roster }, &tools).unwrap()
+    all(&config, Context::new(&site(), &Facts::new(), &roster), &tools).unwrap()
 }
 
 fn problems(findings: &[Finding]) -> Vec<(&str, &str)> {
@@ -104,13 +104,13 @@ fn a_list_server_that_is_out_of_reach_is_told() {
         let mut site = site();
         site.lmtp = lmtp;
         site.smtp_host = "198.51.100.2".into();
-        let findings = all(&config, Context { site: &site, facts: &Facts::new(), roster: &roster }, &tools).unwrap();
+        let findings = all(&config, Context::new(&site, &Facts::new(), &roster), &tools).unwrap();
         problems(&findings).into_iter().map(|(subject, _)| subject.to_string()).collect::<Vec<_>>()
     };
-    assert_eq!(seen(LmtpAddress::Unix("/run/postrider/lmtp".into())), ["lmtp/unix/chroot"]);
-    assert_eq!(seen(LmtpAddress::Unix("/var/spool/postfix/postrider/lmtp".into())), [""; 0]);
-    assert_eq!(seen(LmtpAddress::Tcp { host: "198.51.100.1".into(), port: 8024 }), ["mynetworks"]);
-    assert_eq!(seen(LmtpAddress::Tcp { host: "::1".into(), port: 8024 }), [""; 0]);
+    assert_eq!(seen(LmtpAddress::unix("/run/postrider/lmtp")), ["lmtp/unix/chroot"]);
+    assert_eq!(seen(LmtpAddress::unix("/var/spool/postfix/postrider/lmtp")), [""; 0]);
+    assert_eq!(seen(LmtpAddress::tcp("198.51.100.1", 8024)), ["mynetworks"]);
+    assert_eq!(seen(LmtpAddress::tcp("::1", 8024)), [""; 0]);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn every_instance_is_checked_and_named() {
         .answer("/usr/sbin/postconf -c /b -m", 0, "hash\n", "")
         .answer("/usr/sbin/postconf -c /b", 0, &HOOKED_UP.replace("= 550", "= 450"), "")
         .answer("/usr/sbin/postmap", 1, "", "");
-    let findings = all(&config, Context { site: &site(), facts: &Facts::new(), roster: &roster }, &tools).unwrap();
+    let findings = all(&config, Context::new(&site(), &Facts::new(), &roster), &tools).unwrap();
     assert_eq!(problems(&findings), [("/b: unknown_relay_recipient_reject_code", "450")]);
 }
 
@@ -150,7 +150,6 @@ fn missing_addresses_and_unreadable_tables_are_told_apart() {
 fn a_machine_without_postfix_is_a_warning() {
     let config = Config::parse(&Settings::default()).unwrap();
     let roster = TestRoster::new(&[], &[]);
-    let context = Context { site: &site(), facts: &Facts::new(), roster: &roster };
-    let findings = all(&config, context, &TestTools::default()).unwrap();
+    let findings = all(&config, Context::new(&site(), &Facts::new(), &roster), &TestTools::default()).unwrap();
     assert_eq!(problems(&findings), [("/usr/sbin/postconf", "it does not exist, so Postfix cannot be asked")]);
 }

@@ -65,7 +65,7 @@ const BUSY_DOMAINS: &[(&str, &str)] =
 
 fn snippets_at(site: &Site, settings: &[(&str, &str)], facts: &Facts, domains: &[(&str, &str)]) -> Vec<Snippet> {
     let config = Config::parse(&settings.iter().copied().collect()).unwrap();
-    all(&config, Context { site, facts, roster: &TestRoster::new(domains, &[]) }).unwrap()
+    all(&config, Context::new(site, facts, &TestRoster::new(domains, &[]))).unwrap()
 }
 
 fn snippets(facts: &Facts, domains: &[(&str, &str)]) -> Vec<Snippet> {
@@ -300,7 +300,7 @@ fn a_list_domain_among_the_virtual_alias_domains_is_warned_about() {
 #[test]
 fn a_list_server_on_another_host_may_send_unless_it_may_already() {
     let mut site = site();
-    site.lmtp = LmtpAddress::Tcp { host: "198.51.100.1".into(), port: 8024 };
+    site.lmtp = LmtpAddress::tcp("198.51.100.1", 8024);
     site.smtp_host = "198.51.100.2".into();
     let steps = |site: &Site, facts: &Facts| snippets_at(site, &[], facts, &[("e.org", "")]);
 
@@ -320,7 +320,7 @@ fn a_list_server_on_another_host_may_send_unless_it_may_already() {
     let unknown = steps(&site, &Facts::new());
     assert!(texts(&unknown).contains("\"mynetworks = $(/usr/sbin/postconf -h mynetworks) 198.51.100.1/32\""));
 
-    site.lmtp = LmtpAddress::Tcp { host: "lists.internal".into(), port: 8024 };
+    site.lmtp = LmtpAddress::tcp("lists.internal", 8024);
     assert!(texts(&steps(&site, &debian())).contains("echo 'Add the address of lists.internal to mynetworks"));
     site.smtp_host = "localhost".into();
     assert!(!texts(&steps(&site, &debian())).contains("mynetworks ="), "its mail goes another way");
@@ -333,12 +333,12 @@ fn a_socket_is_made_reachable_for_a_client_in_a_chroot() {
     facts.insert("queue_directory".into(), "/var/spool/postfix".into());
     facts.insert("lmtp/unix/chroot".into(), "y".into());
     let steps = |site: &Site, facts: &Facts| snippets_at(site, &[], facts, &[("e.org", "")]);
-    site.lmtp = LmtpAddress::Unix("/run/postrider/lmtp".into());
+    site.lmtp = LmtpAddress::unix("/run/postrider/lmtp");
     let outside = steps(&site, &facts);
     assert!(texts(&outside).contains("postconf -F lmtp/unix/chroot=n\nusermod -a -G \"$(id -gn postrider)\" postfix\n"));
     assert!(undos(&outside).contains("postconf -F lmtp/unix/chroot=y\n"));
 
-    site.lmtp = LmtpAddress::Unix("/var/spool/postfix/postrider/lmtp".into());
+    site.lmtp = LmtpAddress::unix("/var/spool/postfix/postrider/lmtp");
     let inside = texts(&steps(&site, &facts));
     assert!(!inside.contains("chroot") && inside.contains("-m 0755 '/var/spool/postfix/postrider'\n"), "{inside}");
 

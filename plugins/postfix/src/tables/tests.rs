@@ -151,7 +151,7 @@ fn a_site_without_delimiter_and_with_other_subaddresses_is_written_as_it_is() {
     let mut site = site();
     site.delimiter = String::new();
     site.subaddresses.truncate(1);
-    site.lmtp = LmtpAddress::Unix("/run/postrider/lmtp".into());
+    site.lmtp = LmtpAddress::unix("/run/postrider/lmtp");
     let sink = planned(TableType::Regexp, &site, &TestRoster::new(&[("e.org", "")], &["a@e.org"]));
     assert_eq!(
         sink.text(LMTP),
@@ -212,7 +212,7 @@ fn a_domain_of_postfixs_own_is_in_no_table_of_domains() {
 #[test]
 fn a_socket_in_the_queue_directory_is_found_in_a_chroot_too() {
     let mut site = site();
-    site.lmtp = LmtpAddress::Unix("/var/spool/postfix/postrider/lmtp".into());
+    site.lmtp = LmtpAddress::unix("/var/spool/postfix/postrider/lmtp");
     let roster = &TestRoster::new(&[("e.org", "")], &[]);
     let value = |queue_directory: &str| {
         let mut sink = TestSink::default();

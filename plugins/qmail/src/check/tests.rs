@@ -22,7 +22,7 @@ fn hooked_up() -> TestTools {
 fn check_with(settings: &[(&str, &str)], domains: &[(&str, &str)], tools: &TestTools) -> Vec<Finding> {
     let config = Config::parse(&settings.iter().copied().collect()).unwrap();
     let roster = TestRoster::new(domains, &["ants@lists.example.com"]);
-    all(&config, Context { site: &site(), facts: &Facts::new(), roster: &roster }, tools).unwrap()
+    all(&config, Context::new(&site(), &Facts::new(), &roster), tools).unwrap()
 }
 
 fn check(tools: &TestTools) -> Vec<Finding> {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::testing::{run_sh, site, Scratch, TestRoster, TestSink};
-use postrider_plugin_api::sdk::{DomainView, Facts, ListView};
+use postrider_plugin_api::sdk::{DomainView, Facts, ListView, Need};
 
 /// A qmail of which only the control files are real.
 struct Control {
@@ -45,7 +45,7 @@ impl Control {
         );
         let settings = [("qmail_home", dir), ("prefix", "lists"), ("reload_command", &reload)];
         let config = Config::parse(&settings.iter().copied().collect()).unwrap();
-        let site = Site { table_dir: format!("{}/data", dir), ..site() };
+        let site = site().with_table_dir(format!("{}/data", dir));
         // The pause between the two signals is for the real qmail-send.
         program(&config, &site).replacen("\tsleep 1\n\ttell_qmail_send", "\ttell_qmail_send", 1)
     }
@@ -330,7 +330,7 @@ fn planned(domains: &[(&str, &str)], facts: &Facts, change: Change<'_>) -> TestS
     let config = Config::parse(&[("prefix", "lists")].iter().copied().collect()).unwrap();
     let mut sink = TestSink::default();
     let roster = TestRoster::new(domains, &[]);
-    plan(&config, Context { site: &site(), facts, roster: &roster }, change, &mut sink).unwrap();
+    plan(&config, Context::new(&site(), facts, &roster), change, &mut sink).unwrap();
     sink
 }
 
@@ -346,7 +346,7 @@ fn the_table_has_each_routed_domain_once() {
 
 #[test]
 fn a_new_domain_needs_root() {
-    let domain = DomainView { name: "a.example", alias: "" };
+    let domain = DomainView::new("a.example", "");
     let sink = planned(&[("a.example", "")], &Facts::new(), Change::DomainAdded(domain));
     let command = &sink.commands[0];
     assert_eq!(command.argv, ["/usr/local/sbin/postrider-qmail"]);
@@ -356,8 +356,8 @@ fn a_new_domain_needs_root() {
 
 #[test]
 fn a_list_may_be_new_together_with_its_domain() {
-    let domain = DomainView { name: "a.example", alias: "" };
-    let list = ListView { local: "ants", domain, list_id: "ants.a.example" };
+    let domain = DomainView::new("a.example", "");
+    let list = ListView::new("ants", domain, "ants.a.example");
     let sink = planned(&[("a.example", "")], &Facts::new(), Change::ListAdded(list));
     assert_eq!(sink.tables[0].1[0].0, "a.example");
     assert_eq!(sink.commands[0].tables, ["qmail_domains"], "it runs only if they change");

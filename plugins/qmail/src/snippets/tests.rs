@@ -2,14 +2,14 @@
 
 use super::*;
 use crate::testing::{run_sh, site, Scratch, TestRoster};
-use postrider_plugin_api::sdk::{Facts, Settings};
+use postrider_plugin_api::sdk::{Facts, Settings, SnippetKind};
 
 fn config(pairs: &[(&str, &str)]) -> Config {
     Config::parse(&pairs.iter().copied().collect()).unwrap()
 }
 
 fn steps(config: &Config, site: &Site, facts: &Facts, domains: &[(&str, &str)]) -> Vec<Snippet> {
-    all(config, Context { site, facts, roster: &TestRoster::new(domains, &[]) }).unwrap()
+    all(config, Context::new(site, facts, &TestRoster::new(domains, &[]))).unwrap()
 }
 
 fn texts(snippets: &[Snippet]) -> String {
@@ -21,7 +21,7 @@ fn facts(pairs: &[(&str, &str)]) -> Facts {
 }
 
 fn other_host() -> Site {
-    Site { lmtp: LmtpAddress::Tcp { host: "198.51.100.2".into(), port: 8024 }, ..site() }
+    site().with_lmtp(LmtpAddress::tcp("198.51.100.2", 8024))
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn nothing_is_assigned_to_root_as_whom_qmail_delivers_nothing() {
 fn a_server_that_listens_everywhere_is_on_this_host() {
     let expected = texts(&steps(&config(&[]), &site(), &Facts::new(), &[("lists.example.com", "")]));
     for host in ["0.0.0.0", "::", "LOCALHOST", "::ffff:127.0.0.1"] {
-        let here = Site { lmtp: LmtpAddress::Tcp { host: host.into(), port: 8024 }, ..site() };
+        let here = site().with_lmtp(LmtpAddress::tcp(host, 8024));
         let seen = texts(&steps(&config(&[]), &here, &Facts::new(), &[("lists.example.com", "")]));
         assert_eq!(seen, expected, "{}", host);
     }
@@ -127,7 +127,7 @@ fn a_list_server_elsewhere_may_relay_and_its_file_is_brought_along() {
     let text = texts(&snippets);
     assert!(text.contains("198.51.100.2:allow,RELAYCLIENT=\"\""));
     assert!(text.contains("copy /var/lib/postrider/data/qmail_domains"));
-    let by_name = Site { lmtp: LmtpAddress::Tcp { host: "lists.example.com".into(), port: 8024 }, ..site() };
+    let by_name = site().with_lmtp(LmtpAddress::tcp("lists.example.com", 8024));
     let text = texts(&steps(&config(&[]), &by_name, &Facts::new(), &[]));
     assert!(text.contains("lists.example.com must be allowed to relay") && !text.contains(":allow"));
 }
@@ -141,7 +141,7 @@ fn the_rule_for_relaying_is_added_once_and_compiled() {
     let known = facts(&[("tcp_rules", before)]);
     let config = config(&[("tcp_rules", &rules)]);
     let roster = TestRoster::new(&[], &[]);
-    let step = relay(&config, Context { site: &site(), facts: &known, roster: &roster }).unwrap();
+    let step = relay(&config, Context::new(&site(), &known, &roster)).unwrap();
     let with = |script: &str| format!("tcprules() {{ cat >\"$1\"; : \"$2\"; }}\n{}", script);
     for _ in 0..2 {
         assert_eq!(run_sh(&with(&step.text), &[]), (0, String::new()));
@@ -174,7 +174,7 @@ fn lists_beside_mailboxes_come_through_the_user_alias() {
     qmail.write("alias/.keep", "");
     let config = config(&[("qmail_home", qmail.path())]);
     let roster = TestRoster::new(&domains, &[]);
-    let step = aliases(&config, Context { site: &site(), facts: &Facts::new(), roster: &roster }).unwrap().remove(0);
+    let step = aliases(&config, Context::new(&site(), &Facts::new(), &roster)).unwrap().remove(0);
     let expected = format!("{}\n|/usr/bin/qmail-lmtp --host 127.0.0.1 --port 8024\n", dot_qmail::MARK);
     for _ in 0..2 {
         assert_eq!(run_sh(&step.text, &[]), (0, String::new()));

@@ -5,7 +5,7 @@ use crate::testing::{site, TestRoster, TestSink};
 use postrider_plugin_api::sdk::{DomainView, Facts};
 
 const COMMAND: &str = "|/usr/bin/qmail-lmtp --host 127.0.0.1 --port 8024";
-const A: DomainView<'static> = DomainView { name: "a.example", alias: "" };
+const A: DomainView<'static> = DomainView::new("a.example", "");
 
 fn config(recipients: &str) -> Config {
     Config::parse(&[("recipients", recipients)].iter().copied().collect()).unwrap()
@@ -14,8 +14,7 @@ fn config(recipients: &str) -> Config {
 fn planned(recipients: &str, lists: &[&str], change: Change<'_>) -> TestSink {
     let roster = TestRoster::new(&[("a.example", ""), ("b.example", "")], lists);
     let mut sink = TestSink::default();
-    let context = Context { site: &site(), facts: &Facts::new(), roster: &roster };
-    plan(&config(recipients), context, change, &mut sink).unwrap();
+    plan(&config(recipients), Context::new(&site(), &Facts::new(), &roster), change, &mut sink).unwrap();
     assert!(sink.files.is_empty() && sink.removed.is_empty(), "files that are no tables are not planned for qmail");
     sink
 }
@@ -26,11 +25,11 @@ fn absent(sink: &TestSink) -> Vec<&str> {
 }
 
 fn added(local: &str) -> Change<'_> {
-    Change::ListAdded(ListView { local, domain: A, list_id: "x" })
+    Change::ListAdded(ListView::new(local, A, "x"))
 }
 
 fn removed(local: &str) -> Change<'_> {
-    Change::ListRemoved(ListView { local, domain: A, list_id: "x" })
+    Change::ListRemoved(ListView::new(local, A, "x"))
 }
 
 fn keys(sink: &TestSink) -> Vec<&str> {
@@ -45,7 +44,7 @@ fn one_file_for_all_needs_nothing_when_lists_change() {
     assert_eq!((table.path.as_str(), table.role, table.extent), ("qmail", TableRole::Routing, Extent::Whole));
     assert_eq!(table.format, TableFormat::Directory { mark: dot_qmail::MARK.into() });
     assert_eq!(*rows, [(".qmail-default".to_string(), COMMAND.to_string(), 0)]);
-    assert_eq!(sink.guards, [Guard { path: "qmail".into(), mode: 0o1000 }]);
+    assert_eq!(sink.guards, [Guard::new("qmail", 0o1000)]);
     for change in [added("bees"), removed("bees"), Change::DomainAdded(A), Change::DomainRemoved(A)] {
         let sink = planned("default", &["ants@a.example"], change);
         assert!(sink.tables.is_empty() && sink.guards.is_empty(), "{:?}", change);
@@ -125,7 +124,7 @@ fn single_changes_come_to_what_a_plan_of_everything_says() {
             };
             let after = present ^ 1 << number;
             let (local, domain) = name.split_once('@').unwrap();
-            let list = ListView { local, domain: DomainView { name: domain, alias: "" }, list_id: "x" };
+            let list = ListView::new(local, DomainView::new(domain, ""), "x");
             let change = if after > present { Change::ListAdded(list) } else { Change::ListRemoved(list) };
             let sink = planned("per-list", &lists(after), change);
             let mut files = all(present);
@@ -141,8 +140,7 @@ fn a_home_of_the_sites_own_is_guarded_there() {
     let config = Config::parse(&[("home", "/home/lists")].iter().copied().collect()).unwrap();
     let mut sink = TestSink::default();
     let roster = TestRoster::new(&[], &[]);
-    let context = Context { site: &site(), facts: &Facts::new(), roster: &roster };
-    plan(&config, context, Change::Everything, &mut sink).unwrap();
+    plan(&config, Context::new(&site(), &Facts::new(), &roster), Change::Everything, &mut sink).unwrap();
     assert_eq!(sink.tables[0].0.path, "/home/lists");
     assert_eq!(sink.guards[0].path, "/home/lists");
 }

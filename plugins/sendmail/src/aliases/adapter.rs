@@ -12,9 +12,8 @@ use crate::{
     test_mode,
 };
 use postrider_plugin_api::sdk::{
-    for_each_address, Change, Command, CommandInput, Context, Error, Extent, Facts, Finding, HostLog, IncomingAdapter,
-    Need, Phase, PlanSink, Privilege, Result, Roster, SettingSpec, Settings, Site, Snippet, SnippetKind, Table,
-    TableFormat, TableRole, Tools,
+    for_each_address, Change, Command, Context, Error, Facts, Finding, HostLog, IncomingAdapter, Phase, PlanSink,
+    Privilege, Result, Roster, SettingSpec, Settings, Site, Snippet, Table, TableFormat, TableRole, Tools,
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -46,13 +45,8 @@ impl IncomingAdapter for Aliases {
     }
 
     fn plan(&self, context: Context<'_>, _change: Change<'_>, sink: &mut dyn PlanSink) -> Result<()> {
-        sink.table(&Table {
-            path: TABLE.into(),
-            extent: Extent::Whole,
-            format: TableFormat::Text,
-            role: TableRole::Acceptance,
-            comment: format!("Aliases for the lists, taken into {} by {}.", self.config.alias_file, script::IMPORT),
-        })?;
+        let comment = format!("Aliases for the lists, taken into {} by {}.", self.config.alias_file, script::IMPORT);
+        sink.table(&Table::new(TABLE, TableFormat::Text, TableRole::Acceptance).with_comment(comment))?;
         self.rows(context, sink)?;
         let update = self.update();
         let not_there = context.facts.get(IMPORT_IS_THERE).map_or(false, |answer| answer == "no");
@@ -65,31 +59,21 @@ impl IncomingAdapter for Aliases {
     fn snippets(&self, context: Context<'_>) -> Result<Vec<Snippet>> {
         let Config { alias_file, local_host_names, sendmail, cf_file, .. } = &self.config;
         let program = self.config.program();
-        let commands = |text: String, explanation: String, undo: String| Snippet {
-            kind: SnippetKind::Commands,
-            file: String::new(),
-            text,
-            explanation,
-            undo,
-        };
-        let file = |file: &str, text: String, explanation: &str| Snippet {
-            kind: SnippetKind::File,
-            file: file.into(),
-            text,
-            explanation: explanation.into(),
-            undo: String::new(),
-        };
+        let commands =
+            |text: String, explanation: String, undo: String| Snippet::commands(text, explanation).with_undo(undo);
         let domains: String = domains(context.roster)?.into_iter().map(|domain| domain + "\n").collect();
         // Taken back from the last to the first: aliases, domains, SIGHUP, and only then the programs that mail under way
         // may still call.
         let mut snippets = vec![
-            file(
+            Snippet::file(
                 &program,
                 script::deliver(&self.config, context.site)?,
-                &format!("NOTE: with aliases, {LOSES_DETAIL}. Aliases know no domains either: each list is then in every domain \
-                          that Sendmail takes for its own. Sendmail runs this for each message to a list."),
+                format!(
+                    "NOTE: with aliases, {LOSES_DETAIL}. Aliases know no domains either: each list is then in every domain \
+                     that Sendmail takes for its own. Sendmail runs this for each message to a list."
+                ),
             ),
-            file(
+            Snippet::file(
                 script::IMPORT,
                 script::import(&self.config, context.site)?,
                 "Takes the aliases into Sendmail's file. It takes nothing but calls of the program above, so whoever has \
@@ -106,15 +90,12 @@ impl IncomingAdapter for Aliases {
             ),
         ];
         if !domains.is_empty() {
-            snippets.push(Snippet {
-                kind: SnippetKind::Lines,
-                file: local_host_names.clone(),
-                text: domains,
-                explanation: "Sendmail looks at aliases for its own domains only (class w). A domain that you add \
-                              later belongs here too."
-                    .into(),
-                undo: String::new(),
-            });
+            snippets.push(Snippet::lines(
+                local_host_names.clone(),
+                domains,
+                "Sendmail looks at aliases for its own domains only (class w). A domain that you add \
+                 later belongs here too.",
+            ));
         }
         snippets.push(commands(
             format!("{import}\n{reload}", import = script::IMPORT, reload = reload(sendmail, cf_file)),
@@ -252,16 +233,13 @@ impl Aliases {
 
     fn update(&self) -> Command {
         let roots = self.config.update[0] == script::IMPORT;
-        Command {
-            phase: Phase::Activate,
-            argv: self.config.update.clone(),
-            stdin: CommandInput::Nothing,
-            tables: vec![TABLE.into()],
-            need: Need::Required,
-            privilege: if roots { Privilege::Root } else { Privilege::Owner },
-            settle: None,
-            reason: format!("so that Sendmail knows the aliases ({})", self.config.alias_file),
-        }
+        Command::new(
+            Phase::Activate,
+            self.config.update.clone(),
+            format!("so that Sendmail knows the aliases ({})", self.config.alias_file),
+        )
+        .for_table(TABLE)
+        .with_privilege(if roots { Privilege::Root } else { Privilege::Owner })
     }
 }
 

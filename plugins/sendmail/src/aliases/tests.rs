@@ -32,13 +32,13 @@ fn roster() -> TestRoster {
 fn plan(adapter: &Aliases, roster: &TestRoster) -> postrider_plugin_api::sdk::Result<TestSink> {
     let mut sink = TestSink::default();
     let (site, facts) = (site(), Facts::new());
-    adapter.plan(Context { site: &site, facts: &facts, roster }, Change::Everything, &mut sink)?;
+    adapter.plan(Context::new(&site, &facts, roster), Change::Everything, &mut sink)?;
     assert!(sink.absent.is_empty() && sink.guards.is_empty());
     Ok(sink)
 }
 
 fn snippets(adapter: &Aliases, site: &postrider_plugin_api::sdk::Site) -> Vec<Snippet> {
-    adapter.snippets(Context { site, facts: &Facts::new(), roster: &roster() }).unwrap()
+    adapter.snippets(Context::new(site, &Facts::new(), &roster())).unwrap()
 }
 
 /// With `WRITE_GOLDEN=1` writes the file instead.
@@ -94,7 +94,7 @@ fn the_update_is_roots_unless_the_site_has_a_command_of_its_own() {
 fn before_the_hookup_nothing_is_updated() {
     let (site, roster, mut sink) = (site(), roster(), TestSink::default());
     let facts = adapter(&[]).probe(&site, &crate::testing::TestTools::default()).unwrap();
-    adapter(&[]).plan(Context { site: &site, facts: &facts, roster: &roster }, Change::Everything, &mut sink).unwrap();
+    adapter(&[]).plan(Context::new(&site, &facts, &roster), Change::Everything, &mut sink).unwrap();
     assert!(sink.commands.is_empty() && sink.tables.len() == 1);
 }
 
@@ -262,7 +262,7 @@ fn the_check_names_lists_whose_alias_is_the_sites_own_or_missing() {
     tools.files.insert("/etc/aliases".into(), aliases.into());
     let roster = TestRoster::new(&[("e.org", "")], &["ants@e.org", "bees.x@e.org"]);
     let (site, facts) = (site(), Facts::new());
-    let context = Context { site: &site, facts: &facts, roster: &roster };
+    let context = Context::new(&site, &facts, &roster);
     let findings = adapter(&[]).check(context, &tools).unwrap();
     let seen = |subject: &str| findings.iter().find(|finding| finding.subject == subject).map(|finding| &*finding.seen);
     assert_eq!(seen("ants@e.org"), Some("/etc/aliases has an alias of its own with that name"));

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     fn tcp(host: &str) -> Result<Destination> {
-        of(&LmtpAddress::Tcp { host: host.into(), port: 8024 })
+        of(&LmtpAddress::tcp(host, 8024))
     }
 
     #[test]
@@ -107,10 +107,10 @@ mod tests {
 
     #[test]
     fn a_socket_is_reached_by_its_path() {
-        let seen = of(&LmtpAddress::Unix("/run/postrider/lmtp".into())).unwrap();
+        let seen = of(&LmtpAddress::unix("/run/postrider/lmtp")).unwrap();
         assert_eq!((seen.arguments.as_str(), seen.client), ("FILE /run/postrider/lmtp", None));
-        assert!(of(&LmtpAddress::Unix("run/lmtp".into())).is_err());
-        assert!(of(&LmtpAddress::Unix("/run/a b".into())).is_err());
+        assert!(of(&LmtpAddress::unix("run/lmtp")).is_err());
+        assert!(of(&LmtpAddress::unix("/run/a b")).is_err());
     }
 
     #[test]

@@ -5,20 +5,15 @@
 
 use super::{config::Config, destination, facts, fragment, tables};
 use crate::programs;
-use postrider_plugin_api::sdk::{Context, Result, Snippet, SnippetKind};
+use postrider_plugin_api::sdk::{Context, Result, Snippet};
 
 pub(crate) fn all(config: &Config, context: Context<'_>) -> Result<Vec<Snippet>> {
     let (mc, cf, fragment_file) = (&config.mc_file, &config.cf_file, config.fragment_file());
     let build = Build { config, cf_dir: facts::cf_dir(config, context.facts) };
     let elsewhere = destination::of(&context.site.lmtp)?.client.is_some();
     let include = format!("include(`{fragment_file}')dnl");
-    let commands = |text: String, explanation: String, undo: String| Snippet {
-        kind: SnippetKind::Commands,
-        file: String::new(),
-        text,
-        explanation,
-        undo,
-    };
+    let commands =
+        |text: String, explanation: String, undo: String| Snippet::commands(text, explanation).with_undo(undo);
     let whose = if elsewhere {
         "The list server is another machine: do all this on the one where Sendmail runs, to which the maps have been copied \
          (README of the plugin, \"Two hosts\"). "
@@ -26,16 +21,14 @@ pub(crate) fn all(config: &Config, context: Context<'_>) -> Result<Vec<Snippet>>
         ""
     };
     Ok(vec![
-        Snippet {
-            kind: SnippetKind::File,
-            file: fragment_file,
-            text: fragment::text(config, context.site)?,
-            explanation: format!(
+        Snippet::file(
+            fragment_file,
+            fragment::text(config, context.site)?,
+            format!(
                 "{whose}The maps, the rules that look into them, and the mailer that speaks LMTP. Between the two sides \
                  of a rule there must be tabs, so copy the file, not what you see of it."
             ),
-            undo: String::new(),
-        },
+        ),
         commands(
             format!(
                 "{tables}cp {mc} {mc}.postrider-new\n\
@@ -55,15 +48,12 @@ pub(crate) fn all(config: &Config, context: Context<'_>) -> Result<Vec<Snippet>>
             // Steps are taken back in the reverse order: when this one is, the line is out of sendmail.mc again.
             format!("{}{}rm -f {cf}.before-postrider {mc}.postrider-new\n", build.new_cf(mc), build.install()),
         ),
-        Snippet {
-            kind: SnippetKind::Lines,
-            file: mc.clone(),
-            text: format!("{include}\n"),
-            explanation: "Includes that file; it has to stand after MAILER(`smtp'), and may be the last line. What \
-                          the system's own tools do later (Debian's sendmailconfig, make in /etc/mail) keeps it."
-                .into(),
-            undo: String::new(),
-        },
+        Snippet::lines(
+            mc.clone(),
+            format!("{include}\n"),
+            "Includes that file; it has to stand after MAILER(`smtp'), and may be the last line. What the system's own \
+             tools do later (Debian's sendmailconfig, make in /etc/mail) keeps it.",
+        ),
         commands(
             format!("{}{}{}", build.new_cf(mc), build.has_mailer(), build.install()),
             "Builds the configuration beside the present one, has Sendmail read it, and only then puts it in its place and \

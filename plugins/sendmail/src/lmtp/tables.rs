@@ -6,8 +6,8 @@
 use super::{config::Config, destination, facts};
 use crate::{names, rows::Rows};
 use postrider_plugin_api::sdk::{
-    for_each_address, Command, CommandInput, Context, Error, Extent, Need, Phase, PlanSink, Privilege, Result, Roster,
-    Site, Table, TableFormat, TableRole,
+    for_each_address, Command, CommandInput, Context, Error, Phase, PlanSink, Result, Roster, Site, Table, TableFormat,
+    TableRole,
 };
 use std::collections::BTreeMap;
 
@@ -115,24 +115,16 @@ fn addresses(
 }
 
 fn begin(format: &TableFormat, name: &str, role: TableRole, comment: &str, sink: &mut dyn PlanSink) -> Result<()> {
-    sink.table(&Table {
-        path: name.into(),
-        extent: Extent::Whole,
-        format: format.clone(),
-        role,
-        comment: comment.into(),
-    })
+    sink.table(&Table::new(name, format.clone(), role).with_comment(comment))
 }
 
 fn makemap(config: &Config) -> Command {
-    Command {
-        phase: Phase::Compile,
-        argv: vec![config.makemap.clone(), config.map_type.name().into(), "{file}".into()],
-        stdin: CommandInput::Table,
-        tables: vec![ADDRESSES.into(), DOMAINS.into()],
-        need: Need::Required,
-        privilege: Privilege::Owner,
-        settle: None,
-        reason: "so that Sendmail can read the map".into(),
-    }
+    Command::new(
+        Phase::Compile,
+        [config.makemap.clone(), config.map_type.name().into(), "{file}".into()],
+        "so that Sendmail can read the map",
+    )
+    .for_table(ADDRESSES)
+    .for_table(DOMAINS)
+    .with_stdin(CommandInput::Table)
 }

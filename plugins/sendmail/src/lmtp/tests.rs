@@ -31,14 +31,13 @@ fn roster() -> TestRoster {
 
 fn planned(site: &Site, roster: &TestRoster) -> TestSink {
     let mut sink = TestSink::default();
-    let context = Context { site, facts: &Facts::new(), roster };
-    adapter().plan(context, Change::Everything, &mut sink).unwrap();
+    adapter().plan(Context::new(site, &Facts::new(), roster), Change::Everything, &mut sink).unwrap();
     assert!(sink.absent.is_empty() && sink.guards.is_empty());
     sink
 }
 
 fn snippets(site: &Site) -> Vec<Snippet> {
-    adapter().snippets(Context { site, facts: &Facts::new(), roster: &roster() }).unwrap()
+    adapter().snippets(Context::new(site, &Facts::new(), &roster())).unwrap()
 }
 
 /// With `WRITE_GOLDEN=1` writes the file instead.
@@ -62,7 +61,7 @@ fn tables_have_every_address_and_plussed_ones_where_a_detail_may_follow() {
 fn the_file_of_m4_is_that_which_the_real_sendmail_was_tried_with() {
     assert_golden("postrider.m4", &snippets(&site())[0].text);
     let mut elsewhere = site();
-    elsewhere.lmtp = LmtpAddress::Tcp { host: "2001:db8::2".into(), port: 8024 };
+    elsewhere.lmtp = LmtpAddress::tcp("2001:db8::2", 8024);
     assert_golden("postrider-two-hosts.m4", &snippets(&elsewhere)[0].text);
 }
 
@@ -99,12 +98,11 @@ fn a_list_server_without_makemap_writes_the_text_for_sendmails_machine() {
     let facts = adapter().probe(&site, &crate::testing::TestTools::default()).unwrap();
     let plan = |site: &Site| {
         let mut sink = TestSink::default();
-        let context = Context { site, facts: &facts, roster: &roster() };
-        adapter().plan(context, Change::Everything, &mut sink).unwrap();
+        adapter().plan(Context::new(site, &facts, &roster()), Change::Everything, &mut sink).unwrap();
         sink
     };
     assert_eq!(plan(&site).commands.len(), 1, "on one machine makemap must be there, and its absence be told");
-    site.lmtp = LmtpAddress::Tcp { host: "192.0.2.7".into(), port: 8024 };
+    site.lmtp = LmtpAddress::tcp("192.0.2.7", 8024);
     let sink = plan(&site);
     assert!(sink.commands.is_empty());
     assert!(sink.tables.iter().all(|(table, _)| table.format == TableFormat::Text));
@@ -158,8 +156,10 @@ fn a_site_without_delimiter_has_no_plussed_addresses() {
 #[test]
 fn what_sendmail_cannot_do_fails_the_plan() {
     let plan = |site: &Site, roster: &TestRoster| {
-        let context = Context { site, facts: &Facts::new(), roster };
-        adapter().plan(context, Change::Everything, &mut TestSink::default()).unwrap_err().to_string()
+        adapter()
+            .plan(Context::new(site, &Facts::new(), roster), Change::Everything, &mut TestSink::default())
+            .unwrap_err()
+            .to_string()
     };
     let mut other = site();
     other.delimiter = "=".into();
@@ -174,8 +174,11 @@ fn what_sendmail_cannot_do_fails_the_plan() {
 fn a_quote_in_the_table_directory_is_refused_before_it_gets_into_m4() {
     let mut site = site();
     site.table_dir = "/var/lib/it's".into();
-    let context = Context { site: &site, facts: &Facts::new(), roster: &roster() };
-    assert!(adapter().snippets(context).unwrap_err().to_string().contains("it's"));
+    assert!(adapter()
+        .snippets(Context::new(&site, &Facts::new(), &roster()))
+        .unwrap_err()
+        .to_string()
+        .contains("it's"));
 }
 
 #[test]

@@ -63,11 +63,7 @@ impl OutgoingAdapter for Touchy {
         let call = self.0.fetch_add(1, Ordering::SeqCst) + 1;
         assert!(!batch.recipients.contains(&"boom@example.org"), "boom in deliver");
         let reply = format!("250 call {call}");
-        Ok(batch
-            .recipients
-            .iter()
-            .map(|_| RecipientResult { outcome: Outcome::Delivered, reply: reply.clone() })
-            .collect())
+        Ok(batch.recipients.iter().map(|_| RecipientResult::new(Outcome::Delivered, reply.clone())).collect())
     }
 }
 

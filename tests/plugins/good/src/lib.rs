@@ -20,24 +20,14 @@ fn quoted(word: &str) -> String {
 impl IncomingAdapter for Lmtp {
     fn settings() -> Vec<SettingSpec> {
         vec![
-            SettingSpec {
-                name: "comment".into(),
-                kind: SettingKind::Text,
-                default: "lists".into(),
-                help: "What the head of the table says.".into(),
-            },
-            SettingSpec {
-                name: "format".into(),
-                kind: SettingKind::Choice(vec!["text".into(), "plain=text".into()]),
-                default: "text".into(),
-                help: "How the table is stored.".into(),
-            },
-            SettingSpec {
-                name: "directory".into(),
-                kind: SettingKind::Path,
-                default: "/etc".into(),
-                help: "Where the files of the mail server lie.".into(),
-            },
+            SettingSpec::new("comment", SettingKind::Text, "lists", "What the head of the table says."),
+            SettingSpec::new(
+                "format",
+                SettingKind::Choice(vec!["text".into(), "plain=text".into()]),
+                "text",
+                "How the table is stored.",
+            ),
+            SettingSpec::new("directory", SettingKind::Path, "/etc", "Where the files of the mail server lie."),
         ]
     }
 
@@ -64,16 +54,12 @@ impl IncomingAdapter for Lmtp {
             LmtpAddress::Unix(path) => path.clone(),
             _ => return Err(Error::failed("unknown kind of LMTP address")),
         };
-        sink.table(&Table {
-            path: "good_lists".into(),
-            extent: Extent::Whole,
-            format: TableFormat::Text,
-            role: TableRole::Acceptance,
-            comment: self.comment.clone(),
-        })?;
+        sink.table(
+            &Table::new("good_lists", TableFormat::Text, TableRole::Acceptance).with_comment(self.comment.clone()),
+        )?;
         context.roster.for_each_list(&mut |list| {
             let key = format!("{}@{}", list.local, list.domain.routed());
-            sink.rows(&[Row { key: &key, value: &lmtp, column: 0 }])
+            sink.rows(&[Row::new(&key, &lmtp)])
         })?;
         // A log object may be used from any thread.
         let (log, count) = (Arc::clone(&self.log), context.roster.list_count());
@@ -91,39 +77,29 @@ impl IncomingAdapter for Lmtp {
             Ok(())
         })?;
         Ok(vec![
-            Snippet {
-                kind: SnippetKind::Lines,
-                file: format!("{}/good.conf", self.directory),
-                text: format!("lists = text:{}/good_lists\n", context.site.table_dir),
-                explanation: format!("Good {version} reads the table."),
-                undo: String::new(),
-            },
-            Snippet {
-                kind: SnippetKind::File,
-                file: format!("{}/good.d/lists", self.directory),
-                text: format!("# user {}\n{domains}", context.site.user),
-                explanation: "Good takes these domains for ours.".into(),
-                undo: String::new(),
-            },
-            Snippet {
-                kind: SnippetKind::Commands,
-                file: String::new(),
-                text: format!("echo reloaded > {marker}\n"),
-                explanation: "Good looks at its files now.".into(),
-                undo: format!("rm -f {marker}\n"),
-            },
+            Snippet::lines(
+                format!("{}/good.conf", self.directory),
+                format!("lists = text:{}/good_lists\n", context.site.table_dir),
+                format!("Good {version} reads the table."),
+            ),
+            Snippet::file(
+                format!("{}/good.d/lists", self.directory),
+                format!("# user {}\n{domains}", context.site.user),
+                "Good takes these domains for ours.",
+            ),
+            Snippet::commands(format!("echo reloaded > {marker}\n"), "Good looks at its files now.")
+                .with_undo(format!("rm -f {marker}\n")),
         ])
     }
 
     fn check(&self, context: Context<'_>, tools: &dyn Tools) -> Result<Vec<Finding>> {
         let there = tools.exists(&format!("{}/good_lists", context.site.table_dir));
-        Ok(vec![Finding {
-            severity: if there { Severity::Ok } else { Severity::Error },
-            subject: "good_lists".into(),
-            seen: if there { "there" } else { "missing" }.into(),
-            expected: "there".into(),
-            advice: if there { "" } else { "run `postrider aliases`" }.into(),
-        }])
+        let finding = if there {
+            Finding::new(Severity::Ok, "good_lists", "there")
+        } else {
+            Finding::new(Severity::Error, "good_lists", "missing").with_advice("run `postrider aliases`")
+        };
+        Ok(vec![finding.with_expected("there")])
     }
 }
 
@@ -138,9 +114,11 @@ impl OutgoingAdapter for Memory {
     fn deliver(&self, batch: Batch<'_>) -> Result<Vec<RecipientResult>> {
         let mut kept = self.0.lock().map_err(|_| Error::failed("poisoned"))?;
         kept.extend_from_slice(batch.message);
-        let result = |recipient: &&str| RecipientResult {
-            outcome: if recipient.starts_with("nobody@") { Outcome::PermanentFailure } else { Outcome::Delivered },
-            reply: format!("250 2.0.0 {} to {recipient}, {} octets kept", batch.sender, kept.len()),
+        let result = |recipient: &&str| {
+            let nobody = recipient.starts_with("nobody@");
+            let outcome = if nobody { Outcome::PermanentFailure } else { Outcome::Delivered };
+            let reply = format!("250 2.0.0 {} to {recipient}, {} octets kept", batch.sender, kept.len());
+            RecipientResult::new(outcome, reply)
         };
         Ok(batch.recipients.iter().map(result).collect())
     }
@@ -155,21 +133,12 @@ struct Program {
 
 impl OutgoingAdapter for Program {
     fn settings() -> Vec<SettingSpec> {
-        let program = |name: &str, default: &str, help: &str| SettingSpec {
-            name: name.into(),
-            kind: SettingKind::Program,
-            default: default.into(),
-            help: help.into(),
-        };
+        let program =
+            |name: &str, default: &str, help: &str| SettingSpec::new(name, SettingKind::Program, default, help);
         vec![
             program("program", "/usr/sbin/sendmail", "What is run."),
             program("helper", "/usr/sbin/postdrop", "What that runs in turn."),
-            SettingSpec {
-                name: "verp".into(),
-                kind: SettingKind::Boolean,
-                default: "no".into(),
-                help: "Whether it makes senders by itself.".into(),
-            },
+            SettingSpec::new("verp", SettingKind::Boolean, "no", "Whether it makes senders by itself."),
         ]
     }
 
@@ -182,9 +151,7 @@ impl OutgoingAdapter for Program {
     }
 
     fn abilities(&self) -> Abilities {
-        let mut abilities = Abilities::default();
-        abilities.verp = self.verp;
-        abilities
+        Abilities::default().with_verp(self.verp)
     }
 
     fn programs(&self) -> Vec<String> {
@@ -194,23 +161,15 @@ impl OutgoingAdapter for Program {
     fn inject(&self, envelope: Envelope<'_>) -> Result<Injection> {
         let arguments =
             [&self.program, "-f", envelope.sender, "--"].into_iter().chain(envelope.recipients.iter().copied());
-        let exit = |first, last, outcome, text: &str| ExitMeaning { first, last, outcome, text: text.into() };
-        Ok(Injection {
-            argv: arguments.map(str::to_owned).collect(),
-            environment: vec![
-                ("VERP".into(), envelope.verp_delimiter.into()),
-                ("SIZE".into(), envelope.size.to_string()),
-                ("EIGHT_BIT".into(), envelope.eight_bit.to_string()),
-            ],
-            inputs: vec![Input { descriptor: 0, content: Content::MessageLf }],
-            exits: vec![
-                exit(0, 0, Outcome::Delivered, ""),
-                exit(53, 53, Outcome::Unavailable, "4.3.1 away"),
-                exit(75, 75, Outcome::TemporaryFailure, "4.3.0 try again"),
-                exit(64, 78, Outcome::PermanentFailure, "5.0.0 refused"),
-            ],
-            otherwise: Outcome::TemporaryFailure,
-        })
+        Ok(Injection::new(arguments)
+            .with_variable("VERP", envelope.verp_delimiter)
+            .with_variable("SIZE", envelope.size.to_string())
+            .with_variable("EIGHT_BIT", envelope.eight_bit.to_string())
+            .with_input(0, Content::MessageLf)
+            .with_exits(0..=0, Outcome::Delivered, "")
+            .with_exits(53..=53, Outcome::Unavailable, "4.3.1 away")
+            .with_exits(75..=75, Outcome::TemporaryFailure, "4.3.0 try again")
+            .with_exits(64..=78, Outcome::PermanentFailure, "5.0.0 refused"))
     }
 }
 
