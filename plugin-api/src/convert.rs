@@ -498,3 +498,6 @@ impl From<abi::ExitMeaning> for sdk::ExitMeaning {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -179,7 +179,7 @@ impl Trouble {
 
 struct Host(Arc<dyn sdk::HostLog>);
 
-fn host_box(log: Arc<dyn sdk::HostLog>) -> abi::HostBox {
+pub(crate) fn host_box(log: Arc<dyn sdk::HostLog>) -> abi::HostBox {
     abi::Host_TO::from_value(Host(log), TD_Opaque)
 }
 

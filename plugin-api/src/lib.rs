@@ -92,16 +92,23 @@
 //!
 //! # Versions
 //!
-//! A host loads every plugin that was built with the same major version of this crate, older or newer,
+//! **Built plugins.** A host loads every plugin that was built with the same major version of this crate, older or newer,
 //! by whatever compiler from Rust 1.63 on: before the first call it compares the layout of every type
 //! that crosses. An older host that lacks what a newer plugin asks for answers with
 //! [`sdk::ErrorKind::Unsupported`].
+//!
+//! **Source.** What compiles against version 1.x of [`sdk`], [`export_plugin!`] and `testing` compiles against every later
+//! 1.y. For that the structs and enums are `non_exhaustive` (make structs with `new` and `with_…`, end
+//! patterns with `..` or `_`), and a method that is added to a trait has a body. A minor version may add structs, fields,
+//! variants, methods, and anything that a plugin need not use. [`abi`], [`host`] and `serde` are not meant for plugins, and
+//! not part of this promise.
 //!
 //! # The other modules
 //!
 //! [`abi`] is what really crosses between the host and the plugin, and [`host`] is the host's way of
 //! calling it. Both are of no use to a plugin. `testing` (a feature) has stand-ins for the host, for unit
 //! tests of plugins.
+#![warn(missing_docs)]
 #![allow(
     unknown_lints,
     non_local_definitions, // what `sabi_trait` expands to
@@ -115,11 +122,9 @@ pub mod export;
 mod guard;
 pub mod host;
 mod panics;
-#[warn(missing_docs)]
 pub mod sdk;
 mod shim;
 #[cfg(feature = "testing")]
-#[warn(missing_docs)]
 pub mod testing;
 #[cfg(test)]
 mod tests;

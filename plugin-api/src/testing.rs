@@ -11,17 +11,10 @@ use std::{cell::RefCell, collections::BTreeMap};
 
 /// An installation with every default: LMTP at 127.0.0.1 port 8024, delimiter `+`, Mailman's sub-addresses.
 pub fn site() -> Site {
-    let subaddress = |name: &str| Subaddress { name: name.into(), detail: matches!(name, "bounces" | "confirm") };
     let names = ["bounces", "confirm", "join", "leave", "owner", "request", "subscribe", "unsubscribe"];
-    Site {
-        lmtp: LmtpAddress::tcp("127.0.0.1", 8024),
-        table_dir: "/var/lib/postrider/data".into(),
-        user: "postrider".into(),
-        delimiter: "+".into(),
-        subaddresses: names.iter().map(|name| subaddress(name)).collect(),
-        smtp_host: "localhost".into(),
-        smtp_port: 25,
-    }
+    let subaddress = |name| Subaddress::new(name, matches!(name, "bounces" | "confirm"));
+    Site::new(LmtpAddress::tcp("127.0.0.1", 8024), "/var/lib/postrider/data")
+        .with_subaddresses(names.iter().copied().map(subaddress))
 }
 
 /// Domains (name, alias) and lists (local part, domain), sorted as the host sorts them.
@@ -85,6 +78,7 @@ pub type Contents = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Keeps a plan, and holds it to the rules.
 #[derive(Default)]
+#[non_exhaustive]
 pub struct TestSink {
     /// Every table with its rows, in the order in which they came.
     pub tables: Vec<(Table, Vec<TestRow>)>,
@@ -182,6 +176,7 @@ impl PlanSink for TestSink {
 
 /// Programs that answer what they were told to, by their command line and standard input, and a few files.
 #[derive(Default)]
+#[non_exhaustive]
 pub struct TestTools {
     /// Beginnings of command lines, and the answers.
     pub answers: Vec<(String, ProgramOutput)>,
@@ -196,7 +191,7 @@ pub struct TestTools {
 impl TestTools {
     /// From now on the command line (with what it reads) that starts so is answered like this.
     pub fn answer(mut self, prefix: &str, status: i32, stdout: &str, stderr: &str) -> Self {
-        self.answers.push((prefix.into(), ProgramOutput { status, stdout: stdout.into(), stderr: stderr.into() }));
+        self.answers.push((prefix.into(), ProgramOutput::new(status, stdout, stderr)));
         self
     }
 

@@ -1,7 +1,7 @@
 //! Both sides in one process: what the host gives is what the adapter gets, and back.
 
 use crate::sdk::*;
-use crate::{abi, export, host};
+use crate::{export, host};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -522,21 +522,54 @@ fn each_recipient_gets_its_own_result() {
     assert_eq!(error.message, "the adapter gave 2 results for 3 recipients");
 }
 
+/// Says what it was told of a message, in place of a result.
+struct Telltale;
+
+impl OutgoingAdapter for Telltale {
+    fn new(_: Box<dyn HostLog>, _: &Settings) -> Result<Self> {
+        Ok(Telltale)
+    }
+    fn abilities(&self) -> Abilities {
+        Abilities::default().with_verp(true)
+    }
+    fn programs(&self) -> Vec<String> {
+        vec!["/usr/sbin/sendmail".into()]
+    }
+    fn inject(&self, envelope: Envelope<'_>) -> Result<Injection> {
+        Ok(injection().with_variable("TOLD", format!("{:?}", envelope)))
+    }
+    fn deliver(&self, batch: Batch<'_>) -> Result<Vec<RecipientResult>> {
+        Err(Error::failed(format!("{:?}", batch)))
+    }
+}
+
+fn injection() -> Injection {
+    Injection::new(["/usr/sbin/sendmail", "--"])
+        .with_input(0, Content::MessageLf)
+        .with_input(1, Content::MessageCrLf)
+        .with_input(3, Content::Bytes(b"\0\xff".to_vec()))
+        .with_exits(0..=0, Outcome::Delivered, "2.0.0 taken")
+        .with_exits(64..=78, Outcome::PermanentFailure, "5.0.0 refused")
+        .with_otherwise(Outcome::Unavailable)
+}
+
 #[test]
-fn values_of_a_newer_side_are_met_without_losing_mail() {
-    let outcome = abi::RecipientResult { outcome: abi::Outcome(99), reply: "".into(), extra: Default::default() };
-    assert_eq!(RecipientResult::from(outcome).outcome, Outcome::TemporaryFailure);
-    assert_eq!(abi::Outcome::from(Outcome::Unavailable), abi::Outcome(4));
-    assert_eq!(abi::Outcome(4).known(), Some(Outcome::Unavailable));
+fn envelopes_batches_and_injections_arrive_as_they_were_made() {
+    let adapter = export::outgoing::<Telltale>("Telltale", "for tests");
+    let adapter = host::Outgoing::new(adapter, Arc::new(TestLog::default()), &Settings::default()).unwrap();
+    assert_eq!(adapter.abilities(), Telltale.abilities());
+    assert_eq!(adapter.programs(), Telltale.programs());
 
-    let change = abi::ListChange { kind: abi::ChangeKind(99), ..Change::ListAdded(ANTS).into() };
-    assert!(matches!(Change::from(change), Change::Everything));
-
-    let text = &every_kind_of_table()[0];
-    let table = abi::Table { format: abi::TableFormat(99), ..text.into() };
-    let error = crate::convert::table(table).unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Unsupported);
-    assert!(error.message.contains("table format number 99"), "{}", error);
+    let plain = Envelope::new("", &["a@x"], 17);
+    let full = Envelope::new("ants@example.org", &["a@x", "ü@x"], u64::MAX).with_verp("+").with_smtp_utf8(true);
+    for envelope in [plain, full, full.with_eight_bit(true).with_smtp_utf8(false)] {
+        let expected = injection().with_variable("TOLD", format!("{:?}", envelope));
+        assert_eq!(adapter.inject(envelope).unwrap(), expected);
+    }
+    let batch = Batch::new("ants@example.org", &["a@x", "ü@x"], b"1\r\n");
+    for batch in [batch, batch.with_smtp_utf8(true)] {
+        assert_eq!(adapter.deliver(batch).unwrap_err(), Error::failed(format!("{:?}", batch)));
+    }
 }
 
 #[test]
@@ -545,4 +578,30 @@ fn a_plugins_name_is_checked_when_it_is_compiled() {
     for bad in ["", "Postfix", "post-fix", "../x", "a b"] {
         assert!(!export::is_plugin_name(bad), "{:?}", bad);
     }
+}
+
+/// What authors write as a literal, or match without `_`, could never grow within a major version.
+#[test]
+fn whatever_is_public_in_the_sdk_may_grow() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sdk");
+    let mut seen = 0;
+    for file in std::fs::read_dir(directory).unwrap() {
+        let path = file.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut attributes = String::new();
+        for line in text.lines() {
+            // A struct without public fields (`Settings(…)`) cannot be written as a literal anyway.
+            let is_open = line.starts_with("pub enum ") || (line.starts_with("pub struct ") && line.ends_with('{'));
+            if is_open {
+                seen += 1;
+                assert!(attributes.contains("#[non_exhaustive]"), "{}: {}", path.display(), line);
+            }
+            if line.starts_with("#[") {
+                attributes.push_str(line);
+            } else {
+                attributes.clear();
+            }
+        }
+    }
+    assert!(seen > 30, "{}", seen);
 }

@@ -11,9 +11,9 @@ use std::fs::File;
 use std::path::Path;
 
 #[cfg(target_pointer_width = "64")]
-type NativeHeader = elf::FileHeader64<Endianness>;
+pub(super) type NativeHeader = elf::FileHeader64<Endianness>;
 #[cfg(target_pointer_width = "32")]
-type NativeHeader = elf::FileHeader32<Endianness>;
+pub(super) type NativeHeader = elf::FileHeader32<Endianness>;
 
 /// Refuses what is no shared library of this machine's kind, or not all of it.
 #[allow(clippy::useless_conversion)] // a 32-bit header has 32-bit offsets

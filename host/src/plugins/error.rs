@@ -70,7 +70,7 @@ pub enum PluginError {
     },
 
     /// Somebody else could have put the file there.
-    #[error("{}: {} is owned by user id {uid}, expected root or user id {ours}; run `chown root {}`", file.display(), what(file, place), place.display())]
+    #[error("{}: {} is owned by user id {uid}, expected {}; run `chown root {}`", file.display(), what(file, place), owners(*trusted), place.display())]
     Owner {
         /// The plugin.
         file: PathBuf,
@@ -78,8 +78,8 @@ pub enum PluginError {
         place: PathBuf,
         /// Its owner.
         uid: u32,
-        /// Our own.
-        ours: u32,
+        /// Who else than root might own it.
+        trusted: Option<u32>,
     },
 
     /// Others could change the file.
@@ -113,6 +113,17 @@ pub enum PluginError {
         found: u64,
         /// Where its last segment ends.
         expected: u64,
+    },
+
+    /// The dynamic linker would take code from where others can put it.
+    #[error("{}: has libraries searched in {}, {reason}; build it without that search path (-rpath), or remove it with `patchelf --remove-rpath`", file.display(), place.display())]
+    SearchPath {
+        /// The plugin.
+        file: PathBuf,
+        /// Where.
+        place: PathBuf,
+        /// What is wrong there.
+        reason: String,
     },
 
     /// The dynamic linker refused it.
@@ -220,6 +231,10 @@ pub enum PluginError {
 /// `it`, or which directory on the way.
 fn what(file: &std::path::Path, place: &std::path::Path) -> String {
     if file == place { "it".to_owned() } else { format!("{} on the way to it", place.display()) }
+}
+
+fn owners(trusted: Option<u32>) -> String {
+    trusted.map_or_else(|| "root".to_owned(), |uid| format!("root or user id {uid}"))
 }
 
 fn paths(paths: &[PathBuf]) -> String {

@@ -5,7 +5,8 @@
 //! constructors may have started threads that run its code.
 
 use super::library::{AdapterReport, Library, PluginInfo};
-use super::{AdapterKind, PluginError, elf};
+use super::vet::Trust;
+use super::{AdapterKind, PluginError, elf, needs};
 use abi_stable::StableAbi;
 use abi_stable::abi_stability::abi_checking::{
     AbiInstability, AbiInstabilityErrors, CheckingGlobals, check_layout_compatibility_with_globals,
@@ -44,9 +45,10 @@ pub(super) fn stamp(file: &Path) -> Option<Stamp> {
     Some((metadata.dev(), metadata.ino(), metadata.mtime().saturating_mul(1_000_000_000) + metadata.mtime_nsec()))
 }
 
-/// Loads a plugin from a file that was vetted (`vet.rs`).
-pub(super) fn load(file: &Path) -> Result<Loaded, PluginError> {
+/// Loads a plugin from a file that was vetted (`vet.rs`) for those who are trusted.
+pub(super) fn load(file: &Path, trust: Trust) -> Result<Loaded, PluginError> {
     elf::check(file)?;
+    needs::check(file, &[ROOT_MODULE_LOADER_NAME_WITH_NUL.trim_end_matches('\0')], trust)?;
     let stamp = stamp(file);
     let header = open(file)?;
     let api_version = compare(file, header)?;

@@ -17,6 +17,7 @@
 //! | `vet.rs` | who could have written this file? |
 //! | `elf.rs` | is it a whole shared library for this machine? |
 //! | `library.rs` | what can be asked of a plugin, wherever its code runs |
+//! | `needs.rs` | does it export a plugin, and where is what it needs searched? |
 //! | `load.rs` | opens it and compares the interface |
 //! | `adapter.rs` | an adapter that is made anew after a panic |
 //! | `watch.rs` | [`Watch`]: calls that must come back |
@@ -32,6 +33,7 @@ mod error;
 mod library;
 mod load;
 mod log;
+mod needs;
 mod null;
 mod registry;
 mod vet;
@@ -42,6 +44,7 @@ pub use library::{AdapterReport, PluginInfo};
 pub use log::AdapterLog;
 pub use null::NullMta;
 pub use registry::{PluginRegistry, PluginReport};
+pub use vet::Trust;
 pub use watch::{NoAnswer, Watch};
 
 /// What an adapter is for.

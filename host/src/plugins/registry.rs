@@ -2,8 +2,9 @@
 
 use super::adapter::Renewed;
 use super::load::{self, Loaded};
-use super::{AdapterKind, NullMta, PluginError, PluginInfo, vet};
-use crate::config::AdapterName;
+use super::vet::{Trust, vet};
+use super::{AdapterKind, NullMta, PluginError, PluginInfo};
+use crate::config::{AdapterName, Config};
 use postrider_plugin_api::export::is_plugin_name;
 use postrider_plugin_api::sdk::{HostLog, IncomingAdapter, OutgoingAdapter, SettingSpec, Settings};
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The plugins of a plugin path. Each file is loaded when it is first needed, once, and for ever.
 pub struct PluginRegistry {
     path: Vec<PathBuf>,
+    trust: Trust,
     /// By real path.
     loaded: Mutex<HashMap<PathBuf, Arc<Loaded>>>,
 }
@@ -46,9 +48,21 @@ pub struct PluginReport {
 
 impl PluginRegistry {
     /// A registry over these directories, in order; nothing is loaded yet. A directory that does not
-    /// exist holds no plugins.
+    /// exist holds no plugins. Plugins of root and of the user that we run as are taken.
     pub fn new(path: Vec<PathBuf>) -> Self {
-        PluginRegistry { path, loaded: Mutex::new(HashMap::new()) }
+        PluginRegistry { path, trust: Trust::RootAndUs, loaded: Mutex::new(HashMap::new()) }
+    }
+
+    /// The plugins of a configuration; whose is said by who owns that ([`Trust::by_configuration`]).
+    pub fn configured(config: &Config) -> Self {
+        Self::new(config.plugins.path.clone()).trusting(Trust::by_configuration(config.file.as_deref()))
+    }
+
+    /// Takes only the plugins of those who are trusted.
+    #[must_use]
+    pub fn trusting(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
     }
 
     /// Every plugin in the path, by directory and name, the unusable ones with the reason. Loads them.
@@ -225,13 +239,13 @@ impl PluginRegistry {
     }
 
     fn load(&self, file: &Path) -> Result<Arc<Loaded>, PluginError> {
-        let real = vet::vet(file)?;
+        let real = vet(file, self.trust)?;
         // Held while loading: two threads must not start one library at a time.
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = loaded.get(&real) {
             return Ok(Arc::clone(known));
         }
-        let new = Arc::new(load::load(&real)?);
+        let new = Arc::new(load::load(&real, self.trust)?);
         let info = new.library.info();
         tracing::debug!(
             file = %real.display(),

@@ -1,63 +1,147 @@
 //! Who could have written this file?
 //!
-//! Code runs as soon as a library is opened, so the owner check is the only real gate. The file and
-//! every directory on the way to it must belong to root or to the user that we run as, and nobody else
-//! may be able to write them. A sticky directory of root, such as `/tmp`, is fine on the way: others
-//! cannot replace in it what is ours.
+//! Code runs as soon as a library is opened, so the owner check is the only real gate. The file, every directory
+//! on the way to it and every symbolic link that is followed must belong to somebody who is trusted
+//! ([`Trust`]), and nobody else may be able to write the file or a directory. A sticky directory of root, such as
+//! `/tmp`, is fine on the way: others cannot replace in it what is ours.
 
 use super::PluginError;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+
+/// As many symbolic links as Linux follows (`path_resolution(7)`).
+const MAX_LINKS: usize = 40;
+
+/// Whose plugins are loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Root's only.
+    Root,
+    /// Root's and those of the user that we run as: an installation for one user.
+    RootAndUs,
+}
+
+impl Trust {
+    /// Who may write the configuration may name any file in it, and only they: so a configuration that belongs to the
+    /// user that we run as makes an installation for one user. With one that belongs to root, or none at all, a daemon that
+    /// was broken into must not be able to make plugins for its next start.
+    pub fn by_configuration(file: Option<&Path>) -> Trust {
+        let owner = file.and_then(|file| fs::metadata(file).ok()).map(|metadata| metadata.uid());
+        if owner == Some(ourselves()) { Trust::RootAndUs } else { Trust::Root }
+    }
+
+    fn covers(self, uid: u32) -> bool {
+        uid == 0 || self.user() == Some(uid)
+    }
+
+    /// Who is trusted besides root.
+    fn user(self) -> Option<u32> {
+        match self {
+            Trust::Root => None,
+            Trust::RootAndUs => Some(ourselves()).filter(|uid| *uid != 0),
+        }
+    }
+}
+
+fn ourselves() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
 
 /// The real path of the file, if it may be opened.
-///
-/// A path with symbolic links must be safe on both ways: that of the link and that of its target.
-pub(super) fn vet(file: &Path) -> Result<PathBuf, PluginError> {
+pub(super) fn vet(file: &Path, trust: Trust) -> Result<PathBuf, PluginError> {
     if !file.is_absolute() {
         return Err(PluginError::NotAbsolute { file: file.to_owned() });
     }
-    let real = real_path(file, file)?;
-    if let Some(directory) = file.parent() {
-        vet_directories(file, &real_path(file, directory)?)?;
-    }
-    let metadata = look_at(file, &real)?;
-    if !metadata.is_file() {
-        return Err(PluginError::NotAFile { file: real });
-    }
-    vet_one(&real, &real, &metadata)?;
-    if let Some(directory) = real.parent() {
-        vet_directories(&real, directory)?;
-    }
-    Ok(real)
+    let (real, metadata) = vet_way(file, file, trust)?;
+    if metadata.is_file() { Ok(real) } else { Err(PluginError::NotAFile { file: real }) }
 }
 
-fn vet_directories(file: &Path, directory: &Path) -> Result<(), PluginError> {
-    directory.ancestors().try_for_each(|place| vet_one(file, place, &look_at(file, place)?))
-}
-
-fn vet_one(file: &Path, place: &Path, metadata: &Metadata) -> Result<(), PluginError> {
-    const WRITABLE_BY_OTHERS: u32 = 0o022;
-    const STICKY: u32 = 0o1000;
-
-    let (uid, mode) = (metadata.uid(), metadata.mode() & 0o7777);
-    let ours = rustix::process::geteuid().as_raw();
-    if uid != 0 && uid != ours {
-        return Err(PluginError::Owner { file: file.to_owned(), place: place.to_owned(), uid, ours });
+/// Where an absolute path leads, and what is there, if nobody else can change that. `file` is the plugin that is
+/// judged by it.
+pub(super) fn vet_way(file: &Path, path: &Path, trust: Trust) -> Result<(PathBuf, Metadata), PluginError> {
+    let mut walk = Walk { file, trust, real: PathBuf::from("/"), to_go: Vec::new(), links: 0 };
+    walk.follow(path);
+    let mut last = look_at(file, &walk.real)?;
+    walk.judge(&walk.real, &last)?;
+    while let Some(name) = walk.to_go.pop() {
+        last = walk.step(&name)?;
     }
-    let sticky_of_root = metadata.is_dir() && uid == 0 && mode & STICKY != 0;
-    if mode & WRITABLE_BY_OTHERS != 0 && !sticky_of_root {
-        return Err(PluginError::Writable { file: file.to_owned(), place: place.to_owned(), mode });
+    Ok((walk.real, last))
+}
+
+/// On the way from the root directory to the file, as the kernel goes it.
+struct Walk<'f> {
+    /// As it was asked for.
+    file: &'f Path,
+    trust: Trust,
+    /// How far we are; no link is in it.
+    real: PathBuf,
+    /// Names that are still to be gone, the next one last.
+    to_go: Vec<OsString>,
+    /// Links that were followed.
+    links: usize,
+}
+
+impl Walk<'_> {
+    /// Goes this path next.
+    fn follow(&mut self, path: &Path) {
+        if path.is_absolute() {
+            self.real = PathBuf::from("/");
+        }
+        let names = path.components().rev().filter_map(|part| match part {
+            Component::Normal(name) => Some(name),
+            Component::ParentDir => Some(OsStr::new("..")),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+        });
+        self.to_go.extend(names.map(OsStr::to_owned));
     }
-    Ok(())
+
+    /// Goes one name further; returns what is there.
+    fn step(&mut self, name: &OsStr) -> Result<Metadata, PluginError> {
+        if name == ".." {
+            self.real.pop();
+            return look_at(self.file, &self.real);
+        }
+        let place = self.real.join(name);
+        let metadata = look_at(self.file, &place)?;
+        self.judge(&place, &metadata)?;
+        if !metadata.is_symlink() {
+            self.real = place;
+            return Ok(metadata);
+        }
+        self.links += 1;
+        if self.links > MAX_LINKS {
+            return Err(unreadable(self.file, &rustix::io::Errno::LOOP.into()));
+        }
+        let target = fs::read_link(&place).map_err(|error| unreadable(self.file, &error))?;
+        self.follow(&target);
+        Ok(metadata)
+    }
+
+    fn judge(&self, place: &Path, metadata: &Metadata) -> Result<(), PluginError> {
+        const WRITABLE_BY_OTHERS: u32 = 0o022;
+        const STICKY: u32 = 0o1000;
+
+        // The plugin itself is named by its real path, which is what must be mended.
+        let is_the_file = self.to_go.is_empty() && metadata.is_file();
+        let file = || if is_the_file { place } else { self.file }.to_owned();
+        let (uid, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+        if !self.trust.covers(uid) {
+            return Err(PluginError::Owner { file: file(), place: place.to_owned(), uid, trusted: self.trust.user() });
+        }
+        let sticky_of_root = metadata.is_dir() && uid == 0 && mode & STICKY != 0;
+        // The mode of a link means nothing (symlink(7)).
+        if mode & WRITABLE_BY_OTHERS != 0 && !sticky_of_root && !metadata.is_symlink() {
+            return Err(PluginError::Writable { file: file(), place: place.to_owned(), mode });
+        }
+        Ok(())
+    }
 }
 
-fn real_path(file: &Path, path: &Path) -> Result<PathBuf, PluginError> {
-    path.canonicalize().map_err(|error| unreadable(file, &error))
-}
-
-fn look_at(file: &Path, path: &Path) -> Result<Metadata, PluginError> {
-    fs::metadata(path).map_err(|error| unreadable(file, &error))
+fn look_at(file: &Path, place: &Path) -> Result<Metadata, PluginError> {
+    fs::symlink_metadata(place).map_err(|error| unreadable(file, &error))
 }
 
 pub(super) fn unreadable(file: &Path, error: &std::io::Error) -> PluginError {
@@ -66,8 +150,9 @@ pub(super) fn unreadable(file: &Path, error: &std::io::Error) -> PluginError {
 
 #[cfg(test)]
 mod tests {
+    use super::Trust::{Root, RootAndUs};
     use super::*;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
     fn chmod(path: &Path, mode: u32) {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -88,12 +173,12 @@ mod tests {
     #[test]
     fn a_private_file_below_a_sticky_directory_of_root_is_fine() {
         let (_dir, file) = plugin();
-        assert_eq!(vet(&file), Ok(file.canonicalize().unwrap()));
+        assert_eq!(vet(&file, RootAndUs), Ok(file.canonicalize().unwrap()));
     }
 
     #[test]
     fn a_relative_path_is_refused() {
-        let error = vet(Path::new("libpostrider_x.so")).unwrap_err();
+        let error = vet(Path::new("libpostrider_x.so"), RootAndUs).unwrap_err();
         assert_eq!(error.to_string(), "libpostrider_x.so: the path of a plugin must be absolute; write it from /");
     }
 
@@ -104,7 +189,7 @@ mod tests {
         for (mode, shown) in [(0o775, "0775"), (0o757, "0757")] {
             chmod(&file, mode);
             assert_eq!(
-                vet(&file).unwrap_err().to_string(),
+                vet(&file, RootAndUs).unwrap_err().to_string(),
                 format!("{name}: it can be written by group or others (mode {shown}); run `chmod go-w {name}`")
             );
         }
@@ -113,11 +198,21 @@ mod tests {
     #[test]
     fn a_directory_that_others_can_write_is_refused() {
         let (dir, file) = plugin();
+        let refused = |file: &Path| match vet(file, RootAndUs) {
+            Err(PluginError::Writable { place, .. }) => place,
+            other => panic!("{other:?}"),
+        };
         chmod(file.parent().unwrap(), 0o775);
-        assert!(matches!(vet(&file), Err(PluginError::Writable { place, .. }) if place == file.parent().unwrap()));
+        assert_eq!(refused(&file), file.parent().unwrap());
         chmod(file.parent().unwrap(), 0o755);
         chmod(dir.path(), 0o707);
-        assert!(matches!(vet(&file), Err(PluginError::Writable { place, .. }) if place == dir.path()));
+        assert_eq!(refused(&file), dir.path());
+        // Sticky is enough only where root owns the directory, and this says whose word counts.
+        chmod(file.parent().unwrap(), 0o755);
+        chmod(dir.path(), 0o1777);
+        if !rustix::process::geteuid().is_root() {
+            assert_eq!(refused(&file), dir.path());
+        }
     }
 
     #[test]
@@ -126,35 +221,120 @@ mod tests {
         let (_open, other) = plugin();
         fs::remove_file(&other).unwrap();
         symlink(&file, &other).unwrap();
-        assert_eq!(vet(&other), Ok(file.clone()));
+        assert_eq!(vet(&other, RootAndUs), Ok(file.clone()));
 
+        let refused = || match vet(&other, RootAndUs) {
+            Err(PluginError::Writable { place, .. }) => place,
+            other => panic!("{other:?}"),
+        };
         chmod(other.parent().unwrap(), 0o777);
-        assert!(matches!(vet(&other), Err(PluginError::Writable { place, .. }) if place == other.parent().unwrap()));
+        assert_eq!(refused(), other.parent().unwrap());
         chmod(other.parent().unwrap(), 0o755);
         chmod(file.parent().unwrap(), 0o777);
-        assert!(matches!(vet(&other), Err(PluginError::Writable { place, .. }) if place == file.parent().unwrap()));
+        assert_eq!(refused(), file.parent().unwrap());
     }
 
     #[test]
-    fn a_file_of_another_user_is_refused() {
-        if !rustix::process::geteuid().is_root() {
+    fn no_link_on_the_way_may_lie_where_others_can_turn_it() {
+        let (_safe, file) = plugin();
+        let (open, _) = plugin();
+        let (dir, link) = plugin();
+        fs::remove_file(&link).unwrap();
+        // link -> middle -> file, and the same with a linked directory.
+        let middle = open.path().join("plugins/middle");
+        symlink(&file, &middle).unwrap();
+        symlink(&middle, &link).unwrap();
+        let to_directory = open.path().join("plugins/directory");
+        symlink(file.parent().unwrap(), &to_directory).unwrap();
+        let through = dir.path().join("through");
+        symlink(&to_directory, &through).unwrap();
+        let through = through.join("libpostrider_x.so");
+        assert_eq!(vet(&link, RootAndUs), Ok(file.clone()));
+        assert_eq!(vet(&through, RootAndUs), Ok(file.clone()));
+
+        chmod(middle.parent().unwrap(), 0o777);
+        for way in [&link, &through] {
+            let place = middle.parent().unwrap();
+            assert!(matches!(vet(way, RootAndUs), Err(PluginError::Writable { place: found, .. }) if found == place));
+        }
+    }
+
+    #[test]
+    fn relative_links_and_dots_are_followed_and_circles_end() {
+        let (dir, file) = plugin();
+        let link = dir.path().join("link.so");
+        symlink("./plugins/../plugins/libpostrider_x.so", &link).unwrap();
+        assert_eq!(vet(&link, RootAndUs), Ok(file));
+        let circle = dir.path().join("circle.so");
+        symlink("circle.so", &circle).unwrap();
+        let error = vet(&circle, RootAndUs).unwrap_err().to_string();
+        assert!(error.contains("Too many levels of symbolic links"), "{error}");
+        symlink("/nonexistent/x.so", dir.path().join("dangling.so")).unwrap();
+        assert!(matches!(vet(&dir.path().join("dangling.so"), RootAndUs), Err(PluginError::Unreadable { .. })));
+    }
+
+    /// Only root can give files away.
+    fn is_root() -> bool {
+        let root = rustix::process::geteuid().is_root();
+        if !root {
             assert!(std::env::var("CI").as_deref() != Ok("true"), "CI must not skip: only root can give files away");
             println!("SKIPPED: only root can give files away");
+        }
+        root
+    }
+
+    #[test]
+    fn a_file_a_directory_or_a_link_of_another_user_is_refused() {
+        if !is_root() {
             return;
         }
-        let (_dir, file) = plugin();
-        std::os::unix::fs::chown(&file, Some(65534), None).unwrap();
+        let (dir, file) = plugin();
+        chown(&file, Some(65534), None).unwrap();
         let name = file.display();
         assert_eq!(
-            vet(&file).unwrap_err().to_string(),
-            format!("{name}: it is owned by user id 65534, expected root or user id 0; run `chown root {name}`")
+            vet(&file, RootAndUs).unwrap_err().to_string(),
+            format!("{name}: it is owned by user id 65534, expected root; run `chown root {name}`")
         );
+        chown(&file, Some(0), None).unwrap();
+        chown(dir.path(), Some(65534), None).unwrap();
+        let place = dir.path().display();
+        assert_eq!(
+            vet(&file, RootAndUs).unwrap_err().to_string(),
+            format!(
+                "{name}: {place} on the way to it is owned by user id 65534, expected root; run `chown root {place}`"
+            )
+        );
+        chown(dir.path(), Some(0), None).unwrap();
+        let link = dir.path().join("link.so");
+        symlink(&file, &link).unwrap();
+        std::os::unix::fs::lchown(&link, Some(65534), None).unwrap();
+        assert!(matches!(vet(&link, RootAndUs), Err(PluginError::Owner { place, .. }) if place == link));
+    }
+
+    #[test]
+    fn a_user_is_trusted_only_in_an_installation_of_their_own() {
+        let us = ourselves();
+        assert_eq!(RootAndUs.user(), Some(us).filter(|uid| *uid != 0));
+        assert!(RootAndUs.covers(us) && RootAndUs.covers(0) && !RootAndUs.covers(us + 1));
+        assert!(Root.covers(0) && (us == 0 || !Root.covers(us)));
+
+        let (_dir, configuration) = plugin();
+        assert_eq!(Trust::by_configuration(Some(&configuration)), RootAndUs);
+        assert_eq!(Trust::by_configuration(None), Root);
+        assert_eq!(Trust::by_configuration(Some(Path::new("/nonexistent"))), Root);
+        if is_root() {
+            chown(&configuration, Some(65534), None).unwrap();
+            assert_eq!(Trust::by_configuration(Some(&configuration)), Root);
+        }
+        let refusal = PluginError::Owner { file: "/x".into(), place: "/x".into(), uid: 5, trusted: Some(1000) };
+        assert!(refusal.to_string().contains("expected root or user id 1000;"), "{refusal}");
     }
 
     #[test]
     fn a_missing_file_and_a_directory_are_refused() {
         let (dir, file) = plugin();
-        assert!(matches!(vet(&dir.path().join("none.so")), Err(PluginError::Unreadable { .. })));
-        assert!(matches!(vet(file.parent().unwrap()), Err(PluginError::NotAFile { .. })));
+        assert!(matches!(vet(&dir.path().join("none.so"), RootAndUs), Err(PluginError::Unreadable { .. })));
+        assert!(matches!(vet(file.parent().unwrap(), RootAndUs), Err(PluginError::NotAFile { .. })));
+        assert!(matches!(vet(&file.join("below"), RootAndUs), Err(PluginError::Unreadable { .. })));
     }
 }

@@ -20,13 +20,13 @@ pub enum LogLevel {
     Error,
 }
 
-/// Writes to the host's log. May be used from any thread.
+/// Writes to the host's log. May be kept, and used from any thread.
 pub trait HostLog: Send + Sync {
-    /// Writes one line.
+    /// Writes one line; the adapter's name is added. Cannot fail. Control characters are written as escapes.
     fn log(&self, level: LogLevel, message: &str);
 }
 
-/// What an incoming adapter is asked about.
+/// What an incoming adapter is asked about, lent for one call.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Context<'a> {
@@ -46,8 +46,12 @@ impl<'a> Context<'a> {
 }
 
 /// Teaches an MTA which addresses are mailing lists.
+///
+/// The host calls [`probe`](Self::probe) once before anything else, [`plan`](Self::plan) after every change of the lists,
+/// [`snippets`](Self::snippets) and [`check`](Self::check) when the administrator asks. It waits some minutes for each, then
+/// goes on without the answer.
 pub trait IncomingAdapter: Send + Sync + 'static {
-    /// The settings that this adapter reads.
+    /// The settings that this adapter reads. Adapters of one plugin share a section, and mean the same by the same key.
     fn settings() -> Vec<SettingSpec>
     where
         Self: Sized,
@@ -55,41 +59,61 @@ pub trait IncomingAdapter: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Makes the adapter. Must not touch anything outside.
+    /// Makes the adapter. Must not touch anything outside. Called again after a panic.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSetting`]: a value cannot be used; the message names its key. The adapter is then not used.
     fn new(log: Box<dyn HostLog>, settings: &Settings) -> Result<Self>
     where
         Self: Sized;
 
     /// Asks the MTA of this machine what must be known to plan: programs, versions, defaults.
+    ///
+    /// # Errors
+    /// The MTA cannot be asked, and without that nothing can be planned. An MTA that is not installed here is no error: say
+    /// so in a fact.
     fn probe(&self, _site: &Site, _tools: &dyn Tools) -> Result<Facts> {
         Ok(Facts::new())
     }
 
     /// Says what must be on disk for these lists, and which commands must run. Calls `sink`.
+    ///
+    /// Plans of single changes must come to the same tables as a plan of everything. The order in which the parts of a plan
+    /// come means nothing: the host publishes them by [`TableRole`](super::TableRole). May be called with a site whose
+    /// directory is another than that of the last call.
+    ///
+    /// # Errors
+    /// Nothing of the plan is carried out, and the administrator reads the message.
     fn plan(&self, context: Context<'_>, change: Change<'_>, sink: &mut dyn PlanSink) -> Result<()>;
 
     /// What the administrator puts into the MTA's own configuration, in order.
+    ///
+    /// # Errors
+    /// This installation cannot be hooked up; the administrator reads why.
     fn snippets(&self, _context: Context<'_>) -> Result<Vec<Snippet>> {
         Ok(Vec::new())
     }
 
-    /// Asks the MTA whether it really knows these lists.
+    /// Asks the MTA whether it really knows these lists. What is wrong with the MTA is a [`Finding`], not an error.
+    ///
+    /// # Errors
+    /// It cannot be found out. [`ErrorKind::Unsupported`]: this adapter never can.
     fn check(&self, _context: Context<'_>, _tools: &dyn Tools) -> Result<Vec<Finding>> {
         Err(Error::new(ErrorKind::Unsupported, "this adapter has no checks"))
     }
 }
 
-/// A message for some recipients.
+/// A message for some recipients, lent for one call.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Batch<'a> {
     /// Envelope sender (RFC 5321 reverse-path without brackets); empty for `<>`.
     pub sender: &'a str,
-    /// Envelope recipients.
+    /// Envelope recipients (RFC 5321 forward-paths without brackets); at least one.
     pub recipients: &'a [&'a str],
-    /// The message, lines end in CRLF, not dot-stuffed.
+    /// The message, lines end in CRLF, not dot-stuffed. May have octets above 127.
     pub message: &'a [u8],
-    /// Whether an address is not ASCII: [`Envelope::smtp_utf8`].
+    /// Whether SMTPUTF8 is needed: [`Envelope::smtp_utf8`].
     pub smtp_utf8: bool,
 }
 
@@ -99,7 +123,7 @@ impl<'a> Batch<'a> {
         Batch { sender, recipients, message, smtp_utf8: false }
     }
 
-    /// Says whether an address is not ASCII.
+    /// Says whether SMTPUTF8 is needed.
     #[must_use]
     pub fn with_smtp_utf8(mut self, smtp_utf8: bool) -> Self {
         self.smtp_utf8 = smtp_utf8;
@@ -114,7 +138,7 @@ impl<'a> Batch<'a> {
 pub enum Outcome {
     /// The MTA has taken responsibility.
     Delivered,
-    /// Try again later.
+    /// Try again later. Also what an outcome of a later version is taken for.
     TemporaryFailure,
     /// Never try again.
     PermanentFailure,
@@ -134,7 +158,7 @@ pub enum Outcome {
 pub struct RecipientResult {
     /// What became of it.
     pub outcome: Outcome,
-    /// The MTA's reply, for instance `550 5.1.1 user unknown`.
+    /// The MTA's reply, for instance `550 5.1.1 user unknown`; one line, may be empty.
     pub reply: String,
 }
 
@@ -147,8 +171,10 @@ impl RecipientResult {
 
 /// Hands mail to an MTA, either through a program that the host runs ([`OutgoingAdapter::inject`]), or by
 /// itself ([`OutgoingAdapter::deliver`]): one of the two must be there.
+///
+/// [`abilities`](Self::abilities) and [`programs`](Self::programs) are asked once, and must go on being true.
 pub trait OutgoingAdapter: Send + Sync + 'static {
-    /// The settings that this adapter reads.
+    /// The settings that this adapter reads. Adapters of one plugin share a section, and mean the same by the same key.
     fn settings() -> Vec<SettingSpec>
     where
         Self: Sized,
@@ -156,7 +182,10 @@ pub trait OutgoingAdapter: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Makes the adapter. Must not touch anything outside.
+    /// Makes the adapter. Must not touch anything outside. Called again after a panic.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSetting`]: a value cannot be used; the message names its key. The adapter is then not used.
     fn new(log: Box<dyn HostLog>, settings: &Settings) -> Result<Self>
     where
         Self: Sized;

@@ -7,7 +7,8 @@
 use super::{DomainView, ListView, Result, Roster, Site, Subaddress};
 use std::collections::{HashMap, HashSet};
 
-/// An address of a list: its posting address or one of its sub-addresses.
+/// An address of a list: its posting address or one of its sub-addresses. Made by [`for_each_address`] and
+/// [`for_each_address_of`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Address<'a> {
@@ -29,6 +30,9 @@ impl Address<'_> {
 /// Shows every address of every list to `visit`: list by list in the roster's order, the posting address
 /// first, then the sub-addresses in [`Site::subaddresses`]' order. Each pair of local part and routed domain
 /// ([`DomainView::routed`]) comes once.
+///
+/// # Errors
+/// The first one of `visit`, or those of the roster.
 pub fn for_each_address(
     site: &Site,
     roster: &dyn Roster,
@@ -57,6 +61,9 @@ pub fn for_each_address(
 
 /// Shows to `visit` every local part that this list has or could have in its routed domain, with the address
 /// as it is now, `None` if no list has it: what a table must say after this list was added or removed.
+///
+/// # Errors
+/// The first one of `visit`, or those of the roster.
 pub fn for_each_address_of(
     list: ListView<'_>,
     site: &Site,

@@ -10,11 +10,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// It did not work; trying again without a change is useless.
+    /// It did not work; trying again without a change is useless. Also what a kind of a later version is taken for.
     Failed,
     /// It did not work this time; trying again later may help.
     Temporary,
-    /// The other side does not offer this.
+    /// The other side does not offer this: an adapter that lacks a method, a host too old for what a plugin wants.
     Unsupported,
     /// A setting has a value that the adapter cannot use.
     InvalidSetting,
@@ -29,7 +29,7 @@ pub enum ErrorKind {
 pub struct Error {
     /// What kind of failure.
     pub kind: ErrorKind,
-    /// What happened and to what (file, command, address); one line.
+    /// What happened and to what (file, command, address); one line, without a full stop at its end.
     pub message: String,
     /// What the administrator can do; may be empty.
     pub hint: String,

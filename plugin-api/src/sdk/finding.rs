@@ -9,7 +9,7 @@ pub enum Severity {
     Ok,
     /// Good to know.
     Info,
-    /// Works, but something should be changed.
+    /// Works, but something should be changed. Also what a severity of a later version is taken for.
     Warning,
     /// Mail will not flow.
     Error,

@@ -3,7 +3,7 @@
 use super::Outcome;
 use std::ops::RangeInclusive;
 
-/// Whom a message is from and for.
+/// Whom a message is from and for, lent for one call.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Envelope<'a> {
@@ -13,14 +13,14 @@ pub struct Envelope<'a> {
     /// `LOCAL` + this delimiter + `RECIPIENT-LOCAL=RECIPIENT-DOMAIN` + `@DOMAIN`, where `LOCAL@DOMAIN` is
     /// [`Envelope::sender`]. Only adapters whose [`Abilities::verp`] is set ever see it.
     pub verp_delimiter: &'a str,
-    /// Envelope recipients; at least one.
+    /// Envelope recipients (RFC 5321 forward-paths without brackets); at least one.
     pub recipients: &'a [&'a str],
     /// Octets of the message, with CRLF as line ends.
     pub size: u64,
-    /// Whether the message has octets above 127 in its body (RFC 6152, `BODY=8BITMIME`).
+    /// Whether the message has octets above 127 (RFC 6152, `BODY=8BITMIME`).
     pub eight_bit: bool,
-    /// Whether an address of this envelope is not ASCII, so that only servers that announce SMTPUTF8 can take it
-    /// (RFC 6531).
+    /// Whether this mail is for servers with SMTPUTF8 only (RFC 6531), since its sender or a recipient is not ASCII. What
+    /// speaks SMTP says `SMTPUTF8` then.
     pub smtp_utf8: bool,
 }
 
@@ -37,14 +37,14 @@ impl<'a> Envelope<'a> {
         self
     }
 
-    /// Says whether the body has octets above 127.
+    /// Says whether the message has octets above 127.
     #[must_use]
     pub fn with_eight_bit(mut self, eight_bit: bool) -> Self {
         self.eight_bit = eight_bit;
         self
     }
 
-    /// Says whether an address is not ASCII.
+    /// Says whether SMTPUTF8 is needed.
     #[must_use]
     pub fn with_smtp_utf8(mut self, smtp_utf8: bool) -> Self {
         self.smtp_utf8 = smtp_utf8;
@@ -78,17 +78,17 @@ pub struct Injection {
     /// Program (absolute path, one of [`OutgoingAdapter::programs`](super::OutgoingAdapter::programs)) and
     /// arguments.
     pub argv: Vec<String>,
-    /// Environment: these variables, and `PATH`.
+    /// Environment: these variables (name and value), and `PATH`. Names are `[A-Za-z_][A-Za-z0-9_]*`, each at most once.
     pub environment: Vec<(String, String)>,
-    /// What the program reads, by descriptor: each is a file that is complete before the program starts, open for
+    /// What the program reads, by descriptor, each at most once: each is a file that is complete before the program starts, open for
     /// reading at its beginning. So the order in which they are read does not matter, and the program never takes a
     /// part for the whole. Standard output is caught unless it is named here; standard error always is.
     pub inputs: Vec<Input>,
     /// What exit codes mean; the first that fits counts. The outcome is that of every recipient, except that a
     /// permanent failure of several recipients judges none: each half of them is handed over by itself, down to
     /// one, so that one bad address fails alone. A program must therefore not fail for good when it has taken the
-    /// message for some of its recipients. The reply text is what the program printed, or [`ExitMeaning::text`] when it printed nothing; program and exit
-    /// code stand behind it in brackets.
+    /// message for some of its recipients. The reply text is what the program printed, or [`ExitMeaning::text`] when
+    /// it printed nothing; program and exit code stand behind it in brackets.
     pub exits: Vec<ExitMeaning>,
     /// What any other exit code means; [`Outcome::Delivered`] is not allowed here. Being killed is always a
     /// temporary failure, and so is not ending within the time limit, whatever it says when it is told to end.
@@ -179,7 +179,7 @@ pub enum Content {
 pub struct ExitMeaning {
     /// The first exit code.
     pub first: u8,
-    /// The last exit code.
+    /// The last exit code, itself included; not below the first.
     pub last: u8,
     /// What became of the message.
     pub outcome: Outcome,
@@ -188,7 +188,7 @@ pub struct ExitMeaning {
 }
 
 impl ExitMeaning {
-    /// What these exit codes mean.
+    /// What these exit codes mean, for instance `75..=75`.
     pub fn new(codes: RangeInclusive<u8>, outcome: Outcome, text: impl Into<String>) -> Self {
         ExitMeaning { first: *codes.start(), last: *codes.end(), outcome, text: text.into() }
     }

@@ -3,6 +3,9 @@
 //! The host stages everything, runs checks and compilers on the staged files, publishes in an
 //! order in which no address is answered with a permanent failure meanwhile, and undoes
 //! everything when a step fails.
+//!
+//! Rules for all paths of a plan: no empty part, no `.` or `..`, no control characters, at most 200 octets a part, each
+//! named once, none of the host's own (`postrider.*`, `.postrider*`, `spool*` at the top of the directory).
 
 use super::{DomainView, ListView, Result};
 use std::time::Duration;
@@ -15,11 +18,11 @@ use std::time::Duration;
 pub enum Change<'a> {
     /// Anything may have changed: plan everything.
     Everything,
-    /// This list is new.
+    /// This list is new, and maybe its domain too. It is in the roster.
     ListAdded(ListView<'a>),
     /// This list is gone; it is no longer in the roster.
     ListRemoved(ListView<'a>),
-    /// This domain is new.
+    /// This domain is new. It is in the roster.
     DomainAdded(DomainView<'a>),
     /// This domain is gone; it is no longer in the roster.
     DomainRemoved(DomainView<'a>),
@@ -35,7 +38,7 @@ pub enum TableFormat {
     /// A text file and a compiled file beside it (`PATH` + suffix, for instance `.db`); compiled
     /// from a staged copy, then both are renamed.
     CompiledRename {
-        /// What the compiler appends to the file name, with its dot.
+        /// What the compiler appends to the file name, with its dot; at most 32 octets.
         suffix: String,
     },
     /// A text file and a compiled file that running daemons hold open and that therefore must
@@ -50,8 +53,8 @@ pub enum TableFormat {
     Directory {
         /// The first line of every file, which says whose it is, for instance
         /// `# made by Postrider, do not edit`. Files of the directory that do not begin with it are
-        /// somebody else's: they are left alone, and it is an error if a row would replace one. Empty:
-        /// the directory and all that is in it belong to the host.
+        /// somebody else's: they are left alone, and it is an error if a row would replace one. One line, at most 200
+        /// octets. Empty: the directory and all that is in it belong to the host.
         mark: String,
     },
     /// An SQLite database `PATH` with the table `map(key TEXT PRIMARY KEY COLLATE NOCASE, value
@@ -105,7 +108,7 @@ pub struct Table {
     pub format: TableFormat,
     /// What it is for.
     pub role: TableRole,
-    /// Comment lines for the head of a text file, without `#`.
+    /// Comment lines for the head of a text file, separated by LF, without `#`.
     pub comment: String,
 }
 
@@ -134,9 +137,12 @@ impl Table {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Row<'a> {
-    /// The key, as the MTA looks it up. Keys of one table must differ.
+    /// The key, as the MTA looks it up: at most 4096 octets, no control characters; in text files no blanks and no `#` in
+    /// front; in directories the name of a file. Keys of one table must differ, where the MTA folds case also without
+    /// regard to it.
     pub key: &'a str,
-    /// The value.
+    /// The value: at most 32 KiB, no control characters but LF in the files of a directory; in text files no blanks at
+    /// either end and no `#` in front.
     pub value: &'a str,
     /// In a text file, the column (from 0) in which the value starts, for the reader's eye. At
     /// least one blank is always written. No other effect.
@@ -204,31 +210,33 @@ pub enum Privilege {
     Root,
 }
 
-/// A program to be run by the host: no shell, a clean environment, a time limit.
+/// A program to be run by the host: no shell, a clean environment (`PATH`, `LC_ALL=C`), working directory `/`, a time limit
+/// of some minutes. It succeeds with the exit status 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Command {
     /// When it runs.
     pub phase: Phase,
-    /// Program (absolute path) and arguments. In phases `Check` and `Compile` the text `{file}`
+    /// Program (absolute path, the value of a setting of the kind
+    /// [`SettingKind::Program`](super::SettingKind::Program)) and arguments. In phases `Check` and `Compile` the text `{file}`
     /// inside an argument stands for the (staged) file of the table that the command belongs to; with
     /// [`CommandInput::Table`] it need not be there.
     pub argv: Vec<String>,
     /// What it reads from its standard input.
     pub stdin: CommandInput,
-    /// Names ([`Table::path`]) of the tables that it belongs to. `Check` and `Compile` run once
+    /// Paths ([`Table::path`]) of the tables that it belongs to. `Check` and `Compile` run once
     /// for each of them that changes. `Activate` runs once, right after the last of them is
     /// published and before any later table is, and only if the contents of one of them changed.
     /// Empty with `Activate`: after everything, if anything changed.
     pub tables: Vec<String>,
     /// Must it run?
     pub need: Need,
-    /// Whose rights does it need?
+    /// Whose rights does it need? Only `Activate` can need the superuser's.
     pub privilege: Privilege,
     /// If the command cannot be run here: how long the MTA needs to notice the published
     /// tables by itself. The host then waits that long before it publishes later tables.
-    /// `None`: it never notices by itself.
+    /// `None`: it never notices by itself. Counted in milliseconds.
     pub settle: Option<Duration>,
     /// Why, in a few words, shown to the administrator: `so that Postfix reads the new table`.
     pub reason: String,
@@ -311,7 +319,7 @@ impl Command {
 pub struct Guard {
     /// The directory; the same rules as for [`Table::path`].
     pub path: String,
-    /// The bits, for instance `0o1000`.
+    /// The bits, for instance `0o1000`; only those of `0o7000`, at least one.
     pub mode: u32,
 }
 
@@ -324,8 +332,10 @@ impl Guard {
 
 /// Where a plan goes. The host implements this.
 ///
-/// Each method fails when the plan breaks a rule (path outside the directory, table not
-/// begun, program not declared, size limit); pass that error on.
+/// # Errors
+/// Each method fails when the plan breaks a rule (path outside the directory, table not begun, program not declared,
+/// more than 100 tables, more than 1 GiB); pass that error on. The first one sticks: whatever comes after it fails too, and
+/// nothing of the plan is carried out.
 pub trait PlanSink {
     /// Begins a table; the rows that follow belong to it.
     fn table(&mut self, table: &Table) -> Result<()>;
@@ -335,9 +345,10 @@ pub trait PlanSink {
     fn absent(&mut self, keys: &[&str]) -> Result<()>;
     /// Wants a directory guarded while anything in it changes.
     fn guard(&mut self, guard: &Guard) -> Result<()>;
-    /// Wants this file with exactly these contents. `path` as for [`Table::path`].
+    /// Wants this file with exactly these contents, at most 16 MiB. `path` as for [`Table::path`]; `mode` are its
+    /// permission bits, `0o400` to `0o775` without `0o002`.
     fn file(&mut self, path: &str, mode: u32, contents: &[u8]) -> Result<()>;
-    /// Wants this file (of an earlier plan) gone.
+    /// Wants this file (of an earlier plan) gone. One that is not there is no error.
     fn remove(&mut self, path: &str) -> Result<()>;
     /// Wants this program run.
     fn command(&mut self, command: &Command) -> Result<()>;

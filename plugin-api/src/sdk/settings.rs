@@ -9,15 +9,15 @@ use std::collections::BTreeMap;
 pub enum SettingKind {
     /// Any text, may be empty.
     Text,
-    /// An absolute path of a program that exists or not.
+    /// An absolute path of a program that exists or not. No other programs are run for the adapter.
     Program,
     /// An absolute path.
     Path,
     /// An absolute path of a directory into which plans may write besides the table directory.
     OutputDirectory,
-    /// A whole number.
+    /// A whole number that fits into 64 bits, with or without a sign; the adapter gets it in decimal digits.
     Integer,
-    /// `yes` or `no`.
+    /// The adapter gets `yes` or `no`, however it was written.
     Boolean,
     /// One of these words. Each entry is the word and, after `=`, the word that it is an older
     /// name of: `regex=regexp`.
@@ -29,11 +29,12 @@ pub enum SettingKind {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct SettingSpec {
-    /// The key.
+    /// The key: `[a-z0-9_]+`.
     pub name: String,
     /// What the value looks like.
     pub kind: SettingKind,
-    /// The value when the key is absent.
+    /// The value when the key is absent. Need not be what the kind says: empty, or a word that tells the adapter to find out
+    /// by itself.
     pub default: String,
     /// What it does, for the administrator; whole sentences.
     pub help: String,
@@ -41,7 +42,12 @@ pub struct SettingSpec {
 
 impl SettingSpec {
     /// A key that an adapter reads.
-    pub fn new(name: &str, kind: SettingKind, default: &str, help: &str) -> Self {
+    pub fn new(
+        name: impl Into<String>,
+        kind: SettingKind,
+        default: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
         SettingSpec { name: name.into(), kind, default: default.into(), help: help.into() }
     }
 }

@@ -94,9 +94,10 @@ impl Subaddress {
 pub struct Site {
     /// Where the MTA reaches us.
     pub lmtp: LmtpAddress,
-    /// Absolute path of the directory in which the files of a plan are published.
+    /// Absolute path of the directory in which the files of a plan are published. While plans are compared or tried, another
+    /// one than usual.
     pub table_dir: String,
-    /// The user whose rights the host has when it publishes plans.
+    /// The name of the user whose rights the host has when it publishes plans.
     pub user: String,
     /// What separates an address from its detail (`verp_delimiter`), usually `+`.
     pub delimiter: String,

@@ -24,7 +24,7 @@ pub struct Snippet {
     /// The file (absolute path) that gets the lines, for instance `/etc/mail/sendmail.mc`, or that is
     /// written; empty for commands.
     pub file: String,
-    /// The lines or commands themselves, ready to be copied.
+    /// The lines or commands themselves, ready to be copied; lines end in LF.
     pub text: String,
     /// Why, in one or two sentences.
     pub explanation: String,

@@ -3,7 +3,8 @@
 use super::Result;
 use std::collections::BTreeMap;
 
-/// What an adapter found out about the MTA, kept by the host between calls.
+/// What an adapter found out about the MTA: names and values of its own, kept by the host while it runs and passed to
+/// each call.
 pub type Facts = BTreeMap<String, String>;
 
 /// What a program did.
@@ -11,7 +12,7 @@ pub type Facts = BTreeMap<String, String>;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ProgramOutput {
-    /// Exit status; -1 when it was killed by a signal or by the time limit.
+    /// Exit status, 0 to 255; -1 when it was killed by a signal or by the time limit, which the last line of `stderr` tells.
     pub status: i32,
     /// Standard output; bytes that are not UTF-8 are replaced.
     pub stdout: String,
@@ -26,15 +27,21 @@ impl ProgramOutput {
     }
 }
 
-/// What the host does for an adapter.
+/// What the host does for an adapter, while [`probe`](super::IncomingAdapter::probe) or
+/// [`check`](super::IncomingAdapter::check) runs.
 pub trait Tools {
-    /// Runs a program: absolute path, no shell, clean environment, time limit.
+    /// Runs a program: absolute path, no shell, clean environment (`PATH`, `LC_ALL=C`), working directory `/`, 30 seconds.
+    /// At most 4 MiB of standard output and of standard error are kept.
     ///
     /// # Errors
-    /// When it cannot be started. A status other than 0 is no error here.
+    /// When it cannot be started, or is not the value of a setting of the kind
+    /// [`SettingKind::Program`](super::SettingKind::Program). A status other than 0 is no error here.
     fn run(&self, argv: &[&str], stdin: &str) -> Result<ProgramOutput>;
-    /// The contents of a file, at most 16 MiB; bytes that are not UTF-8 are replaced.
+    /// The contents of a regular file, at most 16 MiB; bytes that are not UTF-8 are replaced.
+    ///
+    /// # Errors
+    /// When it is not there, cannot be read, is too large or no regular file.
     fn read_file(&self, path: &str) -> Result<String>;
-    /// Does this path exist?
+    /// Does this path exist? No, if that cannot be found out. Symbolic links are followed.
     fn exists(&self, path: &str) -> bool;
 }

@@ -4,8 +4,7 @@ extern "C" {
     fn postrider_nowhere();
 }
 
+/// As if it were a plugin: the library cannot even be opened.
 #[no_mangle]
-pub extern "C" fn postrider_unresolved() {
-    // SAFETY: never called; the library cannot even be opened.
-    unsafe { postrider_nowhere() }
-}
+#[allow(non_upper_case_globals)]
+pub static _1as_0lib_1header_0root_bmodule_bloader: unsafe extern "C" fn() = postrider_nowhere;
