@@ -1,7 +1,8 @@
 //! Changes of a source tree, written down so that they read well and survive changes around them.
 //!
 //! ```text
-//! anything before the first line of this form is prose
+//! what stands before the first line of this form is prose, and so is, anywhere, a line like the next:
+//! === why this is so
 //! @@ src/abi/objects.rs append to: pub trait Host: Send + Sync {
 //!     fn what_is_put_before_the_closing_brace(&self);
 //! @@ src/export.rs replace
@@ -48,7 +49,7 @@ fn parse(script: &str) -> Vec<Edit<'_>> {
             let append_to = what.strip_prefix("append to: ");
             assert!(append_to.is_some() || what == "replace", "{line:?}: `append to: …` or `replace`");
             edits.push(Edit { file, append_to, body: Vec::new() });
-        } else if let Some(edit) = edits.last_mut() {
+        } else if let (Some(edit), false) = (edits.last_mut(), line.starts_with("===")) {
             edit.body.push(line);
         }
     }

@@ -1,9 +1,14 @@
 //! x
 #![allow(clippy::unwrap_used)] // tests
 
+mod builds;
+mod document;
+mod edits;
 #[path = "../../abi/host/src/layout.rs"]
 mod layout;
-mod edits;
+mod matrix;
+mod refusals;
+mod trees;
 
 #[test]
 fn layout_prints() {

@@ -1,4 +1,4 @@
-//! A host for tests: the real loader, and a transcript of everything that crosses.
+//! A host for tests: the real comparison of interfaces, and a transcript of everything that crosses.
 //!
 //! ```text
 //! postrider-abi-host layout SOURCE-OF-THE-INTERFACE     its layout as text
@@ -39,12 +39,12 @@ fn main() -> ExitCode {
 
 fn load(files: &[PathBuf]) {
     // All are loaded before the first is used.
-    let loaded: Vec<_> = files.iter().map(|file| (file, plugins::Plugin::load(file))).collect();
+    let loaded: Vec<_> = files.iter().map(|file| (file, plugins::load(file))).collect();
     for (file, plugin) in loaded {
         println!("== {}", file.display());
         match plugin {
             Err(error) => println!("refused: {error}"),
-            Ok(plugin) => print!("{}", transcript::of(&plugin, file)),
+            Ok(plugin) => print!("{}", transcript::of(plugin)),
         }
     }
 }

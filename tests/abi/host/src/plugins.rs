@@ -1,75 +1,49 @@
-//! The real loader, as the host has it.
+//! Opens plugins as `host/src/plugins/load.rs` does, with the real comparison of interfaces and its real words.
 
-#![allow(dead_code)] // the registry is not here
-
-#[path = "../../../../host/src/plugins/elf.rs"]
-mod elf;
 #[path = "../../../../host/src/plugins/error.rs"]
+#[allow(dead_code)] // most refusals come from elsewhere
 mod error;
-#[path = "../../../../host/src/plugins/library.rs"]
-mod library;
-#[path = "../../../../host/src/plugins/load.rs"]
-mod load;
-#[path = "../../../../host/src/plugins/vet.rs"]
-mod vet;
+#[path = "../../../../host/src/plugins/interface.rs"]
+mod interface;
 
+use abi_stable::library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME_WITH_NUL};
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use postrider_plugin_api::abi::{self, Adapter_Ref, Plugin_Ref};
 use std::path::Path;
-use std::sync::Arc;
-
-use postrider_plugin_api::sdk::{HostLog, IncomingAdapter, OutgoingAdapter, Result, SettingSpec, Settings};
 
 pub use error::PluginError;
-pub use library::PluginInfo;
 
-/// As `host/src/plugins/mod.rs` has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// As `host/src/plugins/mod.rs` has it; `error.rs` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[allow(dead_code)]
 pub enum AdapterKind {
     Incoming,
     Outgoing,
-    Unknown(u32),
 }
 
 impl std::fmt::Display for AdapterKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            AdapterKind::Incoming => f.write_str("incoming"),
-            AdapterKind::Outgoing => f.write_str("outgoing"),
-            AdapterKind::Unknown(number) => write!(f, "unknown kind {number}"),
-        }
+        write!(f, "{self:?}")
     }
 }
 
-/// A plugin that was loaded as the registry does it.
-pub struct Plugin(load::Loaded);
+/// Loads a plugin.
+pub fn load(file: &Path) -> Result<Plugin_Ref, PluginError> {
+    let not_a_plugin = || PluginError::NotAPlugin { file: file.to_owned() };
+    // SAFETY: the plugins of these tests are ours, and stay open for ever.
+    let header = unsafe {
+        let library = Library::open(Some(file), RTLD_NOW | RTLD_LOCAL)
+            .map_err(|error| PluginError::Open { file: file.to_owned(), reason: error.to_string() })?;
+        let library = std::mem::ManuallyDrop::new(library);
+        *library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()).map_err(|_| not_a_plugin())?
+    };
+    let header = header.upgrade().map_err(|_| not_a_plugin())?;
+    interface::compare(file, header)?;
+    interface::start(file, header)
+}
 
-impl Plugin {
-    pub fn load(file: &Path) -> std::result::Result<Plugin, PluginError> {
-        load::load(&vet::vet(file)?).map(Plugin)
-    }
-
-    pub fn info(&self) -> &PluginInfo {
-        self.0.library.info()
-    }
-
-    pub fn settings(&self, adapter: &str, kind: AdapterKind) -> Result<Vec<SettingSpec>> {
-        self.0.library.settings(adapter, kind)
-    }
-
-    pub fn incoming(
-        &self,
-        adapter: &str,
-        log: Arc<dyn HostLog>,
-        settings: &Settings,
-    ) -> Result<Box<dyn IncomingAdapter>> {
-        self.0.library.incoming(adapter, log, settings)
-    }
-
-    pub fn outgoing(
-        &self,
-        adapter: &str,
-        log: Arc<dyn HostLog>,
-        settings: &Settings,
-    ) -> Result<Box<dyn OutgoingAdapter>> {
-        self.0.library.outgoing(adapter, log, settings)
-    }
+/// An adapter by its name.
+pub fn adapter(plugin: Plugin_Ref, kind: abi::AdapterKind, name: &str) -> Adapter_Ref {
+    let mut adapters = plugin.adapters().into_iter().copied();
+    adapters.find(|adapter| adapter.kind() == kind && adapter.name() == name).expect("the plugin has it")
 }

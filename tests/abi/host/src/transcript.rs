@@ -1,20 +1,19 @@
 //! Uses everything that a plugin offers, and writes down what came of it.
 
-use crate::plugins::{AdapterKind, Plugin};
+use crate::plugins;
 use crate::site::{Lines, Lists, Machine, NASTY, Plan, site};
+use postrider_plugin_api::abi::{AdapterKind, Plugin_Ref};
+use postrider_plugin_api::host::{self, Incoming, Outgoing};
 use postrider_plugin_api::sdk::*;
 use std::fmt::Debug;
-use std::path::Path;
 use std::sync::Arc;
 
 /// The transcript of `tests/abi/plugin`.
-pub fn of(plugin: &Plugin, file: &Path) -> String {
+pub fn of(plugin: Plugin_Ref) -> String {
     let lines = Lines::default();
     describe(plugin, &lines);
     #[cfg(feature = "next")]
-    crate::next::fields(&lines, file);
-    #[cfg(not(feature = "next"))]
-    let _ = file;
+    crate::next::fields(&lines, plugin);
     incoming(plugin, &lines);
     outgoing(plugin, &lines);
     lines.take().iter().map(|line| readable(line) + "\n").collect()
@@ -22,7 +21,11 @@ pub fn of(plugin: &Plugin, file: &Path) -> String {
 
 /// One line; the place of a panic and long runs of one letter are shortened.
 fn readable(line: &str) -> String {
-    let mut line = line.replace('\n', "\\n").replace(&"x".repeat(100_000), "(100000 times x)");
+    let mut line = line.replace('\n', "\\n").replace('\t', "\\t").replace('\0', "\\0");
+    if let Some(start) = line.find("xxxxxxxxxx") {
+        let count = line[start..].bytes().take_while(|byte| *byte == b'x').count();
+        line.replace_range(start..start + count, &format!("({count} times x)"));
+    }
     while let Some(at) = line.find("panicked at ") {
         let rest = &line[at + "panicked at ".len()..];
         let words = rest.find(": ").map_or("", |end| &rest[end..]);
@@ -31,20 +34,19 @@ fn readable(line: &str) -> String {
     line
 }
 
-fn describe(plugin: &Plugin, lines: &Lines) {
-    let info = plugin.info();
-    lines.say(format!("adapters of version {}", info.version));
-    for adapter in &info.adapters {
-        lines.say(format!("  {} {} {}", adapter.kind, adapter.name, adapter.description));
+fn describe(plugin: Plugin_Ref, lines: &Lines) {
+    lines.say(format!("adapters of version {}, panics unwind: {}", plugin.version(), plugin.panic_unwinds()));
+    for adapter in plugin.adapters() {
+        lines.say(format!("  kind {} {}: {}", adapter.kind().0, adapter.name(), adapter.description()));
     }
 }
 
-fn incoming(plugin: &Plugin, lines: &Lines) {
-    let kind = AdapterKind::Incoming;
-    result(lines, "settings", plugin.settings("Everything", kind));
+fn incoming(plugin: Plugin_Ref, lines: &Lines) {
+    let everything = plugins::adapter(plugin, AdapterKind::INCOMING, "Everything");
+    result(lines, "settings", host::settings(everything));
     let make = |todo: &str| {
         let settings: Settings = [("do", todo), ("nasty", NASTY), ("", "")].into_iter().collect();
-        plugin.incoming("Everything", Arc::new(lines.clone()), &settings)
+        Incoming::new(everything, Arc::new(lines.clone()), &settings)
     };
     for todo in ["fail", "panic"] {
         lines.say(format!("new: {todo}"));
@@ -79,7 +81,7 @@ fn incoming(plugin: &Plugin, lines: &Lines) {
     result(lines, "snippets", adapter.snippets(context));
     result(lines, "check", adapter.check(context, &Machine));
     #[cfg(feature = "next")]
-    crate::next::answer(lines, &*adapter, &site);
+    crate::next::answer(lines, &adapter, &site);
 
     lines.say("panics".to_owned());
     let mut quiet = Plan(Lines::default());
@@ -99,9 +101,11 @@ fn incoming(plugin: &Plugin, lines: &Lines) {
     drop(adapter);
 }
 
-fn outgoing(plugin: &Plugin, lines: &Lines) {
-    let log = Arc::new(lines.clone());
-    let adapter = plugin.outgoing("Obedient", log, &Settings::default()).expect("it is made");
+fn outgoing(plugin: Plugin_Ref, lines: &Lines) {
+    let obedient = plugins::adapter(plugin, AdapterKind::OUTGOING, "Obedient");
+    let wrong = Incoming::new(obedient, Arc::new(lines.clone()), &Settings::default());
+    result(lines, "an incoming adapter of it", wrong.map(|_| ()));
+    let adapter = Outgoing::new(obedient, Arc::new(lines.clone()), &Settings::default()).expect("it is made");
     lines.say(format!("abilities {:?}", adapter.abilities()));
     lines.say(format!("programs {:?}", adapter.programs()));
     let recipients = ["yes@example.org", "later@", "never@", "away@"];
@@ -128,9 +132,7 @@ fn silently(body: impl FnOnce()) {
 
 pub fn result<T: Debug>(lines: &Lines, what: &str, result: Result<T>) {
     match result {
-        Ok(value) => {
-            lines.say(format!("{what}: {value:?}"));
-        }
+        Ok(value) => lines.say(format!("{what}: {value:?}")),
         Err(error) => lines.say(format!("{what}: {:?}: {} / {}", error.kind, error.message, error.hint)),
     }
 }

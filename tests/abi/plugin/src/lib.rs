@@ -250,7 +250,7 @@ mod next {
     }
 
     pub fn answer(site: &Site, map: &str, key: &str, found: &[ListView<'_>]) -> Result<Option<String>> {
-        Ok(found.first().map(|list| format!("{} in {}: {:?} by {:?}", key, map, list, site.lmtp)))
+        Ok(found.first().map(|list| format!("{} in {}: {} by {:?}", key, map, list.list_id, site.lmtp)))
     }
 
     pub fn result(batch: &Batch<'_>) -> RecipientResult {
