@@ -9,7 +9,7 @@ use abi_stable::abi_stability::abi_checking::{
 };
 use abi_stable::library::{LibHeader, LibraryError, RootModule, RootModuleError};
 use abi_stable::sabi_types::VersionNumber;
-use abi_stable::type_layout::TypeLayout;
+use abi_stable::type_layout::{TLFieldOrFunction, TypeLayout};
 use postrider_plugin_api::abi::Plugin_Ref;
 use std::path::Path;
 
@@ -51,16 +51,44 @@ fn first_of(errors: &AbiInstabilityErrors) -> String {
     let Some(error) = errors.errors.iter().find(|error| !error.errs.is_empty()) else {
         return "the layouts differ".to_owned();
     };
-    let what = error.errs.first().map_or_else(String::new, one_line);
-    let place: Vec<String> = error
-        .stack_trace
-        .iter()
-        .map(|step| match &step.found {
-            abi_stable::type_layout::TLFieldOrFunction::Field(field) => field.name().to_owned(),
-            abi_stable::type_layout::TLFieldOrFunction::Function(function) => function.name.to_string(),
-        })
-        .collect();
-    if place.is_empty() { what } else { format!("{what} at {}", place.join(".")) }
+    // That a size differs follows from most other differences, which say more.
+    let says_more =
+        |difference: &&AbiInstability| !matches!(difference, AbiInstability::Size(_) | AbiInstability::Alignment(_));
+    let difference = error.errs.iter().find(says_more).or_else(|| error.errs.first());
+    let what = difference.map_or_else(String::new, one_line);
+    let about_the_type_itself =
+        !matches!(difference, Some(AbiInstability::Name(_) | AbiInstability::MismatchedPrimitive(_)));
+    let place = place(error.stack_trace.iter().map(|step| &step.found), about_the_type_itself);
+    if place.is_empty() { what } else { format!("{what} in {place}") }
+}
+
+/// Where the comparison was: the innermost of our types, and the way from there. What `abi_stable` has between
+/// an object and its methods is left out.
+fn place<'a>(found: impl ExactSizeIterator<Item = &'a TLFieldOrFunction>, about_the_type_itself: bool) -> String {
+    let mut place: Vec<String> = Vec::new();
+    let last = found.len().saturating_sub(1);
+    for (number, step) in found.enumerate() {
+        let (name, layout) = match step {
+            TLFieldOrFunction::Field(field) => (field.name(), Some(field.layout())),
+            TLFieldOrFunction::Function(function) => (function.name.as_str(), None),
+        };
+        let name = match name {
+            "__returns" => "result".to_owned(),
+            "obj" | "vtable" | "data" | "field_0" => String::new(),
+            name if name.starts_with(|c: char| c.is_ascii_digit()) => String::new(),
+            // abi_stable's name of the first parameter.
+            name if name.ends_with(',') => "parameter 0".to_owned(),
+            name => name.replace("param_", "parameter "),
+        };
+        if !name.is_empty() && place.last() != Some(&name) {
+            place.push(name);
+        }
+        let ours = layout.filter(|layout| layout.package() == "postrider-plugin-api" && layout.name() != "VTable");
+        if let Some(layout) = ours.filter(|_| place.is_empty() || about_the_type_itself || number < last) {
+            place = vec![layout.name().trim_end_matches("_TO").to_owned()];
+        }
+    }
+    place.join(", ")
 }
 
 fn one_line(difference: &AbiInstability) -> String {
@@ -74,11 +102,16 @@ fn one_line(difference: &AbiInstability) -> String {
         D::Size(v) => differ("sizes", v.expected, v.found),
         D::Alignment(v) => differ("alignments", v.expected, v.found),
         D::FieldCountMismatch(v) => differ("numbers of fields", v.expected, v.found),
-        D::MismatchedPrefixSize(v) => differ("numbers of fields of version 1.0", v.expected, v.found),
+        D::MismatchedPrefixSize(v) => differ("numbers of fields or methods of version 1.0", v.expected, v.found),
         D::MismatchedPrimitive(v) => format!("types {:?} and {:?}", v.expected, v.found),
+        // A function's result and parameters are fields to abi_stable, with names of its own.
+        D::UnexpectedField(v) if v.expected.name() == "__returns" || v.found.name() == "__returns" => {
+            "other parameters".to_owned()
+        }
         D::UnexpectedField(v) => differ("fields", v.expected.name(), v.found.name()),
         D::FnLifetimeMismatch(_) | D::FieldLifetimeMismatch(_) => "other lifetimes".to_owned(),
         D::FnQualifierMismatch(_) => "other function qualifiers".to_owned(),
+        D::ExtraCheckError(_) => "other requirements (Send, Sync)".to_owned(),
         other => {
             let text = format!("{other:?}");
             text.split(['(', ' ', '{']).next().unwrap_or_default().to_owned()

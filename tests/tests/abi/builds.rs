@@ -8,7 +8,7 @@ use postrider_tests::fixtures::{repository, target_dir};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 /// One build at a time: they use both cores and share directories.
 static BUILDING: Mutex<()> = Mutex::new(());
@@ -78,7 +78,7 @@ impl Compiler {
 pub fn plugin(compiler: Compiler, interface: Interface) -> Result<PathBuf, String> {
     let name = name(compiler, interface);
     let tree = trees::work().join("trees").join(&name);
-    let _building = BUILDING.lock().unwrap();
+    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
     interface.write(&tree.join("plugin-api"));
     trees::copy(&repository().join("tests/abi/plugin"), &tree.join("tests/abi/plugin"));
     trees::write(&tree.join("tests/abi/plugin/src/name"), name.as_bytes());
@@ -102,7 +102,7 @@ pub fn name(compiler: Compiler, interface: Interface) -> String {
 pub fn host(interface: Interface) -> PathBuf {
     let name = format!("host_{}", interface.version().replace('.', "_"));
     let tree = trees::work().join("trees").join(&name);
-    let _building = BUILDING.lock().unwrap();
+    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
     interface.write(&tree.join("plugin-api"));
     trees::copy(&repository().join("tests/abi/host"), &tree.join("tests/abi/host"));
     for file in ["error.rs", "interface.rs"] {
@@ -149,6 +149,12 @@ fn lock(tree: &Path, compiler: Compiler, interface: Interface) {
         )
         .replace(&api(postrider_plugin_api::VERSION), &api(&format!("{}.0", interface.version())));
     trees::write(&tree.join("Cargo.lock"), text.as_bytes());
+}
+
+/// Runs `build` while no other build runs.
+pub fn alone<T>(build: impl FnOnce() -> T) -> T {
+    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    build()
 }
 
 /// The file of that name with all that is in the tree in its number; made by `build` if it is not there.

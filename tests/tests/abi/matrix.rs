@@ -106,13 +106,18 @@ fn transcript(host: Interface, plugin: Interface) -> String {
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// A host that loads these files in this order.
-pub fn load(host: &Path, files: &[&Path]) -> String {
+/// A host that loads these files in this order: what it says, and what reaches standard error.
+pub fn loaded(host: &Path, files: &[&Path]) -> (String, String) {
     let output = Command::new(host).env_remove("RUST_BACKTRACE").arg("load").args(files).output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{files:?}: {}: {stdout}{stderr}", output.status);
+    (stdout.into_owned(), stderr.into_owned())
+}
+
+fn load(host: &Path, files: &[&Path]) -> String {
+    let (stdout, stderr) = loaded(host, files);
     assert_eq!(stderr, "", "nothing of a plugin reaches standard error");
-    stdout.into_owned()
+    stdout
 }
 
 /// All orders of the numbers below `count`.

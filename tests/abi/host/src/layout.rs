@@ -14,10 +14,21 @@ use std::path::Path;
 /// # Errors
 /// When the source cannot be read.
 pub fn of_interface(source: &Path) -> std::io::Result<String> {
+    let head = format!("# The plugin interface {}\n\n## Layout\n\n", postrider_plugin_api::VERSION);
+    Ok(head + &types() + &of_source(source)?)
+}
+
+/// The part that is read from the source.
+///
+/// # Errors
+/// When the source cannot be read.
+pub fn of_source(source: &Path) -> std::io::Result<String> {
     let abi = source.join("src/abi");
-    let mut text = format!("# The plugin interface {}\n\n## Layout\n\n{}", postrider_plugin_api::VERSION, types());
-    text += "## Open sets\n\n";
-    text += &open_sets(&std::fs::read_to_string(abi.join("open.rs"))?);
+    let mut text = "## Open sets\n\n".to_owned();
+    let open = std::fs::read_to_string(abi.join("open.rs"))?;
+    // How a number crosses.
+    text += &declarations(open.split("($(#[$doc:meta])* $set:ident as").next().unwrap_or_default());
+    text += &open_sets(&open);
     text += "## Declarations\n";
     for file in ["data.rs", "objects.rs", "plugin.rs"] {
         text += &declarations(&std::fs::read_to_string(abi.join(file))?);
