@@ -200,18 +200,15 @@ fn built() -> PathBuf {
 /// # Panics
 /// It does not build.
 pub fn cargo_build(compiler: Compiler, tree: &Path, arguments: &[&str]) -> Result<PathBuf, String> {
-    let (mut command, target) = match compiler.release() {
-        Some(release) => {
-            let mut command = Command::new(repository().join("tests/out-of-tree/build"));
-            command.arg(release).arg(tree);
-            (command, target_dir().join(format!("out-of-tree/target-{release}")))
-        }
-        None => {
-            let target = trees::work().join("target");
-            let mut command = Command::new(env!("CARGO"));
-            command.args(["build", "--quiet"]).current_dir(tree).env("CARGO_TARGET_DIR", &target);
-            (command, target)
-        }
+    let (mut command, target) = if let Some(release) = compiler.release() {
+        let mut command = Command::new(repository().join("tests/out-of-tree/build"));
+        command.arg(release).arg(tree);
+        (command, target_dir().join(format!("out-of-tree/target-{release}")))
+    } else {
+        let target = trees::work().join("target");
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["build", "--quiet"]).current_dir(tree).env("CARGO_TARGET_DIR", &target);
+        (command, target)
     };
     command
         .args(arguments)

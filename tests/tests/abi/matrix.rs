@@ -7,6 +7,7 @@ use postrider::plugins::PluginRegistry;
 use postrider_tests::fixtures::{PluginDir, repository};
 use postrider_tests::require::skip;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -51,8 +52,10 @@ fn every_plugin_works_in_every_host_in_every_order() {
         let failures = in_two_threads(orders, |order| {
             let files: Vec<&Path> = order.iter().map(|&at| installed[at].1.as_path()).collect();
             let output = load(&host, &files);
-            let wanted: String =
-                order.iter().map(|&at| format!("== {}\n{}", installed[at].1.display(), transcripts[at])).collect();
+            let mut wanted = String::new();
+            for &at in order {
+                let _ = write!(wanted, "== {}\n{}", installed[at].1.display(), transcripts[at]);
+            }
             (output != wanted).then(|| first_difference(&output, &wanted))
         });
         assert!(
@@ -173,8 +176,9 @@ fn table() -> String {
                     (Interface::Next, Interface::Frozen) => "all of 1.0; the plugin gets the defaults for the rest",
                     (Interface::Next, Interface::Next) => "all of it, the new parts too",
                 };
-                table += &format!(
-                    "| {} | {} | {} | works: {new} |\n",
+                let _ = writeln!(
+                    table,
+                    "| {} | {} | {} | works: {new} |",
                     compiler.title(),
                     interface.version(),
                     host.version()
@@ -201,7 +205,7 @@ fn table() -> String {
             Some(answer) => format!("`{}`", answer.replace('\\', "").trim_end_matches([' ', '/'])),
             None => "–".to_owned(),
         });
-        table += &format!("| {part} | {} |\n", cells.collect::<Vec<_>>().join(" | "));
+        let _ = writeln!(table, "| {part} | {} |", cells.collect::<Vec<_>>().join(" | "));
     }
     table
 }

@@ -78,7 +78,7 @@ fn what_no_loader_sees_the_snapshot_shows() {
     }
 }
 
-/// A plugin with the real abi_stable 0.10, which no other crate of ours uses: it has a lock file of its own.
+/// A plugin with the real `abi_stable` 0.10, which no other crate of ours uses: it has a lock file of its own.
 #[test]
 fn a_plugin_with_another_abi_stable_is_refused() {
     let tree = trees::work().join("trees/abi_stable_0_10");

@@ -7,6 +7,7 @@ use abi_stable::std_types::UTypeId;
 use abi_stable::type_layout::{TLData, TypeLayout};
 use postrider_plugin_api::abi::Plugin_Ref;
 use std::collections::{BTreeSet, HashSet};
+use std::fmt::Write as _;
 use std::path::Path;
 
 /// Everything, for the interface that this program was built with; `source` is where its source lies.
@@ -83,7 +84,7 @@ fn describe(layout: &'static TypeLayout) -> String {
     lines.iter().fold(head, |text, line| text + "    " + line + "\n")
 }
 
-/// The lifetimes of a field or function, from abi_stable's debug text, which has no better.
+/// The lifetimes of a field or function, from `abi_stable`'s debug text, which has no better.
 fn lifetimes(debug: &str) -> String {
     let words: Vec<&str> = debug
         .split(|c: char| !(c.is_alphanumeric() || "()_".contains(c)))
@@ -107,11 +108,11 @@ fn open_sets(source: &str) -> String {
             continue; // the macro's own rules
         };
         let names = names.split('}').next().unwrap_or_default();
-        text += &format!("{name}\n");
+        let _ = writeln!(text, "{name}");
         for name in names.split(',') {
             let words = one_line(name.split(" is ").next().unwrap_or_default());
             if !words.is_empty() {
-                text += &format!("    {words}\n");
+                let _ = writeln!(text, "    {words}");
             }
         }
         text.push('\n');

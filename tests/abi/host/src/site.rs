@@ -39,7 +39,7 @@ pub fn site() -> Site {
     site.smtp_host = "smtp.example.org".into();
     site.smtp_port = 587;
     #[cfg(feature = "next")]
-    { site.host_name = Some("mail.example.org".into()) };
+    site.host_name.get_or_insert_with(|| "mail.example.org".into());
     site
 }
 

@@ -87,7 +87,8 @@ impl IncomingAdapter for Everything {
             seen.push(format!("routed {:?}", domain));
             Ok(())
         })?;
-        let stopped = context.roster.for_each_list(&mut |_| Err(Error::new(ErrorKind::Temporary, "enough").with_hint("stop")));
+        let stopped =
+            context.roster.for_each_list(&mut |_| Err(Error::new(ErrorKind::Temporary, "enough").with_hint("stop")));
         seen.push(format!("{} lists, stopped {:?}", context.roster.list_count(), stopped));
         seen.push(format!("{:?}", context.roster.list_id("ants", "example.org")));
         seen.push(format!("{:?}", context.roster.list_id("none", "example.org")));
