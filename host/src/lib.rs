@@ -13,6 +13,7 @@
 //! | [`deliver`] | mail goes out |
 //! | [`plugins`] | finds, checks and loads plugins |
 //! | [`hookup`] | an adapter's plan becomes files of the MTA |
+//! | [`conformance`] | `postrider plugin check`: what a plugin must keep, tested from outside |
 //! | [`control`] | the daemon's own socket |
 //! | [`daemon`] | `postrider serve`: all of it together |
 //! | [`logging`] | log lines, to the journal, a file or standard error |
@@ -25,6 +26,7 @@ pub mod bounce;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod conformance;
 pub mod control;
 pub mod daemon;
 pub mod deliver;

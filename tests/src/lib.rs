@@ -3,11 +3,13 @@
 //! - [`installation`]: a Postrider of the test's own: configuration, command line, daemon;
 //! - [`mta_box`]: a private machine in which a real mail server runs on its real port 25;
 //! - [`fixtures`]: fixture plugins, good and bad;
+//! - [`c`]: plugins in C;
 //! - [`names`]: nasty names of lists, with the addresses that are theirs and those that only look so;
 //! - [`set_on_drop`]: ends the threads of a failing test;
 //! - [`qmail_stand_in`]: does what qmail does, where no real qmail can be had;
 //! - [`require`]: what a test needs of the machine, asked before it starts.
 
+pub mod c;
 pub mod fixtures;
 pub mod installation;
 pub mod mta_box;

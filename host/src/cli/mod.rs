@@ -16,6 +16,7 @@ mod inject;
 mod lists;
 mod members;
 mod output;
+mod plugin;
 mod plugins;
 pub(crate) mod privileges;
 mod publish;
@@ -105,6 +106,9 @@ enum Command {
     Conf(conf::Conf),
     /// Show the plugins that can be found, or why they cannot be used
     Plugins(plugins::Plugins),
+    /// Tools for those who write plugins
+    #[command(subcommand)]
+    Plugin(plugin::Plugin),
     /// Put a message into a list's queue, as if the MTA had delivered it
     Inject(inject::Inject),
     /// Show held posts and decide about them
@@ -148,6 +152,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Version(version) => return version.run(),
         Command::Demo(demo) => return runtime(true)?.block_on(demo.run()),
+        Command::Plugin(plugin) => return plugin.run(),
         Command::Conf(conf) => return conf.run(cli.config.as_deref()),
         Command::Hookup(hookup) if hookup.keeps_our_rights() => return hookup.with_our_rights(cli.config.as_deref()),
         _ => {}
@@ -183,7 +188,9 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
             Command::Queue(command) => command.run(&session).await,
             Command::Backup(command) => command.run(&session).await,
             Command::Status(command) => command.run(&session).await,
-            Command::Serve(_) | Command::Version(_) | Command::Demo(_) | Command::Conf(_) => Ok(Exit::Done),
+            Command::Serve(_) | Command::Version(_) | Command::Demo(_) | Command::Plugin(_) | Command::Conf(_) => {
+                Ok(Exit::Done)
+            }
         };
         session.end().await;
         exit

@@ -176,7 +176,7 @@ fn unknown_key(key: &str, plugin: &str, specs: &[SettingSpec]) -> String {
 }
 
 /// The value as the adapter gets it.
-fn check(spec: &SettingSpec, value: &str) -> Result<String, String> {
+pub(crate) fn check(spec: &SettingSpec, value: &str) -> Result<String, String> {
     match &spec.kind {
         // A default may be something else: empty, or a word for what the adapter finds out itself.
         SettingKind::Program | SettingKind::Path | SettingKind::OutputDirectory
@@ -197,7 +197,8 @@ fn check(spec: &SettingSpec, value: &str) -> Result<String, String> {
             Some(truth) => Ok(if truth { "yes" } else { "no" }.to_owned()),
             None => Err(format!("`{value}` is not allowed; allowed is yes or no")),
         },
-        SettingKind::Choice(words) => choice(words, value),
+        // An empty one, say, for what the adapter finds out itself.
+        SettingKind::Choice(words) if value != spec.default => choice(words, value),
         _ => Ok(value.to_owned()),
     }
 }

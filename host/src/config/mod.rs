@@ -42,12 +42,14 @@ mod tests;
 mod types;
 mod value;
 
+pub(crate) use adapter::check as check_setting;
 pub use adapter::{Whose, adapter_settings};
 pub use changes::{Change, changes};
 pub use check::{Problem, ProblemSeverity, check_installed};
 pub use error::{ConfigError, ConfigErrors, Notice, Place};
 pub use listen::{ListenError, listen_addresses};
 pub use load::{DEFAULT_FILE, FILE_VARIABLE, Loaded, Origin};
+pub(crate) use names::check_adapter as check_adapter_name;
 pub use sample::{sample_config, shown_default};
 pub use table::{Effect, SECTIONS, SETTINGS, Setting};
 pub use types::*;

@@ -101,7 +101,7 @@ fn check_plugin(name: &str) -> Result<(), String> {
     Err(format!("`{name}` is no name of a plugin; such a name has lower case letters, digits and underscores only"))
 }
 
-fn check_adapter(name: &str) -> Result<(), String> {
+pub(crate) fn check_adapter(name: &str) -> Result<(), String> {
     if !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
         return Ok(());
     }

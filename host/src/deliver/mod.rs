@@ -52,6 +52,7 @@ pub mod wire;
 mod tests;
 
 pub use handover::Handover;
+pub(crate) use injection::check as check_injection;
 pub use queue::DeliveryQueue;
 pub use settings::{DeliverySettings, SettingsError};
 

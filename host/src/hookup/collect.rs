@@ -134,6 +134,11 @@ impl Collector {
         Collector { single, ..self }
     }
 
+    /// The first rule that was broken so far.
+    pub(crate) fn failure(&self) -> Option<&Error> {
+        self.failure.as_ref()
+    }
+
     /// The whole plan.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ pub(super) type NativeHeader = elf::FileHeader32<Endianness>;
 
 /// Refuses what is no shared library of this machine's kind, or not all of it.
 #[allow(clippy::useless_conversion)] // a 32-bit header has 32-bit offsets
-pub(super) fn check(file: &Path) -> Result<(), PluginError> {
+pub(crate) fn check(file: &Path) -> Result<(), PluginError> {
     let own = std::env::current_exe().ok().and_then(|exe| machine_of(&exe));
     let library = ReadCache::new(File::open(file).map_err(|error| vet::unreadable(file, &error))?);
     let size = (&library).len().unwrap_or(0);

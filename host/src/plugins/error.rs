@@ -136,7 +136,7 @@ pub enum PluginError {
     },
 
     /// A shared library, but no plugin.
-    #[error("{}: is a shared library but exports no plugin; build it with export_plugin! of postrider-plugin-api {VERSION}", file.display())]
+    #[error("{}: is a shared library but exports no plugin; build it with export_plugin! of postrider-plugin-api {VERSION}, or in C with postrider_plugin_v1() of postrider_plugin.h", file.display())]
     NotAPlugin {
         /// The file.
         file: PathBuf,
@@ -188,6 +188,15 @@ pub enum PluginError {
         /// The plugin.
         file: PathBuf,
         /// What it said.
+        reason: String,
+    },
+
+    /// A plugin in C describes itself wrongly.
+    #[error("{}: {reason}; correct the plugin as postrider_plugin.h says", file.display())]
+    Description {
+        /// The plugin.
+        file: PathBuf,
+        /// What is wrong.
         reason: String,
     },
 

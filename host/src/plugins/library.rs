@@ -34,7 +34,7 @@ pub struct AdapterReport {
 ///
 /// Adapters are named by their own name and kind, as [`PluginInfo::adapters`] has them; to ask for one that is not
 /// there is an error.
-pub(super) trait Library: Send + Sync {
+pub(crate) trait Library: Send + Sync {
     /// What it says about itself.
     fn info(&self) -> &PluginInfo;
     /// The settings that one of its adapters reads.

@@ -7,8 +7,10 @@
 use super::interface::{compare, start};
 use super::library::{AdapterReport, Library, PluginInfo};
 use super::vet::Trust;
-use super::{AdapterKind, PluginError, elf, needs};
-use abi_stable::library::{AbiHeaderRef, LibHeader, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL};
+use super::{AdapterKind, PluginError, c, elf, needs};
+use abi_stable::library::{
+    AbiHeaderRef, LibHeader, LibraryError, ROOT_MODULE_LOADER_NAME, ROOT_MODULE_LOADER_NAME_WITH_NUL,
+};
 use libloading::os::unix::{Library as SharedObject, RTLD_LOCAL, RTLD_NOW};
 use postrider_plugin_api::abi::{self, Adapter_Ref, Plugin_Ref};
 use postrider_plugin_api::host;
@@ -20,17 +22,20 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// The symbols by which plugins are found; one of them must be there.
+pub(crate) const SYMBOLS: [&str; 2] = [ROOT_MODULE_LOADER_NAME, c::NAME];
+
 /// A plugin that fits.
-pub(super) struct Loaded {
+pub(crate) struct Loaded {
     /// Its real path.
-    pub(super) file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Which file that was: device, inode and time of change in nanoseconds.
-    pub(super) stamp: Option<Stamp>,
+    pub(crate) stamp: Option<Stamp>,
     /// The plugin itself.
-    pub(super) library: Box<dyn Library>,
+    pub(crate) library: Box<dyn Library>,
 }
 
-pub(super) type Stamp = (u64, u64, i64);
+pub(crate) type Stamp = (u64, u64, i64);
 
 /// Tells whether a file was replaced.
 pub(super) fn stamp(file: &Path) -> Option<Stamp> {
@@ -41,33 +46,49 @@ pub(super) fn stamp(file: &Path) -> Option<Stamp> {
 /// Loads a plugin from a file that was vetted (`vet.rs`) for those who are trusted.
 pub(super) fn load(file: &Path, trust: Trust) -> Result<Loaded, PluginError> {
     elf::check(file)?;
-    needs::check(file, &[ROOT_MODULE_LOADER_NAME_WITH_NUL.trim_end_matches('\0')], trust)?;
+    needs::check(file, &SYMBOLS, trust)?;
+    load_from_anywhere(file)
+}
+
+/// Loads a plugin whoever could have written it: for authors who check what they have just built.
+pub(crate) fn load_from_anywhere(file: &Path) -> Result<Loaded, PluginError> {
+    elf::check(file)?;
     let stamp = stamp(file);
-    let header = open(file)?;
+    let shared_object = open(file)?;
+    let library = match header(file, &shared_object)? {
+        Some(header) => load_rust(file, header)?,
+        None => c::load(file, &shared_object).ok_or_else(|| PluginError::NotAPlugin { file: file.to_owned() })??,
+    };
+    Ok(Loaded { file: file.to_owned(), stamp, library })
+}
+
+fn load_rust(file: &Path, header: &'static LibHeader) -> Result<Box<dyn Library>, PluginError> {
     let api_version = compare(file, header)?;
     let plugin = start(file, header)?;
     if !plugin.panic_unwinds() {
         return Err(PluginError::PanicAborts { file: file.to_owned() });
     }
-    let library = Box::new(InProcess { info: info(plugin, api_version), plugin });
-    Ok(Loaded { file: file.to_owned(), stamp, library })
+    Ok(Box::new(InProcess { info: info(plugin, api_version), plugin }))
 }
 
-fn open(file: &Path) -> Result<&'static LibHeader, PluginError> {
+fn open(file: &Path) -> Result<ManuallyDrop<SharedObject>, PluginError> {
     // SAFETY: the constructors of the library run here. Nothing can prove them harmless; `vet` has
     // made sure that only root or our own user could have put the file there, `elf::check` that it
     // can be mapped. RTLD_NOW: a missing symbol is an error now and not the end of the process later.
     let library = unsafe { SharedObject::open(Some(file), RTLD_NOW | RTLD_LOCAL) }
         .map_err(|error| PluginError::Open { file: file.to_owned(), reason: words(&error) })?;
-    let library = ManuallyDrop::new(library);
+    Ok(ManuallyDrop::new(library))
+}
+
+/// What a plugin in Rust begins with. `None`: it is none.
+fn header(file: &Path, library: &SharedObject) -> Result<Option<&'static LibHeader>, PluginError> {
     // SAFETY: the only code that exports this symbol is abi_stable's, and it always is an `AbiHeader`;
     // the value is copied out, and what it points to lives as long as the library, which is for ever.
-    let header = unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) }
-        .map(|symbol| *symbol)
-        .map_err(|_| PluginError::NotAPlugin { file: file.to_owned() })?;
+    let symbol = unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
+    let Ok(header) = symbol.map(|symbol| *symbol) else { return Ok(None) };
     let mine = abi_stable::library::AbiHeader::VALUE;
     let abi_stable = |major: u32, minor: u32| format!("abi_stable {major}.{minor}");
-    header.upgrade().map_err(|error| match error {
+    header.upgrade().map(Some).map_err(|error| match error {
         LibraryError::InvalidAbiHeader(theirs) if theirs.magic_string == mine.magic_string => PluginError::Header {
             file: file.to_owned(),
             found: format!("is built with {}", abi_stable(theirs.abi_major, theirs.abi_minor)),

@@ -20,15 +20,17 @@
 //! | `needs.rs` | does it export a plugin, and where is what it needs searched? |
 //! | `interface.rs` | does its interface fit ours? |
 //! | `load.rs` | opens it and compares the interface |
+//! | `c/` | the same for plugins in C |
 //! | `adapter.rs` | an adapter that is made anew after a panic |
 //! | `watch.rs` | [`Watch`]: calls that must come back |
 //! | `null.rs` | the built-in `null.NullMTA` |
 //! | `log.rs` | what adapters say goes to our log |
 //! | `error.rs` | the refusals |
 
-#![allow(unsafe_code)] // opening a shared library and trusting its symbol: `load.rs`
+#![allow(unsafe_code)] // opening a shared library and trusting its symbol: `load.rs`, `c/`
 
 mod adapter;
+mod c;
 mod elf;
 mod error;
 mod interface;
@@ -41,12 +43,16 @@ mod registry;
 mod vet;
 mod watch;
 
+pub(crate) use elf::check as check_whole;
 pub use error::PluginError;
 pub use library::{AdapterReport, PluginInfo};
+pub(crate) use load::{Loaded, SYMBOLS, load_from_anywhere};
 pub use log::AdapterLog;
+pub(crate) use needs::check as check_needs;
 pub use null::NullMta;
 pub use registry::{PluginRegistry, PluginReport};
 pub use vet::Trust;
+pub(crate) use vet::vet;
 pub use watch::{NoAnswer, Watch};
 
 /// What an adapter is for.

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 /// Refuses a library that exports none of these symbols, or that has what it needs searched where somebody else
 /// could put it.
-pub(super) fn check(file: &Path, symbols: &[&str], trust: Trust) -> Result<(), PluginError> {
+pub(crate) fn check(file: &Path, symbols: &[&str], trust: Trust) -> Result<(), PluginError> {
     let library = ReadCache::new(File::open(file).map_err(|error| unreadable(file, &error))?);
     let Ok(header) = NativeHeader::parse(&library) else { return Ok(()) };
     let endian = Endianness::default();

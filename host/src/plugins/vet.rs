@@ -50,7 +50,7 @@ fn ourselves() -> u32 {
 }
 
 /// The real path of the file, if it may be opened.
-pub(super) fn vet(file: &Path, trust: Trust) -> Result<PathBuf, PluginError> {
+pub(crate) fn vet(file: &Path, trust: Trust) -> Result<PathBuf, PluginError> {
     if !file.is_absolute() {
         return Err(PluginError::NotAbsolute { file: file.to_owned() });
     }

@@ -164,7 +164,7 @@ pub(crate) fn specs() -> Vec<SettingSpec> {
             "/usr/sbin/update-exim4.conf",
             "Debian's program that makes Exim's configuration (layouts split and single).",
         ),
-        spec("cdb_command", SettingKind::Program, "/usr/bin/cdb", "tinycdb's program that compiles files of the type cdb."),
+        spec("cdb_command", SettingKind::Program, "/usr/bin/cdb", "The program of tinycdb that compiles files of the type cdb."),
         spec(
             "exim_dbmbuild_command",
             SettingKind::Program,

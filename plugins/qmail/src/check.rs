@@ -256,7 +256,11 @@ impl Checker<'_> {
         } else {
             write.into()
         };
-        self.find(Severity::Error, address, said.trim(), &expected, &advice);
+        let seen = match said.trim() {
+            "" => format!("it printed nothing, and its exit code is {}", output.status),
+            said => said.to_owned(),
+        };
+        self.find(Severity::Error, address, &seen, &expected, &advice);
     }
 
     /// Lists in a domain with an alias domain: nobody hands their mail over but ~alias.

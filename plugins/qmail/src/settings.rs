@@ -87,7 +87,7 @@ pub(crate) fn specs() -> Vec<SettingSpec> {
             "local_command",
             SettingKind::Program,
             "/var/qmail/bin/qmail-local",
-            "qmail's delivery program; `postrider hookup --check` asks it with -n what it would do.",
+            "The delivery program of qmail; `postrider hookup --check` asks it with -n what it would do.",
         ),
         spec(
             "reload_command",

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 const LAST_DESCRIPTOR: u32 = 9;
 
 /// Says what is wrong with it.
-pub(super) fn check(injection: &Injection, programs: &[String]) -> Result<(), String> {
+pub(crate) fn check(injection: &Injection, programs: &[String]) -> Result<(), String> {
     let Some(program) = injection.argv.first() else { return Err("it has no program".to_owned()) };
     if !program.starts_with('/') {
         return Err(format!("the program {program:?} is no absolute path"));

@@ -22,6 +22,7 @@ mod words;
 mod tests;
 
 use super::transaction::Verdict;
+pub(crate) use check::check;
 use lines::LineEnd;
 pub(super) use message::Message;
 use postrider_plugin_api::sdk::{Content, Injection, Outcome};

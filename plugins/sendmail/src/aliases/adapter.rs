@@ -154,7 +154,10 @@ impl IncomingAdapter for Aliases {
             if output.stdout.contains(&self.config.program()) {
                 findings.push(good(&address, "its alias is in force"));
             } else {
-                let seen = output.stdout.trim().replace('\n', "; ");
+                let seen = match [output.stdout.trim(), output.stderr.trim()].join("\n").trim().replace('\n', "; ") {
+                    said if said.is_empty() => format!("it printed nothing, and its exit code is {}", output.status),
+                    said => said,
+                };
                 let advice = format!("take the aliases in: {}", script::IMPORT);
                 findings.push(error(&address, seen, &self.config.program(), &advice));
             }

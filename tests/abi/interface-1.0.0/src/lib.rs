@@ -106,7 +106,7 @@
 //! # The other modules
 //!
 //! [`abi`] is what really crosses between the host and the plugin, and [`host`] is the host's way of
-//! calling it. Both are of no use to a plugin. `testing` (a feature) has stand-ins for the host, for unit
+//! calling it. Both are of no use to a plugin. [`c`] is the second door, for plugins in C. `testing` (a feature) has stand-ins for the host, for unit
 //! tests of plugins.
 #![warn(missing_docs)]
 #![allow(
@@ -116,6 +116,8 @@
 )]
 
 pub mod abi;
+#[warn(missing_docs)]
+pub mod c;
 mod convert;
 #[doc(hidden)]
 pub mod export;

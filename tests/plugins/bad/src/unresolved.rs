@@ -1,4 +1,4 @@
-//! Needs a function that no library has.
+//! Would be a plugin, but needs a function that no library has.
 
 extern "C" {
     fn postrider_nowhere();

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 struct Lmtp {
     log: Arc<dyn HostLog>,
     comment: String,
+    /// Tells its version.
+    command: String,
     /// Where the files of its mail server lie.
     directory: String,
 }
@@ -28,6 +30,12 @@ impl IncomingAdapter for Lmtp {
                 "How the table is stored.",
             ),
             SettingSpec::new("directory", SettingKind::Path, "/etc", "Where the files of the mail server lie."),
+            SettingSpec::new(
+                "good_command",
+                SettingKind::Program,
+                "/bin/good",
+                "The mail server itself, which tells its version.",
+            ),
         ]
     }
 
@@ -38,13 +46,15 @@ impl IncomingAdapter for Lmtp {
                 log: log.into(),
                 comment: comment.to_owned(),
                 directory: settings.value("directory").to_owned(),
+                command: settings.value("good_command").to_owned(),
             }),
         }
     }
 
     fn probe(&self, _: &Site, tools: &dyn Tools) -> Result<Facts> {
         // What is not installed has no version.
-        let version = tools.run(&["/bin/good", "--version"], "").map_or_else(|_| String::new(), |output| output.stdout);
+        let version =
+            tools.run(&[&self.command, "--version"], "").map_or_else(|_| String::new(), |output| output.stdout);
         Ok(Facts::from([("version".to_owned(), version)]))
     }
 
@@ -57,8 +67,11 @@ impl IncomingAdapter for Lmtp {
         sink.table(
             &Table::new("good_lists", TableFormat::Text, TableRole::Acceptance).with_comment(self.comment.clone()),
         )?;
-        context.roster.for_each_list(&mut |list| {
-            let key = format!("{}@{}", list.local, list.domain.routed());
+        for_each_address(context.site, context.roster, &mut |address| {
+            if address.subaddress.is_some() {
+                return Ok(());
+            }
+            let key = format!("{}@{}", address.local, address.list.domain.routed());
             sink.rows(&[Row::new(&key, &lmtp)])
         })?;
         // A log object may be used from any thread.
@@ -159,6 +172,9 @@ impl OutgoingAdapter for Program {
     }
 
     fn inject(&self, envelope: Envelope<'_>) -> Result<Injection> {
+        if envelope.recipients.iter().chain([&envelope.sender]).any(|address| address.contains('\0')) {
+            return Err(Error::failed("an address with a NUL cannot be an argument of a program"));
+        }
         let arguments =
             [&self.program, "-f", envelope.sender, "--"].into_iter().chain(envelope.recipients.iter().copied());
         Ok(Injection::new(arguments)
