@@ -18,6 +18,7 @@
 //! | `elf.rs` | is it a whole shared library for this machine? |
 //! | `library.rs` | what can be asked of a plugin, wherever its code runs |
 //! | `needs.rs` | does it export a plugin, and where is what it needs searched? |
+//! | `interface.rs` | does its interface fit ours? |
 //! | `load.rs` | opens it and compares the interface |
 //! | `c/` | the same for plugins in C |
 //! | `adapter.rs` | an adapter that is made anew after a panic |
@@ -32,6 +33,7 @@ mod adapter;
 mod c;
 mod elf;
 mod error;
+mod interface;
 mod library;
 mod load;
 mod log;

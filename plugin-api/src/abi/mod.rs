@@ -63,7 +63,7 @@
 //! 9. `abi_stable` stays `=0.11.3` without default features for the whole major version.
 //! 10. At most 64 fields or methods in one prefix type or trait.
 //! 11. Plugins built by the oldest supported compiler and by every minor version so far are loaded in
-//!     the newest host before a release, and the newest plugin in the oldest host.
+//!     the newest host before a release, and the newest plugin in the oldest host: `tests/tests/abi`.
 //! 12. Whoever allocates frees: `RString`, `RVec` and `RBox` carry their own destructor; never take
 //!     them apart.
 //!
