@@ -78,7 +78,7 @@ impl Conf {
             let text = problem.to_string();
             if problem.severity == ProblemSeverity::Error { errors.push(text) } else { notices.push(text) }
         }
-        let plugins = PluginRegistry::new(config.plugins.path.clone());
+        let plugins = PluginRegistry::configured(&config.plugins);
         let outgoing = hookup::outgoing_from_config(config, &plugins);
         // This process may have powers that the service has not.
         if let Ok(Outgoing::Adapter(handover)) = &outgoing {

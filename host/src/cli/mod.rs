@@ -125,6 +125,10 @@ enum Command {
 
 /// Runs the command line; the answer is the process's exit status.
 pub fn main() -> u8 {
+    // Not for people, so not in the command line's definition; and it needs nothing of what commands need.
+    if std::env::args_os().nth(1).is_some_and(|word| word == "plugin-worker") {
+        return crate::plugins::worker::main();
+    }
     let cli = Cli::parse();
     match run(cli) {
         Ok(exit) => exit.status(),

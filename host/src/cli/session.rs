@@ -66,7 +66,7 @@ impl Session {
 
     /// The plugins of the configured path.
     pub fn plugins(&self) -> PluginRegistry {
-        PluginRegistry::new(self.config().plugins.path.clone())
+        PluginRegistry::configured(&self.config().plugins)
     }
 
     /// The configured incoming adapter, ready to publish.

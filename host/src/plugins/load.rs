@@ -5,7 +5,8 @@
 //! constructors may have started threads that run its code.
 
 use super::library::{AdapterReport, Library, PluginInfo};
-use super::{AdapterKind, PluginError, elf};
+use super::worker::{Launch, Pool, Remote};
+use super::{AdapterKind, PluginError, elf, vet};
 use abi_stable::StableAbi;
 use abi_stable::abi_stability::abi_checking::{
     AbiInstability, AbiInstabilityErrors, CheckingGlobals, check_layout_compatibility_with_globals,
@@ -34,14 +35,20 @@ pub(super) struct Loaded {
     pub(super) stamp: Option<Stamp>,
     /// The plugin itself.
     pub(super) library: Box<dyn Library>,
+    /// Its processes, if it has some of its own.
+    pub(super) pool: Option<Arc<Pool>>,
 }
 
 pub(super) type Stamp = (u64, u64, i64);
 
 /// Tells whether a file was replaced.
 pub(super) fn stamp(file: &Path) -> Option<Stamp> {
-    let metadata = fs::metadata(file).ok()?;
-    Some((metadata.dev(), metadata.ino(), metadata.mtime().saturating_mul(1_000_000_000) + metadata.mtime_nsec()))
+    fs::metadata(file).ok().map(|metadata| stamp_of(&metadata))
+}
+
+/// The same for a file that is open.
+pub(super) fn stamp_of(metadata: &fs::Metadata) -> Stamp {
+    (metadata.dev(), metadata.ino(), metadata.mtime().saturating_mul(1_000_000_000) + metadata.mtime_nsec())
 }
 
 /// Loads a plugin from a file that was vetted (`vet.rs`).
@@ -55,7 +62,19 @@ pub(super) fn load(file: &Path) -> Result<Loaded, PluginError> {
         return Err(PluginError::PanicAborts { file: file.to_owned() });
     }
     let library = Box::new(InProcess { info: info(plugin, api_version), plugin });
-    Ok(Loaded { file: file.to_owned(), stamp, library })
+    Ok(Loaded { file: file.to_owned(), stamp, library, pool: None })
+}
+
+/// Has a worker process load it. None of its code runs here.
+pub(super) fn load_in_worker(launch: Launch) -> Result<Loaded, PluginError> {
+    let file = launch.file.clone();
+    elf::check(&file)?;
+    let unreadable = |error| vet::unreadable(&file, &error);
+    let library = fs::File::open(&file).map_err(unreadable)?;
+    let stamp = Some(stamp_of(&library.metadata().map_err(unreadable)?));
+    let remote = Remote::start(launch, library)?;
+    let pool = Some(Arc::clone(remote.pool()));
+    Ok(Loaded { file, stamp, library: Box::new(remote), pool })
 }
 
 fn open(file: &Path) -> Result<&'static LibHeader, PluginError> {
