@@ -220,6 +220,9 @@ _postrider() {
             postrider__subcmd__help__subcmd__held,show)
                 cmd="postrider__subcmd__help__subcmd__held__subcmd__show"
                 ;;
+            postrider__subcmd__help__subcmd__plugins,reload)
+                cmd="postrider__subcmd__help__subcmd__plugins__subcmd__reload"
+                ;;
             postrider__subcmd__help__subcmd__queue,bounces)
                 cmd="postrider__subcmd__help__subcmd__queue__subcmd__bounces"
                 ;;
@@ -234,6 +237,18 @@ _postrider() {
                 ;;
             postrider__subcmd__help__subcmd__queue,show)
                 cmd="postrider__subcmd__help__subcmd__queue__subcmd__show"
+                ;;
+            postrider__subcmd__plugins,help)
+                cmd="postrider__subcmd__plugins__subcmd__help"
+                ;;
+            postrider__subcmd__plugins,reload)
+                cmd="postrider__subcmd__plugins__subcmd__reload"
+                ;;
+            postrider__subcmd__plugins__subcmd__help,help)
+                cmd="postrider__subcmd__plugins__subcmd__help__subcmd__help"
+                ;;
+            postrider__subcmd__plugins__subcmd__help,reload)
+                cmd="postrider__subcmd__plugins__subcmd__help__subcmd__reload"
                 ;;
             postrider__subcmd__queue,bounces)
                 cmd="postrider__subcmd__queue__subcmd__bounces"
@@ -1174,8 +1189,22 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__help__subcmd__plugins)
-            opts=""
+            opts="reload"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__help__subcmd__plugins__subcmd__reload)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1476,8 +1505,72 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__plugins)
-            opts="-C -h -V --json --config --help --version"
+            opts="-C -h -V --json --config --help --version reload help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__plugins__subcmd__help)
+            opts="reload help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__plugins__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__plugins__subcmd__help__subcmd__reload)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__plugins__subcmd__reload)
+            opts="-C -h -V --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -181,7 +181,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
             Command::Members(command) => command.run(&session).await,
             Command::Aliases(command) => command.run(&session).await,
             Command::Hookup(command) => command.run(&session).await,
-            Command::Plugins(command) => command.run(&session),
+            Command::Plugins(command) => command.run(&session).await,
             Command::Inject(command) => command.run(&session).await,
             Command::Held(command) => command.run(&session).await,
             Command::Queue(command) => command.run(&session).await,

@@ -86,6 +86,7 @@ impl PluginRegistry {
     pub fn configured(settings: &PluginSettings) -> Self {
         let limits = Limits {
             memory: settings.worker_memory,
+            start: Limits::default().start.min(settings.timeout),
             answer: settings.timeout,
             batch: settings.timeout * 4,
             ..Limits::default()

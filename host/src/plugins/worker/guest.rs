@@ -23,7 +23,7 @@ use std::process::exit;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The host is gone or does not speak our language: nobody is left to tell.
-const NO_HOST: i32 = 70;
+pub(super) const NO_HOST: i32 = 70;
 /// This process could not be confined.
 const NO_JAIL: i32 = 71;
 

@@ -27,14 +27,13 @@ use super::{ANSWER, BATCH};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long the start of a worker may take: it loads a library.
-pub(super) const START: Duration = Duration::from_secs(30);
-
 /// What workers may use.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Octets of memory that a worker may write to.
     pub memory: u64,
+    /// How long the start of a worker, which loads a library, may take, and so the making of an adapter.
+    pub start: Duration,
     /// How long an adapter may take for one answer.
     pub answer: Duration,
     /// How long an adapter may take to deliver one batch.
@@ -45,7 +44,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { memory: 512 << 20, answer: ANSWER, batch: BATCH, idle: Duration::from_mins(1) }
+        Limits {
+            memory: 512 << 20,
+            start: Duration::from_secs(30),
+            answer: ANSWER,
+            batch: BATCH,
+            idle: Duration::from_mins(1),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The workers of one plugin.
 
+use super::Launch;
 use super::process::{Broken, Worker, understand};
 use super::wire::{self, Said};
-use super::{Launch, START};
 use crate::plugins::{PluginError, PluginInfo};
 use postrider_plugin_api::sdk::{Error, ErrorKind, HostLog, Result};
 use std::collections::HashMap;
@@ -95,7 +95,7 @@ impl Pool {
             numbers: AtomicU64::new(0),
         });
         pool.state().running += 1;
-        let result = pool.new_worker(Instant::now() + START);
+        let result = pool.new_worker(Instant::now() + pool.launch.limits.start);
         match result {
             Ok((worker, info)) => {
                 pool.give_back(worker);
@@ -223,7 +223,7 @@ impl Pool {
                 state.running += 1;
                 drop(state);
                 let slot = Slot(self);
-                return match self.new_worker(until.min(now + START)) {
+                return match self.new_worker(until.min(now + self.launch.limits.start)) {
                     Ok((worker, _)) => {
                         std::mem::forget(slot);
                         Ok(worker)

@@ -1,6 +1,7 @@
 //! One worker process, as the host sees it: started, spoken to until a moment, ended, and what it died of.
 
 use super::Launch;
+use super::guest::NO_HOST;
 use super::wire::{self, MAX_FROM_WORKER, Said};
 use nix::sys::signal::Signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -173,6 +174,7 @@ fn how_it_ended(status: ExitStatus) -> String {
             let why = if signal == 9 { ", sent from outside, or by the kernel for lack of memory" } else { "" };
             format!("signal {signal} ({name}{why})")
         }
+        (None, Some(code)) if code == NO_HOST => "it closed or misused its connection to Postrider".to_owned(),
         (None, Some(code)) => format!("it ended the process with exit status {code}"),
         (None, None) => "it ended".to_owned(),
     }
@@ -199,7 +201,8 @@ impl LastWords {
                 } else if logged > LINES && !text.is_empty() {
                     tracing::debug!(target: "plugin", plugin, "{text}");
                 }
-                if !text.is_empty() {
+                // Rust's standard library ends with advice that is of no use here.
+                if !text.is_empty() && !text.starts_with("note: ") {
                     *last.lock().unwrap_or_else(PoisonError::into_inner) = text;
                 }
             }

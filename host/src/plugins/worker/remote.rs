@@ -2,7 +2,7 @@
 
 use super::process::{Broken, Worker, understand};
 use super::wire::{self, Answer, Filling, Made, Question, Request, Said, WireRow};
-use super::{Launch, Pool, START};
+use super::{Launch, Pool};
 use crate::plugins::library::Library;
 use crate::plugins::{AdapterKind, PluginError, PluginInfo};
 use postrider_plugin_api::sdk::{
@@ -48,7 +48,9 @@ impl Remote {
         let id = self.pool.register(log);
         let adapter =
             Adapter { pool: Arc::clone(&self.pool), id, name: adapter.to_owned(), kind, settings: settings.clone() };
-        let made = self.pool.call("new", START, |worker| adapter.make(worker).map_err(|broken| (broken, "new")))?;
+        let made = self.pool.call("new", self.pool.launch().limits.start, |worker| {
+            adapter.make(worker).map_err(|broken| (broken, "new"))
+        })?;
         Ok((adapter, made))
     }
 }
@@ -59,7 +61,7 @@ impl Library for Remote {
     }
 
     fn settings(&self, adapter: &str, kind: AdapterKind) -> Result<Vec<SettingSpec>> {
-        self.pool.call("settings", START, |worker| {
+        self.pool.call("settings", self.pool.launch().limits.start, |worker| {
             let request = Request::Settings { adapter, kind };
             exchange(worker, &self.pool, &request, &mut Lent::default()).map_err(|broken| (broken, "settings"))
         })
