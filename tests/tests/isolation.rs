@@ -7,6 +7,7 @@ use postrider::plugins::{PluginError, PluginRegistry};
 use postrider_plugin_api::sdk::*;
 use postrider_tests::fixtures::{PluginDir, built};
 use postrider_tests::installation::{build_dir, wait_for};
+use rustix::process::Signal;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -423,12 +424,19 @@ fn a_worker_that_is_killed_from_outside_is_one_error_and_an_idle_one_none() {
     let deeds = Deeds::new(limits());
     let adapter = deeds.adapter("plan", "loop").unwrap();
     let good = deeds.adapter("", "").unwrap();
-    let kill = || {
+    let send = |signal| {
         for (pid, _) in children() {
-            let pid = rustix::process::Pid::from_raw(pid).unwrap();
-            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+            rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
         }
     };
+    let kill = || send(Signal::KILL);
+    // What a whole service is told is none of a worker's business.
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| deeds.plan("sleep"));
+        std::thread::sleep(Duration::from_millis(100));
+        [Signal::HUP, Signal::INT, Signal::TERM].map(send);
+        assert_eq!(call.join().unwrap().unwrap().len(), 3);
+    });
     std::thread::scope(|scope| {
         let call = scope.spawn(|| plan(&*adapter, &Lists::of(1)).unwrap_err().message);
         std::thread::sleep(Duration::from_millis(200));

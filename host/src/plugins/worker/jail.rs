@@ -68,9 +68,14 @@ pub(super) fn lock_down(memory: u64) -> io::Result<()> {
     limit(Resource::Core, 0)?;
     limit(Resource::Fsize, 0)?;
     limit(Resource::Nofile, FILES)?;
-    // To write a file is an error that the plugin can tell, and not its end.
-    // SAFETY: to ignore a signal sets no handler; this process has one thread.
-    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    // To write a file is an error that the plugin can tell, and not its end. What is sent to all processes of a service
+    // (`systemctl stop`, `systemctl kill -s HUP`) is for the host, which ends us when our call is over.
+    for signal in [libc::SIGXFSZ, libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: to ignore a signal sets no handler; this process has one thread.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+    // It would be called `exe`, after the link by which it was started.
+    rustix::thread::set_name(c"plugin-worker")?;
     rustix::thread::set_no_new_privs(true)?;
     filter()
 }
