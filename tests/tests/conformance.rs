@@ -8,6 +8,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Mutex;
@@ -230,6 +231,25 @@ fn where_a_file_lies_is_a_warning_and_no_failure() {
 }
 
 // ---- What authors do with it
+
+#[test]
+fn an_installed_program_needs_neither_root_nor_the_source_nor_a_place_to_write() {
+    // As a package has it: the program and a plugin, and nothing else.
+    let dir = PluginDir::new();
+    let plugin = dir.install("good");
+    let program = dir.path().join("postrider");
+    fs::copy(build_dir().join("postrider"), &program).unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(program);
+    command.args(["plugin", "check"]).arg(&plugin).args(["--lists", LISTS]).env_clear().current_dir("/");
+    if rustix::process::geteuid().is_root() {
+        command.uid(65534).gid(65534);
+    }
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.ends_with("0 failed, 1 skipped\n"), "{text}");
+}
 
 #[test]
 fn a_failure_says_what_to_do_and_its_command_shows_it_again() {

@@ -154,6 +154,9 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(&Outcome)) -> Result<Report, 
             options.file.display()
         ))
     })?;
+    if file.to_str().is_none() {
+        return Err(Usage(format!("{}: the path is not UTF-8; put the plugin elsewhere", file.display())));
+    }
     for name in options.tests.iter().chain(&options.skip) {
         known(name, "test", TESTS.iter().map(|test| test.name))?;
     }
