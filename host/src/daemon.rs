@@ -13,17 +13,18 @@ use crate::deliver::{Deliverer, DeliverySettings};
 use crate::hookup::{self, Outcome, RosterChange, Wish};
 use crate::lmtp;
 use crate::logging::{self, Log};
-use crate::plugins::PluginRegistry;
+use crate::plugins::{PluginRegistry, Reloaded};
 use crate::post::{PostSettings, Processor, Worker};
 use crate::spool::Spool;
 use crate::store::Store;
 use anyhow::Context;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, block_in_place};
 use tracing::{error, info, warn};
 
 /// First pause before an unfinished publication is tried again; doubles up to [`PUBLISH_PAUSE_MAX`].
@@ -65,7 +66,14 @@ async fn run(session: Session, log: Log) -> anyhow::Result<()> {
     let (died, mut dead) = mpsc::channel(8);
     let workers = workers.start(&died);
     let lists_changed = Arc::new(Notify::new());
-    let publisher = publish_what_is_left(config.clone(), store.clone(), plugins.clone(), lists_changed.clone());
+    let tables_doubted = Arc::new(AtomicBool::new(true));
+    let publisher = publish_what_is_left(
+        config.clone(),
+        store.clone(),
+        plugins.clone(),
+        lists_changed.clone(),
+        tables_doubted.clone(),
+    );
     let publisher = tokio::spawn(publisher);
     let (calls, called) = mpsc::channel(16);
     let lmtp = part("LMTP", &died, server.run(stopped.clone()));
@@ -81,6 +89,7 @@ async fn run(session: Session, log: Log) -> anyhow::Result<()> {
         plugins,
         addresses,
         lists_changed,
+        tables_doubted,
         log,
         died,
         workers: Some(workers),
@@ -203,6 +212,8 @@ struct Running {
     plugins: Arc<PluginRegistry>,
     addresses: Vec<String>,
     lists_changed: Arc<Notify>,
+    /// The tables are to be compared with the lists, whatever generation they are of.
+    tables_doubted: Arc<AtomicBool>,
     log: Log,
     died: mpsc::Sender<&'static str>,
     workers: Option<RunningWorkers>,
@@ -221,11 +232,12 @@ impl Running {
                     }
                 }
                 Some(Call { request, reply }) = calls.recv() => {
+                    let stop = request == Request::Stop;
                     match self.answer(request).await {
                         Ok(value) => reply.ok(value),
                         Err(why) => reply.error(why),
                     }
-                    if request == Request::Stop {
+                    if stop {
                         return;
                     }
                 }
@@ -239,6 +251,7 @@ impl Running {
             Request::Spool => self.spool.wake(),
             Request::Lists => self.lists_changed.notify_one(),
             Request::Reload => return self.reload().await,
+            Request::Plugins(name) => return self.reload_plugins(name.as_deref()).await,
             Request::Status => {
                 return Ok(json!({
                     "pid": std::process::id(),
@@ -254,7 +267,11 @@ impl Running {
     async fn reload(&mut self) -> Result<Value, String> {
         let kept = |error: String| format!("the configuration was not read again, the old one stays: {error}");
         let new = Config::load(self.current.config.file.as_deref()).map_err(|errors| kept(errors.to_string()))?;
-        let workers = Workers::prepare(&new.config, &self.plugins, &self.store, &self.spool);
+        // Nothing to tell when no plugin is loaded.
+        let reloaded = self.load_plugins_anew(None).unwrap_or_default();
+        let plugins: Vec<String> =
+            reloaded.iter().filter(|one| one.version.is_ok()).map(|one| format!("the plugin {}", one.name)).collect();
+        let workers = self.prepare(&new.config);
         let workers = workers.map_err(|error| kept(format!("{error:#}")))?;
         self.log
             .apply(&new.config.logging)
@@ -264,19 +281,14 @@ impl Running {
         let named = |changes: Vec<config::Change>, restart: bool| -> Vec<String> {
             changes.iter().filter(|one| one.needs_restart() == restart).map(ToString::to_string).collect()
         };
-        let applied = named(config::changes(&self.current, &new), false);
+        let mut applied = named(config::changes(&self.current, &new), false);
+        applied.extend(plugins);
         let restart = named(config::changes(&self.started, &new), true);
         if !applied.is_empty() {
-            if let Some(old) = self.workers.take() {
-                old.stop().await;
-            }
-            self.workers = Some(workers.start(&self.died));
+            self.replace(workers).await;
         }
         for key in &restart {
             warn!("{key} has changed in the file; restart the daemon for it to take effect");
-        }
-        for file in self.plugins.changed_on_disk() {
-            warn!("the plugin {} has changed on disk; restart the daemon to use it", file.display());
         }
         info!(
             "configuration read again; changed: {}",
@@ -285,23 +297,75 @@ impl Running {
         self.current = new;
         Ok(json!({ "applied": applied, "needs_restart": restart }))
     }
+
+    /// Loads plugins anew, and makes those use them who have adapters of the old ones.
+    async fn reload_plugins(&mut self, name: Option<&str>) -> Result<Value, String> {
+        let reloaded = self.load_plugins_anew(name)?;
+        if reloaded.iter().any(|one| one.version.is_ok()) {
+            let config = self.current.config.clone();
+            let workers = self.prepare(&config);
+            // The old adapter goes on with the old plugin, which is kept for it.
+            let workers = workers.map_err(|error| format!("what was running goes on as it was: {error:#}"))?;
+            self.replace(workers).await;
+        }
+        let told = |one: &Reloaded| match &one.version {
+            Ok(version) => json!({ "name": one.name, "file": one.file, "version": version }),
+            Err(error) => json!({ "name": one.name, "file": one.file, "reason": error.to_string() }),
+        };
+        Ok(json!({ "plugins": reloaded.iter().map(told).collect::<Vec<_>>() }))
+    }
+
+    fn load_plugins_anew(&self, name: Option<&str>) -> Result<Vec<Reloaded>, String> {
+        let reloaded = block_in_place(|| self.plugins.reload(name)).map_err(|error| error.to_string())?;
+        for one in &reloaded {
+            match &one.version {
+                Ok(version) => {
+                    info!("the plugin {} {version} was loaded anew from {}", one.name, one.file.display());
+                    // Another version may make other tables of the same lists.
+                    self.tables_doubted.store(true, Ordering::Relaxed);
+                    self.lists_changed.notify_one();
+                }
+                Err(error) => warn!("the plugin {} goes on as it was loaded: {error}", one.name),
+            }
+        }
+        Ok(reloaded)
+    }
+
+    fn prepare(&self, config: &Config) -> anyhow::Result<Workers> {
+        // It calls plugins.
+        block_in_place(|| Workers::prepare(config, &self.plugins, &self.store, &self.spool))
+    }
+
+    async fn replace(&mut self, workers: Workers) {
+        if let Some(old) = self.workers.take() {
+            old.stop().await;
+        }
+        self.workers = Some(workers.start(&self.died));
+    }
 }
 
 /// Compares the tables with the lists at the start (the configuration may have changed, a publication
 /// may have been interrupted), finishes what a command could not, and tries again, later and later,
 /// while it fails.
-async fn publish_what_is_left(config: Config, store: Store, plugins: Arc<PluginRegistry>, lists_changed: Arc<Notify>) {
-    let mut wish = Wish { always: true, ..Wish::default() };
+async fn publish_what_is_left(
+    config: Config,
+    store: Store,
+    plugins: Arc<PluginRegistry>,
+    lists_changed: Arc<Notify>,
+    tables_doubted: Arc<AtomicBool>,
+) {
     let mut pause = PUBLISH_PAUSE;
     loop {
         // Another adapter than ours may have left them, and ours may be out of order.
         clear_forgotten_guards(&config).await;
+        let wish = Wish { always: tables_doubted.swap(false, Ordering::Relaxed), ..Wish::default() };
         match publish(&config, &store, &plugins, wish).await {
             Ok(()) => {
-                (wish, pause) = (Wish::default(), PUBLISH_PAUSE);
+                pause = PUBLISH_PAUSE;
                 lists_changed.notified().await;
             }
             Err(failure) => {
+                tables_doubted.fetch_or(wish.always, Ordering::Relaxed);
                 error!("the MTA's tables are behind: {failure:#}; tried again in {} s", pause.as_secs());
                 let _ = tokio::time::timeout(pause, lists_changed.notified()).await;
                 pause = (pause * 2).min(PUBLISH_PAUSE_MAX);
@@ -329,7 +393,7 @@ async fn publish(config: &Config, store: &Store, plugins: &PluginRegistry, wish:
     if generation.applied >= generation.wanted && !wish.always && !interrupted {
         return Ok(());
     }
-    let hookup = Arc::new(hookup::from_config(config, plugins)?);
+    let hookup = Arc::new(block_in_place(|| hookup::from_config(config, plugins))?);
     let done = hookup::bring_up_to_date(store, hookup, RosterChange::Everything, wish).await?;
     if let Outcome::Done(report) = done
         && (report.changed() || report.waiting.is_some())

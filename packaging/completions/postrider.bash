@@ -232,6 +232,9 @@ _postrider() {
             postrider__subcmd__help__subcmd__plugin,new)
                 cmd="postrider__subcmd__help__subcmd__plugin__subcmd__new"
                 ;;
+            postrider__subcmd__help__subcmd__plugins,reload)
+                cmd="postrider__subcmd__help__subcmd__plugins__subcmd__reload"
+                ;;
             postrider__subcmd__help__subcmd__queue,bounces)
                 cmd="postrider__subcmd__help__subcmd__queue__subcmd__bounces"
                 ;;
@@ -264,6 +267,18 @@ _postrider() {
                 ;;
             postrider__subcmd__plugin__subcmd__help,new)
                 cmd="postrider__subcmd__plugin__subcmd__help__subcmd__new"
+                ;;
+            postrider__subcmd__plugins,help)
+                cmd="postrider__subcmd__plugins__subcmd__help"
+                ;;
+            postrider__subcmd__plugins,reload)
+                cmd="postrider__subcmd__plugins__subcmd__reload"
+                ;;
+            postrider__subcmd__plugins__subcmd__help,help)
+                cmd="postrider__subcmd__plugins__subcmd__help__subcmd__help"
+                ;;
+            postrider__subcmd__plugins__subcmd__help,reload)
+                cmd="postrider__subcmd__plugins__subcmd__help__subcmd__reload"
                 ;;
             postrider__subcmd__queue,bounces)
                 cmd="postrider__subcmd__queue__subcmd__bounces"
@@ -1246,8 +1261,22 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__help__subcmd__plugins)
-            opts=""
+            opts="reload"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__help__subcmd__plugins__subcmd__reload)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1714,8 +1743,72 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__plugins)
-            opts="-C -h -V --json --config --help --version"
+            opts="-C -h -V --json --config --help --version reload help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__plugins__subcmd__help)
+            opts="reload help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__plugins__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__plugins__subcmd__help__subcmd__reload)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__plugins__subcmd__reload)
+            opts="-C -h -V --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

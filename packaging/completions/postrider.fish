@@ -140,10 +140,17 @@ complete -c postrider -n "__fish_postrider_using_subcommand conf" -l secrets -d 
 complete -c postrider -n "__fish_postrider_using_subcommand conf" -l json -d 'Print JSON'
 complete -c postrider -n "__fish_postrider_using_subcommand conf" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand conf" -s V -l version -d 'Print version'
-complete -c postrider -n "__fish_postrider_using_subcommand plugins" -s C -l config -d 'The configuration file' -r -F
-complete -c postrider -n "__fish_postrider_using_subcommand plugins" -l json -d 'Print JSON'
-complete -c postrider -n "__fish_postrider_using_subcommand plugins" -s h -l help -d 'Print help'
-complete -c postrider -n "__fish_postrider_using_subcommand plugins" -s V -l version -d 'Print version'
+complete -c postrider -n "__fish_postrider_using_subcommand plugins; and not __fish_seen_subcommand_from reload help" -s C -l config -d 'The configuration file' -r -F
+complete -c postrider -n "__fish_postrider_using_subcommand plugins; and not __fish_seen_subcommand_from reload help" -l json -d 'Print JSON'
+complete -c postrider -n "__fish_postrider_using_subcommand plugins; and not __fish_seen_subcommand_from reload help" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand plugins; and not __fish_seen_subcommand_from reload help" -s V -l version -d 'Print version'
+complete -c postrider -n "__fish_postrider_using_subcommand plugins; and not __fish_seen_subcommand_from reload help" -f -a "reload" -d 'Make the daemon load a plugin anew from its file'
+complete -c postrider -n "__fish_postrider_using_subcommand plugins; and not __fish_seen_subcommand_from reload help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c postrider -n "__fish_postrider_using_subcommand plugins; and __fish_seen_subcommand_from reload" -s C -l config -d 'The configuration file' -r -F
+complete -c postrider -n "__fish_postrider_using_subcommand plugins; and __fish_seen_subcommand_from reload" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand plugins; and __fish_seen_subcommand_from reload" -s V -l version -d 'Print version'
+complete -c postrider -n "__fish_postrider_using_subcommand plugins; and __fish_seen_subcommand_from help" -f -a "reload" -d 'Make the daemon load a plugin anew from its file'
+complete -c postrider -n "__fish_postrider_using_subcommand plugins; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c postrider -n "__fish_postrider_using_subcommand plugin; and not __fish_seen_subcommand_from new check help" -s C -l config -d 'The configuration file' -r -F
 complete -c postrider -n "__fish_postrider_using_subcommand plugin; and not __fish_seen_subcommand_from new check help" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand plugin; and not __fish_seen_subcommand_from new check help" -s V -l version -d 'Print version'
@@ -286,6 +293,7 @@ complete -c postrider -n "__fish_postrider_using_subcommand help; and not __fish
 complete -c postrider -n "__fish_postrider_using_subcommand help; and not __fish_seen_subcommand_from create remove lists info set domains domain addmembers delmembers members aliases hookup conf plugins plugin inject held queue backup status version serve demo help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from domain" -f -a "add" -d 'Add a domain, and tell the MTA'
 complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from domain" -f -a "remove" -d 'Remove a domain that has no lists, and tell the MTA'
+complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from plugins" -f -a "reload" -d 'Make the daemon load a plugin anew from its file'
 complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from plugin" -f -a "new" -d 'Begin a plugin: a directory that builds, is tested, and is there to be changed'
 complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from plugin" -f -a "check" -d 'Test whether a plugin keeps what a host relies on'
 complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from held" -f -a "show" -d 'Show the message'

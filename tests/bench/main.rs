@@ -3,6 +3,7 @@
 //! Each figure is the median of some rounds in which the sides take turns. What was sent is counted at
 //! the receiver, not at the sender.
 
+mod isolation;
 mod peers;
 mod publication;
 
@@ -26,6 +27,9 @@ fn main() {
     let peers =
         Peers::unpacked_at(args.next().expect("directory of the unpacked Postfix package; use tests/bench/run"));
     let rounds = args.next().and_then(|text| text.parse().ok()).unwrap_or(3);
+    if std::env::args().any(|arg| arg == "isolation") {
+        return isolation::measure();
+    }
     if std::env::args().any(|arg| arg == "publication") {
         return publication::measure(&peers);
     }
@@ -38,6 +42,7 @@ fn main() {
     fan_out(&peers, rounds);
     idle();
     publication::measure(&peers);
+    isolation::measure();
 }
 
 /// LMTP messages of 4 KiB a second, answered 250 (on disk), beside `smtp-sink -L` (no disk).
@@ -112,8 +117,13 @@ fn idle() {
 
 /// Resident memory in MiB.
 fn resident(daemon: &Daemon) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("/proc");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+    resident_of(daemon.pid().cast_unsigned(), "VmRSS")
+}
+
+/// A line of the status of a process, in MiB.
+fn resident_of(process: u32, key: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("/proc");
+    let line = status.lines().find(|line| line.starts_with(key)).expect("a line");
     let kib: f64 = line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number");
     kib / 1024.0
 }

@@ -125,7 +125,11 @@ impl Installation {
 
     /// The program with this configuration.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(build_dir().join("postrider"));
+        self.command_by(&build_dir().join("postrider"), args)
+    }
+
+    fn command_by(&self, program: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.arg("-C").arg(self.config()).args(args).env_remove("RUST_LOG").env_remove("POSTRIDER_CONFIG");
         command
     }
@@ -182,9 +186,14 @@ impl Installation {
 
     /// Starts the daemon and waits until it takes mail.
     pub fn serve(&self) -> Daemon {
+        self.serve_by(&build_dir().join("postrider"))
+    }
+
+    /// The same with another file of the program.
+    pub fn serve_by(&self, program: &Path) -> Daemon {
         let log = fs::File::options().create(true).append(true).open(self.path().join("log")).expect("log");
         let child = self
-            .command(&["serve"])
+            .command_by(program, &["serve"])
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("log"))
             .stderr(log)

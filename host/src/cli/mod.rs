@@ -129,6 +129,10 @@ enum Command {
 
 /// Runs the command line; the answer is the process's exit status.
 pub fn main() -> u8 {
+    // Not for people, so not in the command line's definition; and it needs nothing of what commands need.
+    if std::env::args_os().nth(1).is_some_and(|word| word == "plugin-worker") {
+        return crate::plugins::worker::main();
+    }
     let cli = Cli::parse();
     match run(cli) {
         Ok(exit) => exit.status(),
@@ -182,7 +186,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
             Command::Members(command) => command.run(&session).await,
             Command::Aliases(command) => command.run(&session).await,
             Command::Hookup(command) => command.run(&session).await,
-            Command::Plugins(command) => command.run(&session),
+            Command::Plugins(command) => command.run(&session).await,
             Command::Inject(command) => command.run(&session).await,
             Command::Held(command) => command.run(&session).await,
             Command::Queue(command) => command.run(&session).await,

@@ -7,7 +7,7 @@ use crate::daemon;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "SIGTERM stops it after it has finished what it answered; SIGHUP makes it read the configuration \
-                        again and say what needs a restart."
+                        again, load plugins anew whose files have changed, and say what needs a restart."
 )]
 pub struct Serve {}
 

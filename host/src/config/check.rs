@@ -96,6 +96,19 @@ impl Problems {
                 }
             }
         }
+        for (plugin, _) in &config.plugins.isolation.exceptions {
+            let library = format!("libpostrider_{plugin}.so");
+            let by_path = |name: &AdapterName| matches!(name, AdapterName::File { .. });
+            let any_file = by_path(&config.mta.incoming)
+                || matches!(&config.mta.outgoing, OutgoingName::Adapter(name) if by_path(name));
+            if !any_file && !path.iter().any(|directory| directory.join(&library).is_file()) {
+                self.warning(
+                    "[plugins] isolation",
+                    format!("there is no plugin `{plugin}` in the plugin path"),
+                    "install it, or correct or remove the name",
+                );
+            }
+        }
         let missing: Vec<&PathBuf> = path.iter().filter(|directory| !directory.is_dir()).collect();
         // One of several may well be missing: the default names /usr/local too.
         if !path.is_empty() && missing.len() == path.len() {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use super::types::{DatabaseUrl, LogTarget, SecureMode};
+use postrider_plugin_api::export::is_plugin_name;
+
+use super::types::{DatabaseUrl, Isolation, IsolationRule, LogTarget, SecureMode};
 
 /// Mailman's words for yes and no.
 pub fn boolean(text: &str) -> Option<bool> {
@@ -104,6 +106,35 @@ pub fn secure_mode(text: &str) -> Result<SecureMode, String> {
         "starttls" => Ok(SecureMode::Starttls),
         _ => Err(String::new()),
     }
+}
+
+/// `process`, `in-process`, `process qmail=in-process exim4=in-process`.
+pub fn isolation(text: &str) -> Result<IsolationRule, String> {
+    let word = |word: &str| match word.to_ascii_lowercase().as_str() {
+        "process" => Ok(Isolation::Process),
+        "in-process" => Ok(Isolation::InProcess),
+        _ => Err(format!("`{word}` is neither process nor in-process")),
+    };
+    let mut words = text.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty()).peekable();
+    let usual = match words.next_if(|word| !word.contains('=')) {
+        Some(usual) => word(usual)?,
+        None if words.peek().is_none() => return Err(String::new()),
+        None => Isolation::default(),
+    };
+    let mut exceptions: Vec<(String, Isolation)> = Vec::new();
+    for exception in words {
+        let Some((name, isolation)) = exception.split_once('=') else {
+            return Err(format!("`{exception}` has no plugin's name before it, NAME={exception}"));
+        };
+        if !is_plugin_name(name) {
+            return Err(format!("`{name}` cannot be the name of a plugin, which has only a-z, 0-9 and _"));
+        }
+        if exceptions.iter().any(|(known, _)| known == name) {
+            return Err(format!("the plugin {name} is named twice"));
+        }
+        exceptions.push((name.to_owned(), word(isolation)?));
+    }
+    Ok(IsolationRule { usual, exceptions })
 }
 
 pub fn directories(text: &str) -> Result<Vec<PathBuf>, String> {

@@ -181,6 +181,12 @@ settings! {
 
     "plugins" path: DIRECTORIES = "/usr/lib/postrider/plugins:/usr/local/lib/postrider/plugins", "", Restart => plugins.path;
     "The directories in which libpostrider_NAME.so is looked for, in this order."
+    "plugins" isolation: ISOLATION = "process", "", Restart => plugins.isolation;
+    "Where the code of plugins runs: in worker processes of their own, whose crashes, hangs and memory are not ours (process), or in Postrider's (in-process). Exceptions stand behind it, by the NAME in libpostrider_NAME.so: process qmail=in-process."
+    "plugins" timeout: ANSWER_TIME = "5m", "", Restart => plugins.timeout;
+    "How long a plugin may take for one answer; to deliver a message by itself, four times as long. A worker process is then killed and started again; a plugin that runs in Postrider's process is not asked again until a restart."
+    "plugins" worker_memory: MEMORY = "512M", "octets", Restart => plugins.worker_memory;
+    "The most memory of one worker process. A plugin that delivers mail by itself needs a few times [lmtp] max_message_size."
 
     "lmtp" max_message_size: MESSAGE_SIZE = "32M", "octets", Restart => lmtp.max_message_size;
     "The largest message that is accepted."

@@ -73,7 +73,12 @@ impl Config {
             },
             database: DatabaseUrl::Sqlite(PathBuf::new()),
             logging: Logging { filter: String::new(), target: LogTarget::Auto },
-            plugins: PluginSettings { path: Vec::new() },
+            plugins: PluginSettings {
+                path: Vec::new(),
+                isolation: IsolationRule::default(),
+                timeout: Duration::ZERO,
+                worker_memory: 0,
+            },
             lmtp: LmtpSettings {
                 max_message_size: 0,
                 max_connections: 0,
@@ -215,6 +220,39 @@ pub enum LogTarget {
 pub struct PluginSettings {
     /// Absolute directories in which `libpostrider_NAME.so` is looked for, in order.
     pub path: Vec<PathBuf>,
+    /// Where their code runs.
+    pub isolation: IsolationRule,
+    /// How long a plugin may take for one answer.
+    pub timeout: Duration,
+    /// Most memory of a worker process, in octets.
+    pub worker_memory: u64,
+}
+
+/// Where the code of a plugin runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// In processes of its own.
+    #[default]
+    Process,
+    /// In ours.
+    InProcess,
+}
+
+/// `isolation`: where the code of which plugin runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IsolationRule {
+    /// Of all that are not named.
+    pub usual: Isolation,
+    /// By name, as in `libpostrider_NAME.so`.
+    pub exceptions: Vec<(String, Isolation)>,
+}
+
+impl IsolationRule {
+    /// Where this plugin's code runs.
+    pub fn of(&self, plugin: &str) -> Isolation {
+        let exception = self.exceptions.iter().find(|(name, _)| name == plugin);
+        exception.map_or(self.usual, |(_, isolation)| *isolation)
+    }
 }
 
 /// `[lmtp]`.

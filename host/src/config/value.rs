@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use super::listen;
 use super::parse::{
-    absolute_path, boolean, bounded, database_url, delimiter, directories, duration, host, lmtp_host, log_filter,
-    log_target, port, secure_mode, size,
+    absolute_path, boolean, bounded, database_url, delimiter, directories, duration, host, isolation, lmtp_host,
+    log_filter, log_target, port, secure_mode, size,
 };
 use super::template::{groups, template};
 use super::types::{
-    AdapterConfiguration, AdapterName, DatabaseUrl, ListenAddress, LogTarget, OutgoingName, Secret, SecureMode,
+    AdapterConfiguration, AdapterName, DatabaseUrl, IsolationRule, ListenAddress, LogTarget, OutgoingName, Secret,
+    SecureMode,
 };
 use crate::deliver::verp::VerpFormat;
 use crate::lists::EmailAddress;
@@ -120,6 +121,18 @@ pub const LISTEN: Kind<Vec<ListenAddress>> = kind(
 .lines();
 pub const DIRECTORIES: Kind<Vec<PathBuf>> =
     kind("list of directories", "absolute directories with colons or blanks between them", directories).lines();
+pub const ISOLATION: Kind<IsolationRule> = kind(
+    "isolation",
+    "process or in-process, and behind it exceptions such as NAME=in-process with blanks between them",
+    isolation,
+)
+.lines();
+pub const ANSWER_TIME: Kind<Duration> = kind("duration", "from 1s to 9m, for instance 5m", |text| {
+    duration(text).filter(|time| (1..=540).contains(&time.as_secs())).ok_or_else(String::new)
+});
+pub const MEMORY: Kind<u64> = kind("size", "from 64M to 64G, for instance 512M", |text| {
+    size(text).filter(|size| (64 << 20..=64 << 30).contains(size)).ok_or_else(String::new)
+});
 pub const PATH: Kind<PathBuf> =
     kind("path", "an absolute path, which may contain $var_dir and its like, $cwd and $cfg_file", absolute_path)
         .substituted();

@@ -13,6 +13,8 @@ use super::request::Request;
 
 /// How long the daemon may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
+/// The same for loading plugins anew, which starts processes and ends deliveries.
+const LOADING: Duration = Duration::from_mins(2);
 /// Longest answer, in octets.
 const MAX_ANSWER: u64 = 16 << 20;
 
@@ -28,12 +30,14 @@ pub enum ClientError {
         why: String,
     },
     /// It takes too long.
-    #[error("the daemon at {path} has not answered to `{request}` within {} s; see its log", ANSWER.as_secs())]
+    #[error("the daemon at {path} has not answered to `{request}` within {} s; see its log", patience.as_secs())]
     Timeout {
         /// The socket.
         path: PathBuf,
         /// What was asked.
         request: Request,
+        /// How long was waited.
+        patience: Duration,
     },
     /// It answered something else.
     #[error(
@@ -61,14 +65,15 @@ pub enum ClientError {
 /// commands need none.
 ///
 /// # Errors
-/// When a daemon is there and does not answer well within 5 s.
+/// When a daemon is there and does not answer well within 5 s, or 2 minutes when it is to load plugins.
 pub async fn send(path: &Path, request: Request) -> Result<Option<Value>, ClientError> {
-    ask(path, request, ANSWER).await
+    let patience = if matches!(request, Request::Plugins(_)) { LOADING } else { ANSWER };
+    ask(path, request, patience).await
 }
 
 async fn ask(path: &Path, request: Request, patience: Duration) -> Result<Option<Value>, ClientError> {
-    match timeout(patience, exchange(path, request)).await {
-        Err(_) => Err(ClientError::Timeout { path: path.to_owned(), request }),
+    match timeout(patience, exchange(path, &request)).await {
+        Err(_) => Err(ClientError::Timeout { path: path.to_owned(), request, patience }),
         Ok(Err(error)) if is_absence(&error) => Ok(None),
         Ok(Err(source)) => Err(ClientError::Io { path: path.to_owned(), source }),
         // It ended between our request and its answer: it is as if it had not been there.
@@ -77,7 +82,7 @@ async fn ask(path: &Path, request: Request, patience: Duration) -> Result<Option
     }
 }
 
-async fn exchange(path: &Path, request: Request) -> io::Result<Vec<u8>> {
+async fn exchange(path: &Path, request: &Request) -> io::Result<Vec<u8>> {
     let mut stream = UnixStream::connect(path).await?;
     stream.write_all(format!("{request}\n").as_bytes()).await?;
     stream.shutdown().await?;

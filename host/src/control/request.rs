@@ -1,10 +1,11 @@
 //! What the daemon can be asked.
 
+use postrider_plugin_api::export::is_plugin_name;
 use std::fmt;
 use std::str::FromStr;
 
 /// One request line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Request {
     /// Are you there?
     Ping,
@@ -14,6 +15,8 @@ pub enum Request {
     Lists,
     /// Read the configuration again.
     Reload,
+    /// Load this plugin anew, or all whose files have changed.
+    Plugins(Option<String>),
     /// Say how you are.
     Status,
     /// Finish and end.
@@ -21,18 +24,19 @@ pub enum Request {
 }
 
 /// Each request and its word.
-const WORDS: [(Request, &str); 6] = [
+const WORDS: [(Request, &str); 7] = [
     (Request::Ping, "ping"),
     (Request::Spool, "spool"),
     (Request::Lists, "lists"),
     (Request::Reload, "reload"),
+    (Request::Plugins(None), "plugins"),
     (Request::Status, "status"),
     (Request::Stop, "stop"),
 ];
 
 /// A line that is no request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no request; there are ping, spool, lists, reload, status and stop")]
+#[error("{0:?} is no request; there are ping, spool, lists, reload, plugins, plugins NAME, status and stop")]
 pub struct UnknownRequest(pub String);
 
 impl FromStr for Request {
@@ -40,16 +44,22 @@ impl FromStr for Request {
 
     fn from_str(line: &str) -> Result<Self, UnknownRequest> {
         let word = line.trim_ascii();
+        if let Some(plugin) = word.strip_prefix("plugins ").filter(|name| is_plugin_name(name)) {
+            return Ok(Request::Plugins(Some(plugin.to_owned())));
+        }
         WORDS
             .iter()
             .find(|(_, known)| *known == word)
-            .map(|(request, _)| *request)
+            .map(|(request, _)| request.clone())
             .ok_or_else(|| UnknownRequest(word.chars().take(40).collect()))
     }
 }
 
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Request::Plugins(Some(name)) = self {
+            return write!(f, "plugins {name}");
+        }
         let (_, word) = WORDS.iter().find(|(request, _)| request == self).ok_or(fmt::Error)?;
         f.write_str(word)
     }
@@ -65,6 +75,10 @@ mod tests {
             assert_eq!(request.to_string(), word);
             assert_eq!(format!(" {word}\r").parse(), Ok(request));
         }
-        assert!("PING x".parse::<Request>().is_err());
+        let one = Request::Plugins(Some("postfix".to_owned()));
+        assert_eq!((one.to_string().parse(), one.to_string().as_str()), (Ok(one), "plugins postfix"));
+        for line in ["PING x", "plugins ../x", "plugins a b"] {
+            assert!(line.parse::<Request>().is_err(), "{line}");
+        }
     }
 }

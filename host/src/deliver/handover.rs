@@ -4,15 +4,11 @@
 use super::injection::{self, Message, Ran};
 use super::transaction::{Envelope, Verdict};
 use super::verp::VerpFormat;
-use crate::plugins::{NoAnswer, Watch};
+use crate::plugins::{BATCH, NoAnswer, Watch};
 use postrider_plugin_api::sdk::{self, Abilities, Batch, ErrorKind, Injection, Outcome, OutgoingAdapter};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-/// How long an adapter may take for one batch: as long as an MTA may take for the end of a message
-/// (RFC 5321, section 4.5.3.2), and as much again for the rest.
-const BATCH: Duration = Duration::from_mins(20);
 
 /// An outgoing adapter with what is known of it.
 pub struct Handover {
@@ -119,7 +115,9 @@ impl Handover {
             Ok(Ok(injection)) => Ok(Planned::Injection(injection)),
             Ok(Err(error)) if error.kind == ErrorKind::Unsupported => Ok(Planned::DeliversItself),
             Ok(Err(error)) => Ok(Planned::Refused(format!("the outgoing adapter failed: {error}"))),
-            Err(refused @ NoAnswer::Refused { .. }) => Err(NotTried::Away(refused.to_string())),
+            Err(refused @ (NoAnswer::Refused { .. } | NoAnswer::Resting { .. })) => {
+                Err(NotTried::Away(refused.to_string()))
+            }
             Err(error) => Ok(Planned::Failed(error.to_string())),
         }
     }
@@ -156,7 +154,9 @@ impl Handover {
                 )
             }
             Ok(Err(error)) => format!("the outgoing adapter failed: {error}"),
-            Err(refused @ NoAnswer::Refused { .. }) => return Err(NotTried::Away(refused.to_string())),
+            Err(refused @ (NoAnswer::Refused { .. } | NoAnswer::Resting { .. })) => {
+                return Err(NotTried::Away(refused.to_string()));
+            }
             Err(error) => error.to_string(),
         };
         Ok(for_all(envelope, Verdict::Temporary(reason)))

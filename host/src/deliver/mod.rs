@@ -80,6 +80,11 @@ impl Outgoing {
     pub fn adapter(adapter: Arc<dyn OutgoingAdapter>, name: &str) -> Self {
         Outgoing::Adapter(Arc::new(Handover::new(adapter, name)))
     }
+
+    /// The same with a watch over its calls that knows its limits.
+    pub(crate) fn watched(adapter: Arc<dyn OutgoingAdapter>, watch: crate::plugins::Watch) -> Self {
+        Outgoing::Adapter(Arc::new(Handover::watched(adapter, watch)))
+    }
 }
 
 /// Hands mail to the MTA.

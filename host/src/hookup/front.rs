@@ -22,7 +22,7 @@ use super::signals::Uninterrupted;
 use super::steps::{Observer, Steps};
 use super::tools::HostTools;
 use crate::cli::privileges::check_output;
-use crate::plugins::Watch;
+use crate::plugins::{ANSWER, Watch};
 use postrider_plugin_api::sdk::{
     Change, Context, Error, ErrorKind, Facts, Finding, IncomingAdapter, Need, Phase, Result as AdapterResult,
     SettingSpec, Settings, Site, Snippet, TableFormat,
@@ -36,10 +36,6 @@ use std::time::Duration;
 
 /// How long we wait for another run: longer than any healthy one takes.
 const PATIENCE: Duration = Duration::from_mins(10);
-
-/// How long an adapter may take for one answer: longer than any healthy one for 100,000 lists. Less
-/// than [`PATIENCE`], so that those who wait hear of it.
-const ANSWER: Duration = Duration::from_mins(5);
 
 /// An incoming adapter and the place of its tables.
 pub struct Hookup {
@@ -178,8 +174,7 @@ impl Hookup {
         self
     }
 
-    /// For tests of adapters that do not answer.
-    #[cfg(test)]
+    /// With another watch over the adapter's calls.
     pub(crate) fn with_watch(mut self, watch: Watch) -> Self {
         self.watch = watch;
         self

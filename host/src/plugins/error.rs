@@ -5,7 +5,7 @@ use postrider_plugin_api::{VERSION, sdk};
 use std::path::PathBuf;
 
 /// Why a plugin or an adapter cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, thiserror::Error)]
 pub enum PluginError {
     /// No file of that name in the plugin path.
     #[error("plugin {name:?} not found: no libpostrider_{name}.so in {}; {}", paths(looked_in), there(nearest.as_ref(), present, "plugin"))]
@@ -18,6 +18,24 @@ pub enum PluginError {
         nearest: Option<String>,
         /// The plugins that are there.
         present: Vec<String>,
+    },
+
+    /// No plugin of that name has been loaded.
+    #[error("the plugin {name:?} is not in use; {}", there(nearest.as_ref(), present, "plugin in use"))]
+    NotInUse {
+        /// The plugin that was asked for.
+        name: String,
+        /// One with a similar name is.
+        nearest: Option<String>,
+        /// The plugins that are.
+        present: Vec<String>,
+    },
+
+    /// It runs in the daemon's process, which cannot let it go.
+    #[error("{}: runs in the daemon's own process ([plugins] isolation); restart the daemon to use the new file", file.display())]
+    NeedsRestart {
+        /// The plugin.
+        file: PathBuf,
     },
 
     /// The plugin has no such adapter.
@@ -197,6 +215,15 @@ pub enum PluginError {
         /// The plugin.
         file: PathBuf,
         /// What is wrong.
+        reason: String,
+    },
+
+    /// The process that was to load it is no more.
+    #[error("{}: crashed while it was loaded: {reason}; ask its author", file.display())]
+    LoadCrashed {
+        /// The plugin.
+        file: PathBuf,
+        /// What the process died of.
         reason: String,
     },
 

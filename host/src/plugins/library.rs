@@ -5,7 +5,7 @@ use postrider_plugin_api::sdk::{HostLog, IncomingAdapter, OutgoingAdapter, Resul
 use std::sync::Arc;
 
 /// What a plugin says about itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PluginInfo {
     /// `postfix`.
     pub name: String,
@@ -20,7 +20,7 @@ pub struct PluginInfo {
 }
 
 /// One adapter of a plugin.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct AdapterReport {
     /// `LMTP`.
     pub name: String,

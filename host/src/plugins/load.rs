@@ -6,7 +6,8 @@
 
 use super::interface::{compare, start};
 use super::library::{AdapterReport, Library, PluginInfo};
-use super::vet::Trust;
+use super::vet::{Trust, unreadable};
+use super::worker::{Launch, Pool, Remote};
 use super::{AdapterKind, PluginError, c, elf, needs};
 use abi_stable::library::{
     AbiHeaderRef, LibHeader, LibraryError, ROOT_MODULE_LOADER_NAME, ROOT_MODULE_LOADER_NAME_WITH_NUL,
@@ -33,14 +34,20 @@ pub(crate) struct Loaded {
     pub(crate) stamp: Option<Stamp>,
     /// The plugin itself.
     pub(crate) library: Box<dyn Library>,
+    /// Its processes, if it has some of its own.
+    pub(super) pool: Option<Arc<Pool>>,
 }
 
 pub(crate) type Stamp = (u64, u64, i64);
 
 /// Tells whether a file was replaced.
 pub(super) fn stamp(file: &Path) -> Option<Stamp> {
-    let metadata = fs::metadata(file).ok()?;
-    Some((metadata.dev(), metadata.ino(), metadata.mtime().saturating_mul(1_000_000_000) + metadata.mtime_nsec()))
+    fs::metadata(file).ok().map(|metadata| stamp_of(&metadata))
+}
+
+/// The same for a file that is open.
+pub(super) fn stamp_of(metadata: &fs::Metadata) -> Stamp {
+    (metadata.dev(), metadata.ino(), metadata.mtime().saturating_mul(1_000_000_000) + metadata.mtime_nsec())
 }
 
 /// Loads a plugin from a file that was vetted (`vet.rs`) for those who are trusted.
@@ -59,7 +66,7 @@ pub(crate) fn load_from_anywhere(file: &Path) -> Result<Loaded, PluginError> {
         Some(header) => load_rust(file, header)?,
         None => c::load(file, &shared_object).ok_or_else(|| PluginError::NotAPlugin { file: file.to_owned() })??,
     };
-    Ok(Loaded { file: file.to_owned(), stamp, library })
+    Ok(Loaded { file: file.to_owned(), stamp, library, pool: None })
 }
 
 fn load_rust(file: &Path, header: &'static LibHeader) -> Result<Box<dyn Library>, PluginError> {
@@ -69,6 +76,19 @@ fn load_rust(file: &Path, header: &'static LibHeader) -> Result<Box<dyn Library>
         return Err(PluginError::PanicAborts { file: file.to_owned() });
     }
     Ok(Box::new(InProcess { info: info(plugin, api_version), plugin }))
+}
+
+/// Has a worker process load it. None of its code runs here.
+pub(super) fn load_in_worker(launch: Launch) -> Result<Loaded, PluginError> {
+    let file = launch.file.clone();
+    elf::check(&file)?;
+    needs::check(&file, &SYMBOLS, launch.trust)?;
+    let unreadable = |error| unreadable(&file, &error);
+    let library = fs::File::open(&file).map_err(unreadable)?;
+    let stamp = Some(stamp_of(&library.metadata().map_err(unreadable)?));
+    let remote = Remote::start(launch, library)?;
+    let pool = Some(Arc::clone(remote.pool()));
+    Ok(Loaded { file, stamp, library: Box::new(remote), pool })
 }
 
 fn open(file: &Path) -> Result<ManuallyDrop<SharedObject>, PluginError> {

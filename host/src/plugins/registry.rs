@@ -3,8 +3,9 @@
 use super::adapter::Renewed;
 use super::load::{self, Loaded};
 use super::vet::{Trust, vet};
-use super::{AdapterKind, NullMta, PluginError, PluginInfo};
-use crate::config::{AdapterName, Config};
+use super::worker::{Launch, Limits};
+use super::{AdapterKind, NullMta, PluginError, PluginInfo, Watch};
+use crate::config::{AdapterName, Config, Isolation, IsolationRule};
 use postrider_plugin_api::export::is_plugin_name;
 use postrider_plugin_api::sdk::{HostLog, IncomingAdapter, OutgoingAdapter, SettingSpec, Settings};
 use std::collections::HashMap;
@@ -12,13 +13,35 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-/// The plugins of a plugin path. Each file is loaded when it is first needed, once, and for ever.
+/// Beyond the limit of a worker: what the host itself may take for the last question of a plugin.
+const MARGIN: Duration = Duration::from_mins(1);
+
+/// The plugins of a plugin path. Each file is loaded when it is first needed, once, and anew only if that is asked for.
 pub struct PluginRegistry {
     path: Vec<PathBuf>,
     trust: Trust,
+    /// Which plugins run in processes of their own, and which program those have.
+    isolation: IsolationRule,
+    workers: PathBuf,
+    limits: Limits,
     /// By real path.
     loaded: Mutex<HashMap<PathBuf, Arc<Loaded>>>,
+}
+
+/// What became of a plugin that was to be loaded anew.
+#[derive(Clone, Debug)]
+pub struct Reloaded {
+    /// Its name.
+    pub name: String,
+    /// Its file.
+    pub file: PathBuf,
+    /// The version that runs now.
+    ///
+    /// # Errors
+    /// Why the one that was there goes on.
+    pub version: Result<String, PluginError>,
 }
 
 /// An adapter of a plugin that is loaded.
@@ -49,20 +72,44 @@ pub struct PluginReport {
 impl PluginRegistry {
     /// A registry over these directories, in order; nothing is loaded yet. A directory that does not
     /// exist holds no plugins. Plugins of root and of the user that we run as are taken.
+    ///
+    /// Plugins run in this process: for tests, and for programs that are not `postrider` itself.
     pub fn new(path: Vec<PathBuf>) -> Self {
-        PluginRegistry { path, trust: Trust::RootAndUs, loaded: Mutex::new(HashMap::new()) }
+        PluginRegistry {
+            path,
+            trust: Trust::RootAndUs,
+            isolation: IsolationRule { usual: Isolation::InProcess, exceptions: Vec::new() },
+            workers: PathBuf::from("/proc/self/exe"),
+            limits: Limits::default(),
+            loaded: Mutex::new(HashMap::new()),
+        }
     }
 
-    /// The plugins of a configuration; whose is said by who owns that ([`Trust::by_configuration`]).
+    /// As the configuration says; whose plugins are taken is said by who owns that ([`Trust::by_configuration`]).
     pub fn configured(config: &Config) -> Self {
-        Self::new(config.plugins.path.clone()).trusting(Trust::by_configuration(config.file.as_deref()))
+        let settings = &config.plugins;
+        let limits = Limits {
+            memory: settings.worker_memory,
+            start: Limits::default().start.min(settings.timeout),
+            answer: settings.timeout,
+            batch: settings.timeout * 4,
+            ..Limits::default()
+        };
+        let isolation = settings.isolation.clone();
+        let trust = Trust::by_configuration(config.file.as_deref());
+        PluginRegistry { isolation, limits, ..PluginRegistry::new(settings.path.clone()).trusting(trust) }
     }
 
     /// Takes only the plugins of those who are trusted.
     #[must_use]
-    pub fn trusting(mut self, trust: Trust) -> Self {
-        self.trust = trust;
-        self
+    pub fn trusting(self, trust: Trust) -> Self {
+        PluginRegistry { trust, ..self }
+    }
+
+    /// All plugins run in workers, which are processes of this program: for programs that are not `postrider` itself.
+    #[must_use]
+    pub fn with_workers(self, program: PathBuf, limits: Limits) -> Self {
+        PluginRegistry { isolation: IsolationRule::default(), workers: program, limits, ..self }
     }
 
     /// Every plugin in the path, by directory and name, the unusable ones with the reason. Loads them.
@@ -152,14 +199,70 @@ impl PluginRegistry {
         Ok(format!("{} {} {:?}", info.name, info.version, loaded.stamp))
     }
 
-    /// Loaded plugins whose file was replaced or removed since; the process goes on with the old ones
-    /// until it starts again.
+    /// Watches over the calls of an adapter, which is called `adapter` in errors. A worker is killed when its time is up,
+    /// so its adapter is not lost for that.
+    pub fn watch(&self, name: &AdapterName, kind: AdapterKind, adapter: &str) -> Result<Watch, PluginError> {
+        let limit = if kind == AdapterKind::Outgoing { self.limits.batch } else { self.limits.answer };
+        let pool = self.plugin_of(name)?.and_then(|(loaded, _)| loaded.pool.clone());
+        Ok(match pool {
+            Some(pool) => Watch::over_worker(adapter, limit + MARGIN, move || pool.rests()),
+            None => Watch::over(adapter, limit),
+        })
+    }
+
+    /// Loaded plugins whose file was replaced or removed since; what is running goes on with the old ones.
     pub fn changed_on_disk(&self) -> Vec<PathBuf> {
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = loaded.values().filter(|loaded| load::stamp(&loaded.file) != loaded.stamp);
         let mut files: Vec<PathBuf> = changed.map(|loaded| loaded.file.clone()).collect();
         files.sort();
         files
+    }
+
+    /// Loads plugins anew: those with this name, or all whose file has changed. Adapters that exist keep what they
+    /// have; those that are made from now on are the new plugin's.
+    ///
+    /// # Errors
+    /// No plugin of this name is loaded.
+    pub fn reload(&self, name: Option<&str>) -> Result<Vec<Reloaded>, PluginError> {
+        let known: Vec<Arc<Loaded>> = {
+            let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            loaded.values().cloned().collect()
+        };
+        let is_meant = |loaded: &&Arc<Loaded>| match name {
+            Some(name) => loaded.library.info().name == name,
+            None => load::stamp(&loaded.file) != loaded.stamp,
+        };
+        let mut meant: Vec<&Arc<Loaded>> = known.iter().filter(is_meant).collect();
+        if let (Some(name), []) = (name, &*meant) {
+            let mut present: Vec<String> = known.iter().map(|loaded| loaded.library.info().name.clone()).collect();
+            present.sort();
+            return Err(PluginError::NotInUse { name: name.to_owned(), nearest: nearest(name, &present), present });
+        }
+        meant.sort_by_key(|loaded| &loaded.file);
+        Ok(meant.into_iter().map(|old| self.reload_one(old)).collect())
+    }
+
+    fn reload_one(&self, old: &Loaded) -> Reloaded {
+        let load = || {
+            let Some(pool) = &old.pool else {
+                return Err(PluginError::NeedsRestart { file: old.file.clone() });
+            };
+            let launch = pool.launch();
+            let new = load::load_in_worker(Launch { file: vet(&old.file, self.trust)?, ..launch.clone() })?;
+            let (found, expected) = (&new.library.info().name, &old.library.info().name);
+            if found != expected {
+                let (found, expected) = (found.clone(), expected.clone());
+                return Err(PluginError::WrongName { file: old.file.clone(), found, expected });
+            }
+            let version = new.library.info().version.clone();
+            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            loaded.insert(old.file.clone(), Arc::new(new));
+            drop(loaded);
+            pool.retire();
+            Ok(version)
+        };
+        Reloaded { name: old.library.info().name.clone(), file: old.file.clone(), version: load() }
     }
 
     fn settings(&self, name: &AdapterName, kind: AdapterKind) -> Result<Vec<SettingSpec>, PluginError> {
@@ -245,7 +348,17 @@ impl PluginRegistry {
         if let Some(known) = loaded.get(&real) {
             return Ok(Arc::clone(known));
         }
-        let new = Arc::new(load::load(&real, self.trust)?);
+        let name = called(file);
+        let new = Arc::new(match self.isolation.of(&name) {
+            Isolation::InProcess => load::load(&real, self.trust)?,
+            Isolation::Process => load::load_in_worker(Launch {
+                program: self.workers.clone(),
+                file: real.clone(),
+                trust: self.trust,
+                name,
+                limits: self.limits.clone(),
+            })?,
+        });
         let info = new.library.info();
         tracing::debug!(
             file = %real.display(),
@@ -258,6 +371,13 @@ impl PluginRegistry {
         loaded.insert(real, Arc::clone(&new));
         Ok(new)
     }
+}
+
+/// The name by which people call the plugin of a file, before it says so itself.
+fn called(file: &Path) -> String {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let name = stem.strip_prefix("lib").unwrap_or(&stem);
+    name.strip_prefix("postrider_").unwrap_or(name).to_owned()
 }
 
 fn file_name(plugin: &str) -> String {

@@ -1,9 +1,11 @@
 //! Calls of a plugin that must come back.
 //!
-//! A plugin shares our process: nobody can stop a call that loops. So each call has a thread of its
+//! Nobody can stop a call that loops in our own process. So each call has a thread of its
 //! own, and after its time we go on without it. That thread is lost, hence the adapter is refused from
 //! then on until Postrider is restarted, also to those that open it anew: a plugin that loops costs as
 //! many threads as calls were under way, and no connection or lock for longer than the time limit.
+//!
+//! A call that goes to a worker process ends with it, and with an error, when its time is up; there is nothing to lose.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
@@ -11,12 +13,14 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Watches over the calls of one adapter.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Watch {
     adapter: String,
     limit: Duration,
     /// The method that did not come back.
     lost: Arc<OnceLock<&'static str>>,
+    /// Its calls go to a worker process; says why that is not to be asked now.
+    worker: Option<Arc<dyn Fn() -> Option<String> + Send + Sync>>,
 }
 
 /// Why there is no answer of a plugin.
@@ -46,6 +50,14 @@ pub enum NoAnswer {
         /// The method that did not come back.
         method: &'static str,
     },
+    /// Its process died again and again.
+    #[error("{adapter} is not asked now: {why}")]
+    Resting {
+        /// The adapter.
+        adapter: String,
+        /// What happened, and when it is tried again.
+        why: String,
+    },
     /// Its thread ended without an answer, or could not be started.
     #[error("{adapter} broke off in {method}(): {why}")]
     BrokenOff {
@@ -64,7 +76,16 @@ impl Watch {
         static LOST: Mutex<BTreeMap<String, Arc<OnceLock<&'static str>>>> = Mutex::new(BTreeMap::new());
         let mut all = LOST.lock().unwrap_or_else(PoisonError::into_inner);
         let lost = Arc::clone(all.entry(adapter.to_owned()).or_default());
-        Watch { adapter: adapter.to_owned(), limit, lost }
+        Watch { adapter: adapter.to_owned(), limit, lost, worker: None }
+    }
+
+    /// For a named adapter whose calls go to a worker process. `rests` says why that is not to be asked now.
+    pub fn over_worker(
+        adapter: &str,
+        limit: Duration,
+        rests: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        Watch { adapter: adapter.to_owned(), limit, lost: Arc::default(), worker: Some(Arc::new(rests)) }
     }
 
     /// Calls, and waits on this thread.
@@ -106,11 +127,19 @@ impl Watch {
         if let Some(method) = self.lost.get() {
             return Err(NoAnswer::Refused { adapter: self.adapter.clone(), method });
         }
+        if let Some(why) = self.worker.as_ref().and_then(|rests| rests()) {
+            return Err(NoAnswer::Resting { adapter: self.adapter.clone(), why });
+        }
         let thread = std::thread::Builder::new().name("plugin".to_owned());
         thread.spawn(work).map(drop).map_err(|error| self.broken_off(method, error.to_string()))
     }
 
     fn overdue(&self, method: &'static str) -> NoAnswer {
+        if self.worker.is_some() {
+            // It is our own side that takes so long: a store or a program that does not answer.
+            let why = format!("no answer within {} s", self.limit.as_secs());
+            return self.broken_off(method, why);
+        }
         let error = NoAnswer::Overdue { adapter: self.adapter.clone(), method, seconds: self.limit.as_secs() };
         // Calls that were under way together tell it once.
         if self.lost.set(method).is_ok() {

@@ -8,6 +8,7 @@ mod commands;
 mod configuration;
 mod databases;
 mod disk_full;
+mod isolation;
 mod lmtp_garbage;
 mod members;
 mod names;

@@ -12,7 +12,7 @@ use crate::config::{AdapterConfiguration, AdapterName, Config};
 use crate::deliver::sink::Captured;
 use crate::hookup::{self, Instructions, Roster};
 use crate::lists::{Domain, DomainName};
-use crate::plugins::PluginRegistry;
+use crate::plugins::{PluginRegistry, Trust};
 use anyhow::{Context, bail};
 use lmtp::Dialogue;
 use stage::Stage;
@@ -122,7 +122,8 @@ fn hook_up(stage: &Stage) -> anyhow::Result<()> {
     let mut config = Config::built_in().config;
     config.mta.incoming = AdapterName::parse("postfix.LMTP").map_err(anyhow::Error::msg)?;
     config.mta.configuration = AdapterConfiguration::Defaults;
-    let hookup = hookup::from_config(&config, &PluginRegistry::new(vec![stage.plugins()]))?;
+    config.plugins.path = vec![stage.plugins()];
+    let hookup = hookup::from_config(&config, &PluginRegistry::configured(&config).trusting(Trust::RootAndUs))?;
     let domain = Domain { name: DomainName::parse("lists.example.com")?, alias: None, description: String::new() };
     let snippets = hookup.snippets(&Roster::new(vec![domain], Vec::new()))?;
     say(Instructions::parse("postfix.LMTP", &snippets)?.steps_text().trim_end());
