@@ -87,7 +87,7 @@ pub fn plugin(compiler: Compiler, interface: Interface) -> Result<PathBuf, Strin
 
     let version = compiler.version()?;
     kept(&tree, &format!("libpostrider_{name}"), &[&version], || {
-        let features = if interface == Interface::Next { "next" } else { "" };
+        let features = if interface == Interface::Frozen { "" } else { "next" };
         let arguments = ["-p", "postrider-probe", "--features", features];
         cargo_build(compiler, &tree, &arguments).map(|target| target.join("debug/libpostrider_probe.so"))
     })
@@ -113,7 +113,7 @@ pub fn host(interface: Interface) -> PathBuf {
     lock(&tree, Compiler::Ours, interface);
     let version = Compiler::Ours.version().unwrap();
     let built = kept(&tree, &name, &[&version], || {
-        let features = if interface == Interface::Next { "next" } else { "" };
+        let features = if interface == Interface::Frozen { "" } else { "next" };
         let arguments = ["-p", "postrider-abi-host", "--features", features];
         cargo_build(Compiler::Ours, &tree, &arguments).map(|target| target.join("debug/postrider-abi-host"))
     });

@@ -73,6 +73,31 @@ fn every_plugin_works_in_every_host_in_every_order() {
     document::section("docs/plugin-abi.md", "matrix", &table);
 }
 
+/// Where the verdict of a comparison is kept for the next one, the third is refused.
+#[test]
+fn three_versions_meet_in_any_order() {
+    let dir = PluginDir::new();
+    let interfaces = [Interface::Frozen, Interface::Next, Interface::Later];
+    let plugins = interfaces.map(|interface| {
+        let built = builds::plugin(Compiler::Ours, interface).unwrap();
+        dir.install_bytes(&builds::name(Compiler::Ours, interface), &fs::read(built).unwrap())
+    });
+    for host_interface in Interface::ALL {
+        let host = builds::host(host_interface);
+        for order in orders(interfaces.len()) {
+            let files: Vec<&Path> = order.iter().map(|&at| plugins[at].as_path()).collect();
+            let mut wanted = String::new();
+            for &at in &order {
+                // No host knows what the last version has, nor does it ask for it.
+                let like = interfaces[at].min(Interface::Next);
+                let _ = write!(wanted, "== {}\n{}", plugins[at].display(), transcript(host_interface, like));
+            }
+            let output = load(&host, &files);
+            assert!(output == wanted, "host {}: {}", host_interface.version(), first_difference(&output, &wanted));
+        }
+    }
+}
+
 #[test]
 fn the_real_host_takes_them_all() {
     let Some(plugins) = plugins() else { return };
@@ -174,7 +199,7 @@ fn table() -> String {
                     (Interface::Frozen, Interface::Frozen) => "all of it",
                     (Interface::Frozen, Interface::Next) => "all of 1.0; the host gets the defaults for the rest",
                     (Interface::Next, Interface::Frozen) => "all of 1.0; the plugin gets the defaults for the rest",
-                    (Interface::Next, Interface::Next) => "all of it, the new parts too",
+                    _ => "all of it, the new parts too",
                 };
                 let _ = writeln!(
                     table,

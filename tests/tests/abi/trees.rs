@@ -16,18 +16,22 @@ pub enum Interface {
     Frozen,
     /// The living source and `tests/abi/interface-next.edits`, under the next minor version.
     Next,
+    /// One more, with `tests/abi/interface-later.edits`.
+    Later,
 }
 
 impl Interface {
+    /// Those of the matrix.
     pub const ALL: [Interface; 2] = [Interface::Frozen, Interface::Next];
 
     /// `1.0` or the like.
     pub fn version(self) -> String {
         let (major, minor) = match self {
             Interface::Frozen => (1, 0),
-            Interface::Next => {
+            Interface::Next | Interface::Later => {
                 let mut numbers = postrider_plugin_api::VERSION.split('.').map(|number| number.parse::<u64>().unwrap());
-                (numbers.next().unwrap(), numbers.next().unwrap() + 1)
+                let ahead = if self == Interface::Next { 1 } else { 2 };
+                (numbers.next().unwrap(), numbers.next().unwrap() + ahead)
             }
         };
         format!("{major}.{minor}")
@@ -37,17 +41,23 @@ impl Interface {
     pub fn write(self, to: &Path) {
         match self {
             Interface::Frozen => copy(&frozen(), to),
-            Interface::Next => {
+            Interface::Next | Interface::Later => {
                 let staged = work().join("staged-next");
                 let _ = fs::remove_dir_all(&staged);
                 copy(&repository().join("plugin-api"), &staged);
                 set_version(&staged, postrider_plugin_api::VERSION, &format!("{}.0", self.version()));
-                let script = fs::read_to_string(repository().join("tests/abi/interface-next.edits")).unwrap();
-                edits::apply(&script, &staged);
+                edit(&staged, "interface-next.edits");
+                if self == Interface::Later {
+                    edit(&staged, "interface-later.edits");
+                }
                 copy(&staged, to);
             }
         }
     }
+}
+
+fn edit(interface: &Path, script: &str) {
+    edits::apply(&fs::read_to_string(repository().join("tests/abi").join(script)).unwrap(), interface);
 }
 
 /// The frozen copy of version 1.0.0.

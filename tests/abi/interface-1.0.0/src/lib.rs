@@ -83,12 +83,17 @@
 //! - Its methods may be called from several threads at a time. Each call is plain and synchronous; a
 //!   plugin that wants an asynchronous runtime brings its own.
 //! - A panic is caught and becomes an error that the administrator reads; the host then makes a new
-//!   adapter. What cannot be caught takes the host down: a stack overflow, `abort`, `process::exit`.
-//! - A plugin shares the process, so it leaves the process's things alone: environment, working
-//!   directory, umask, signal handlers, standard input and output.
+//!   adapter. What cannot be caught (a stack overflow, `abort`, `process::exit`) ends the process in which the
+//!   plugin runs: usually a worker process of its own, and the call fails; the host itself, if the administrator
+//!   has switched workers off.
+//! - So an adapter may be made several times, in several processes, and each may end after any call: it keeps no
+//!   state in memory that matters. In a worker process it cannot run programs or write files.
+//! - It leaves the process's things alone: environment, working directory, umask, signal handlers, standard input
+//!   and output.
 //! - A plugin has a standard library of its own, so `println!`, `log` and `tracing` reach nobody. Use
 //!   [`sdk::HostLog`].
-//! - Plugins are never unloaded. An upgrade takes effect when the host starts again.
+//! - Plugins are never unloaded. An upgrade takes effect when the host loads it anew (`postrider plugins reload`) or
+//!   starts again.
 //!
 //! # Versions
 //!
