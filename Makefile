@@ -40,7 +40,7 @@ $(BUILT)/postrider:
 install: $(BUILT)/postrider
 	install -d $(BIN) $(DESTDIR)$(PLUGIN_DIR) $(SHARE)/doc/postrider $(SHARE)/man/man1 $(SHARE)/man/man5 \
 	  $(SHARE)/bash-completion/completions $(SHARE)/zsh/vendor-completions $(SHARE)/fish/vendor_completions.d \
-	  $(LIB)/systemd/system $(LIB)/sysusers.d $(DESTDIR)/etc/logrotate.d $(DESTDIR)/etc/postrider
+	  $(DESTDIR)$(PREFIX)/include $(LIB)/systemd/system $(LIB)/sysusers.d $(DESTDIR)/etc/logrotate.d $(DESTDIR)/etc/postrider
 	# By rename: a program that runs, or a library that one has mapped, must never be written over.
 	install -m 0755 $(BUILT)/postrider $(BIN)/.postrider.new
 	mv -f $(BIN)/.postrider.new $(BIN)/postrider
@@ -62,6 +62,7 @@ install: $(BUILT)/postrider
 	install -m 0644 packaging/completions/postrider.fish $(SHARE)/fish/vendor_completions.d/
 	sed 's|/usr/bin/postrider|$(PREFIX)/bin/postrider|' packaging/systemd/postrider.service \
 	  > $(LIB)/systemd/system/postrider.service
+	install -m 0644 packaging/include/postrider_plugin.h $(DESTDIR)$(PREFIX)/include/
 	install -m 0644 packaging/systemd/postrider.socket $(LIB)/systemd/system/
 	install -m 0644 packaging/sysusers.d/postrider.conf $(LIB)/sysusers.d/
 	install -m 0644 packaging/logrotate/postrider $(DESTDIR)/etc/logrotate.d/

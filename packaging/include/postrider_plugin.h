@@ -463,8 +463,9 @@ typedef struct postrider_envelope {
     uint64_t message_size;
     // 1: the body has octets above 127 (RFC 6152). 0: not.
     uint32_t eight_bit;
-    // 0.
-    uint32_t reserved;
+    // 1: an address of this envelope is not ASCII, so that only servers that announce SMTPUTF8 can take it (RFC 6531).
+    // 0: all are.
+    uint32_t smtp_utf8;
 } postrider_envelope;
 
 // A message for some recipients.
@@ -481,6 +482,10 @@ typedef struct postrider_batch {
     const uint8_t *message;
     // Octets of the message.
     size_t message_size;
+    // As in postrider_envelope.
+    uint32_t smtp_utf8;
+    // 0.
+    uint32_t reserved;
 } postrider_batch;
 
 // An adapter that hands mail to an MTA, either through a program that the host runs (`inject`) or by itself

@@ -445,8 +445,8 @@ static postrider_status inject(void *adapter, postrider_call *call, const postri
     postrider_exit exit_codes = {.size = sizeof exit_codes, .last = 9, .outcome = POSTRIDER_OUTCOME_DELIVERED};
 
     (void)adapter;
-    snprintf(size, sizeof size, "SIZE=%u %s %u", (unsigned)envelope->message_size, envelope->verp_delimiter,
-             envelope->eight_bit);
+    snprintf(size, sizeof size, "SIZE=%u %s %u %u", (unsigned)envelope->message_size, envelope->verp_delimiter,
+             envelope->eight_bit, envelope->smtp_utf8);
     if (strcmp(envelope->sender, "input-first") == 0)
         return host->answer_input(call, &input);
     if (strcmp(envelope->sender, "nothing") == 0)
@@ -477,8 +477,8 @@ static postrider_status deliver(void *adapter, postrider_call *call, const postr
     for (i = 0; batch->recipients[i] != NULL; i++) {
         if (i == 0 && strcmp(batch->sender, "too few") == 0)
             continue;
-        snprintf(reply, sizeof reply, "250 %s %d of %d %.*s", batch->recipients[i], (int)i, (int)batch->recipient_count,
-                 (int)batch->message_size, (const char *)batch->message);
+        snprintf(reply, sizeof reply, "250 %s %d of %d %u %.*s", batch->recipients[i], (int)i, (int)batch->recipient_count,
+                 batch->smtp_utf8, (int)batch->message_size, (const char *)batch->message);
         MUST(host->answer_result(call, i == 0 ? POSTRIDER_OUTCOME_DELIVERED : 99, reply));
     }
     return POSTRIDER_OK;

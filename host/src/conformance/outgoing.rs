@@ -77,7 +77,8 @@ pub(super) fn injections_runnable(case: &mut Case) -> Result<(), Failure> {
         for (number, (words, sender, recipients)) in envelopes().into_iter().enumerate() {
             let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
             let plain = Envelope::new(sender, &recipients, 4096);
-            let mut envelopes = vec![plain, plain.with_eight_bit(true)];
+            let mut envelopes =
+                vec![plain, plain.with_eight_bit(true), plain.with_eight_bit(true).with_smtp_utf8(true)];
             if adapter.abilities().verp {
                 envelopes.push(plain.with_verp("+"));
             }

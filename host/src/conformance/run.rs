@@ -36,7 +36,7 @@ pub struct Options {
     pub time: Option<u64>,
     /// MiB that each test's process may have, 0 for no limit; its own limit if it is not there.
     pub memory: Option<u64>,
-    /// How many lists a large site has, if not [`LARGE_SITE`](super::LARGE_SITE).
+    /// How many lists a large site has, if not [`super::LARGE_SITE`].
     pub lists: Option<u32>,
 }
 

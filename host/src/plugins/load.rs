@@ -24,7 +24,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The symbols by which plugins are found; one of them must be there.
-pub(crate) const SYMBOLS: [&str; 2] = [ROOT_MODULE_LOADER_NAME, c::NAME];
+pub(crate) const SYMBOLS: [&str; 1 + c::SYMBOLS.len()] = {
+    let mut all = [ROOT_MODULE_LOADER_NAME; 1 + c::SYMBOLS.len()];
+    let mut at = 0;
+    while at < c::SYMBOLS.len() {
+        all[1 + at] = c::SYMBOLS[at];
+        at += 1;
+    }
+    all
+};
 
 /// A plugin that fits.
 pub(crate) struct Loaded {

@@ -152,8 +152,9 @@ pub struct postrider_envelope {
     pub message_size: u64,
     /// 1: the body has octets above 127 (RFC 6152). 0: not.
     pub eight_bit: u32,
-    /// 0.
-    pub reserved: u32,
+    /// 1: an address of this envelope is not ASCII, so that only servers that announce SMTPUTF8 can take it (RFC 6531).
+    /// 0: all are.
+    pub smtp_utf8: u32,
 }
 
 /// A message for some recipients.
@@ -172,6 +173,10 @@ pub struct postrider_batch {
     pub message: *const u8,
     /// Octets of the message.
     pub message_size: usize,
+    /// As in postrider_envelope.
+    pub smtp_utf8: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 // ---- What the plugin lends to the host, each until the function to which it was given returns

@@ -204,10 +204,11 @@ fn an_outgoing_adapter_can_do_both_ways() {
     assert_eq!(adapter.programs(), ["/bin/one", "/bin/two"]);
 
     let recipients = ["a@example.org", "b@example.org"];
-    let envelope = Envelope::new("s@example.org", &recipients, 7).with_verp("+").with_eight_bit(true);
+    let envelope =
+        Envelope::new("s@example.org", &recipients, 7).with_verp("+").with_eight_bit(true).with_smtp_utf8(true);
     let expected = Injection::new(["/bin/one", "s@example.org", "b@example.org"])
         .with_variable("A", "1=2")
-        .with_variable("SIZE", "7 + 1")
+        .with_variable("SIZE", "7 + 1 1")
         .with_input(3, Content::Bytes(b"a\0b".to_vec()))
         .with_input(0, Content::MessageCrLf)
         .with_exits(0..=9, Outcome::Delivered, "")
@@ -215,10 +216,10 @@ fn an_outgoing_adapter_can_do_both_ways() {
         .with_otherwise(Outcome::PermanentFailure);
     assert_eq!(adapter.inject(envelope).unwrap(), expected);
 
-    let results = adapter.deliver(Batch::new("s@example.org", &recipients, b"hello")).unwrap();
-    assert_eq!(results[0], RecipientResult::new(Outcome::Delivered, "250 a@example.org 0 of 2 hello"));
+    let results = adapter.deliver(Batch::new("s@example.org", &recipients, b"hello").with_smtp_utf8(true)).unwrap();
+    assert_eq!(results[0], RecipientResult::new(Outcome::Delivered, "250 a@example.org 0 of 2 1 hello"));
     // A number that this host does not know: nothing is lost.
-    assert_eq!(results[1], RecipientResult::new(Outcome::TemporaryFailure, "250 b@example.org 1 of 2 hello"));
+    assert_eq!(results[1], RecipientResult::new(Outcome::TemporaryFailure, "250 b@example.org 1 of 2 1 hello"));
 }
 
 #[test]

@@ -236,7 +236,7 @@ impl OutgoingAdapter for Outgoing {
             recipient_count: envelope.recipients.len(),
             message_size: envelope.size,
             eight_bit: envelope.eight_bit.into(),
-            reserved: 0,
+            smtp_utf8: envelope.smtp_utf8.into(),
         };
         // SAFETY: the plugin's function of this type, its own adapter, a call that is under way, an envelope that lives.
         let answers =
@@ -259,6 +259,8 @@ impl OutgoingAdapter for Outgoing {
             recipient_count: batch.recipients.len(),
             message: batch.message.as_ptr(),
             message_size: batch.message.len(),
+            smtp_utf8: batch.smtp_utf8.into(),
+            reserved: 0,
         };
         // SAFETY: the plugin's function of this type, its own adapter, a call that is under way, a batch that lives.
         let answers =

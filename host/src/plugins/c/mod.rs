@@ -27,8 +27,6 @@ mod log;
 mod read;
 mod roster;
 mod sink;
-#[cfg(test)]
-mod tests;
 mod tools;
 
 use super::library::{Library, PluginInfo};
@@ -41,10 +39,18 @@ use postrider_plugin_api::sdk::{self, HostLog, IncomingAdapter, OutgoingAdapter,
 use std::path::Path;
 use std::sync::Arc;
 
-/// The symbol of this major version, by its name.
-pub(super) const NAME: &str = "postrider_plugin_v1";
-/// The same, as the dynamic linker wants it.
-const SYMBOL: &[u8] = b"postrider_plugin_v1\0";
+/// The one symbol of a plugin: that of this major version, and those that later ones may have.
+pub(super) const SYMBOLS: [&str; 9] = [
+    "postrider_plugin_v1",
+    "postrider_plugin_v2",
+    "postrider_plugin_v3",
+    "postrider_plugin_v4",
+    "postrider_plugin_v5",
+    "postrider_plugin_v6",
+    "postrider_plugin_v7",
+    "postrider_plugin_v8",
+    "postrider_plugin_v9",
+];
 
 type Entry = unsafe extern "C" fn(*const postrider_host) -> *const postrider_plugin;
 
@@ -59,7 +65,7 @@ struct CPlugin {
 pub(super) fn load(file: &Path, library: &SharedObject) -> Option<Result<Box<dyn Library>, PluginError>> {
     // SAFETY: a library that exports this name says by it that it is a function of this type; what it points to lives
     // as long as the library, which is for ever.
-    let Ok(entry) = (unsafe { library.get::<Entry>(SYMBOL) }) else {
+    let Ok(entry) = (unsafe { library.get::<Entry>(SYMBOLS[0].as_bytes()) }) else {
         return newer(file, library).map(Err);
     };
     // SAFETY: as the header says: called once, with our table, which lives for ever.
@@ -67,14 +73,12 @@ pub(super) fn load(file: &Path, library: &SharedObject) -> Option<Result<Box<dyn
     Some(describe::read(file, plugin).map(|plugin| Box::new(plugin) as Box<dyn Library>))
 }
 
-/// The refusal of a plugin that speaks another major version only.
+/// The refusal of a plugin that speaks a later major version only.
 fn newer(file: &Path, library: &SharedObject) -> Option<PluginError> {
-    let speaks = |major: &u32| {
-        let symbol = format!("postrider_plugin_v{major}\0");
-        // SAFETY: only looked at, never called.
-        unsafe { library.get::<Entry>(symbol.as_bytes()) }.is_ok()
-    };
-    (2..=9).find(speaks).map(|major| describe::other_version(file, major, 0))
+    // SAFETY: only looked at, never called.
+    let speaks = |symbol: &&str| unsafe { library.get::<Entry>(symbol.as_bytes()) }.is_ok();
+    let at = SYMBOLS.iter().position(|symbol| speaks(&symbol))?;
+    Some(describe::other_version(file, u32::try_from(at).ok()? + 1, 0))
 }
 
 impl CPlugin {
