@@ -434,7 +434,7 @@ fn a_worker_that_is_killed_from_outside_is_one_error_and_an_idle_one_none() {
     std::thread::scope(|scope| {
         let call = scope.spawn(|| deeds.plan("sleep"));
         std::thread::sleep(Duration::from_millis(100));
-        [Signal::HUP, Signal::INT, Signal::TERM].map(send);
+        [Signal::HUP, Signal::INT, Signal::TERM].into_iter().for_each(send);
         assert_eq!(call.join().unwrap().unwrap().len(), 3);
     });
     std::thread::scope(|scope| {
