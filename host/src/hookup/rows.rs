@@ -8,7 +8,7 @@ use postrider_plugin_api::sdk::Row;
 use std::cmp::Ordering;
 
 /// Most octets that the rows of one table may have together.
-pub(crate) const MAX_TABLE_BYTES: usize = 1 << 30;
+pub(crate) const MAX_TABLE_BYTES: usize = 512 << 20;
 
 /// The rows of one table. Keys and values lie one behind the other in one text.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ impl Rows {
         if self.text.len() + row.key.len() + row.value.len() > MAX_TABLE_BYTES {
             return Err(TooLarge);
         }
-        let key = self.text.len() as u32; // below 2^30, see above
+        let key = self.text.len() as u32; // below 2^29, see above
         self.text.push_str(row.key);
         // Most tables have few different values, next to each other: store each run once.
         let value = match self.spans.last() {

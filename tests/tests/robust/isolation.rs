@@ -271,3 +271,18 @@ fn a_binary_that_is_replaced_on_disk_still_starts_workers() {
     wait_until_queues_are_empty(&installation);
     daemon.stop();
 }
+
+#[test]
+fn a_plan_of_two_gigabytes_is_refused_and_costs_less_than_that() {
+    // The daemon's memory is what would be at stake: it is limited for the time of the test as systemd would do it.
+    let installation = deeds("plan", "rows");
+    let mut command = std::process::Command::new("prlimit");
+    command.arg(format!("--as={}", 3_u64 << 30)).arg(installation.command(&[]).get_program());
+    command.args(["-C".as_ref(), installation.config().as_os_str()]).args(["create", ANTS]);
+    let output = command.output().expect("prlimit runs");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{error}");
+    assert!(error.contains("table deeds becomes larger than 512 MiB"), "{error}");
+    assert!(installation.run(&["lists"]).contains(ANTS), "the list is kept");
+    assert_eq!(installation.table("deeds"), "", "nothing is half written");
+}

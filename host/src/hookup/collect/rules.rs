@@ -20,7 +20,7 @@ pub(super) fn wrong(message: impl Into<String>) -> Error {
 }
 
 pub(super) fn too_large(table: &Table, key: &str) -> Error {
-    wrong(format!("table {} becomes larger than 1 GiB at the key {key:?}", table.path))
+    wrong(format!("table {} becomes larger than 512 MiB at the key {key:?}", table.path))
 }
 
 pub(super) fn check_format(table: &Table) -> Result<()> {

@@ -172,9 +172,12 @@ impl IncomingAdapter for Deeds {
         self.log.log(LogLevel::Info, "planning");
         sink.table(&Table::new("deeds", TableFormat::Text, TableRole::Acceptance))?;
         if self.method == "plan" && self.deed == "rows" {
-            let value = "x".repeat(60_000);
+            // Values differ, for the host keeps one that is repeated only once.
+            let mut value = "x".repeat(30_000);
             for number in 0u64.. {
-                sink.rows(&[Row::new(&number.to_string(), &value)])?;
+                let key = format!("{number:020}");
+                value.replace_range(..key.len(), &key);
+                sink.rows(&[Row::new(&key, &value)])?;
             }
         }
         if self.method == "plan" && self.deed == "nested" {

@@ -334,8 +334,8 @@ impl Guard {
 ///
 /// # Errors
 /// Each method fails when the plan breaks a rule (path outside the directory, table not begun, program not declared,
-/// more than 100 tables, more than 1 GiB); pass that error on. The first one sticks: whatever comes after it fails too, and
-/// nothing of the plan is carried out.
+/// more than 100 tables, more than 512 MiB in one); pass that error on. The first one sticks: whatever comes after it
+/// fails too, and nothing of the plan is carried out.
 pub trait PlanSink {
     /// Begins a table; the rows that follow belong to it.
     fn table(&mut self, table: &Table) -> Result<()>;
