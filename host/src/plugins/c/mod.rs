@@ -77,7 +77,7 @@ pub(super) fn load(file: &Path, library: &SharedObject) -> Option<Result<Box<dyn
 fn newer(file: &Path, library: &SharedObject) -> Option<PluginError> {
     // SAFETY: only looked at, never called.
     let speaks = |symbol: &&str| unsafe { library.get::<Entry>(symbol.as_bytes()) }.is_ok();
-    let at = SYMBOLS.iter().position(|symbol| speaks(&symbol))?;
+    let at = SYMBOLS.iter().position(speaks)?;
     Some(describe::other_version(file, u32::try_from(at).ok()? + 1, 0))
 }
 

@@ -7,6 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[link_section = ".init_array"]
 static CONSTRUCTOR: extern "C" fn() = constructor;
 
+/// As if it were a plugin, so that it is opened at all; it gets no further.
+#[no_mangle]
+#[allow(non_upper_case_globals)]
+pub static _1as_0lib_1header_0root_bmodule_bloader: extern "C" fn() = constructor;
+
 static CALM: AtomicBool = AtomicBool::new(true);
 
 extern "C" fn constructor() {
