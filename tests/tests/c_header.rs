@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)] // tests
 
 use postrider_tests::fixtures::repository;
+use regex::Regex;
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
@@ -36,6 +38,92 @@ fn the_header_is_what_the_definition_says() {
          --test c_header",
         file.display()
     );
+}
+
+// ---- What was published as 1.0 stays as it was
+
+/// What a header declares: constants with their values, structs with their fields, and all else, in one form.
+#[derive(Default)]
+struct Declared {
+    constants: BTreeMap<String, String>,
+    structs: BTreeMap<String, Vec<String>>,
+    others: Vec<String>,
+}
+
+impl Declared {
+    fn by(header: &str) -> Self {
+        let comment = Regex::new(r"(?s)/\*.*?\*/|//[^\n]*").unwrap();
+        let blanks = Regex::new(r"\s+").unwrap();
+        let in_one_form = |text: &str| blanks.replace_all(text.trim(), " ").into_owned();
+        let mut declared = Declared::default();
+        let mut statements = String::new();
+        for line in comment.replace_all(header, "").replace("\\\n", " ").lines() {
+            match line.strip_prefix("#define ") {
+                Some(constant) => {
+                    let (name, value) = constant.trim().split_once(' ').unwrap_or((constant.trim(), ""));
+                    // Some have one value for each compiler.
+                    let known = declared.constants.entry(name.to_owned()).or_default();
+                    *known = format!("{known} {}", in_one_form(value)).trim().to_owned();
+                }
+                None if line.trim_start().starts_with('#') => {}
+                None => statements.extend([line, "\n"]),
+            }
+        }
+        let definition = Regex::new(r"(?s)typedef struct (\w+) \{(.*?)\} \w+;").unwrap();
+        for found in definition.captures_iter(&statements) {
+            let fields = found[2].split(';').map(in_one_form).filter(|field| !field.is_empty()).collect();
+            declared.structs.insert(found[1].to_owned(), fields);
+        }
+        let rest = definition.replace_all(&statements, "");
+        declared.others = rest.split(';').map(in_one_form).filter(|one| !one.is_empty()).collect();
+        declared
+    }
+
+    /// What was there and is not as it was. Appending is no difference.
+    fn lost_in(&self, later: &Declared) -> Vec<String> {
+        let constants = self.constants.iter().filter(|(name, value)| {
+            // The version itself grows.
+            *name != "POSTRIDER_INTERFACE" && later.constants.get(*name) != Some(value)
+        });
+        let constants = constants.map(|(name, value)| format!("{name} is no longer {value}"));
+        let structs = self.structs.iter().filter_map(|(name, fields)| {
+            let now = later.structs.get(name).map_or(&[][..], Vec::as_slice);
+            let at = (0..fields.len()).find(|at| now.get(*at) != fields.get(*at))?;
+            Some(format!("field {} of {name} is no longer `{}`", at + 1, fields[at]))
+        });
+        let others = self.others.iter().filter(|one| !later.others.contains(one));
+        constants.chain(structs).chain(others.map(|one| format!("`{one}` is gone"))).collect()
+    }
+}
+
+#[test]
+fn what_was_published_as_1_0_is_only_appended_to() {
+    let published = fs::read_to_string(repository().join("tests/abi/postrider_plugin-1.0.h")).unwrap();
+    let published = Declared::by(&published);
+    assert!(published.constants.len() > 50 && published.structs.len() > 20 && published.others.len() > 3);
+    let lost = published.lost_in(&Declared::by(&generated()));
+    assert!(
+        lost.is_empty(),
+        "plugins in C that exist would read wrong what the host means; append instead (plugin-api/src/c): {lost:#?}"
+    );
+}
+
+#[test]
+fn every_change_that_is_no_addition_is_seen() {
+    let header = generated();
+    let published = Declared::by(&header);
+    let lost = |from: &str, to: &str| {
+        assert_eq!(header.matches(from).count(), 1, "{from}");
+        published.lost_in(&Declared::by(&header.replacen(from, to, 1)))
+    };
+    assert_eq!(lost("#define POSTRIDER_FAILED 1", "#define POSTRIDER_FAILED 7"), ["POSTRIDER_FAILED is no longer 1"]);
+    assert_eq!(lost("    uint32_t smtp_utf8;\n} postrider_envelope;", "} postrider_envelope;").len(), 1);
+    assert_eq!(lost("    uint32_t eight_bit;", "    uint16_t eight_bit;").len(), 1);
+    assert_eq!(lost("    uint32_t eight_bit;", "    uint32_t more;\n    uint32_t eight_bit;").len(), 1);
+    assert_eq!(lost("typedef uint32_t postrider_status;", "typedef uint64_t postrider_status;").len(), 1);
+    let none: [String; 0] = [];
+    assert_eq!(lost("} postrider_envelope;", "    const char *more;\n} postrider_envelope;"), none);
+    assert_eq!(lost("#define POSTRIDER_OK 0", "#define POSTRIDER_OK 0\n#define POSTRIDER_MORE 99"), none);
 }
 
 /// Compiles a file that includes the header and nothing else.
