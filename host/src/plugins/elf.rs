@@ -18,7 +18,8 @@ pub(super) type NativeHeader = elf::FileHeader32<Endianness>;
 /// Refuses what is no shared library of this machine's kind, or not all of it.
 #[allow(clippy::useless_conversion)] // a 32-bit header has 32-bit offsets
 pub(crate) fn check(file: &Path) -> Result<(), PluginError> {
-    let own = std::env::current_exe().ok().and_then(|exe| machine_of(&exe));
+    // The program itself, also if the file of its name has been replaced since.
+    let own = machine_of(Path::new("/proc/self/exe"));
     let library = ReadCache::new(File::open(file).map_err(|error| vet::unreadable(file, &error))?);
     let size = (&library).len().unwrap_or(0);
 
