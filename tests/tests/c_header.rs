@@ -62,8 +62,9 @@ impl Declared {
                 Some(constant) => {
                     let (name, value) = constant.trim().split_once(' ').unwrap_or((constant.trim(), ""));
                     // Some have one value for each compiler.
-                    let known = declared.constants.entry(name.to_owned()).or_default();
-                    *known = format!("{known} {}", in_one_form(value)).trim().to_owned();
+                    let values = declared.constants.entry(name.to_owned()).or_default();
+                    values.push_str(&in_one_form(value));
+                    values.push('\n');
                 }
                 None if line.trim_start().starts_with('#') => {}
                 None => statements.extend([line, "\n"]),
@@ -85,7 +86,7 @@ impl Declared {
             // The version itself grows.
             *name != "POSTRIDER_INTERFACE" && later.constants.get(*name) != Some(value)
         });
-        let constants = constants.map(|(name, value)| format!("{name} is no longer {value}"));
+        let constants = constants.map(|(name, value)| format!("{name} is no longer {}", value.trim()));
         let structs = self.structs.iter().filter_map(|(name, fields)| {
             let now = later.structs.get(name).map_or(&[][..], Vec::as_slice);
             let at = (0..fields.len()).find(|at| now.get(*at) != fields.get(*at))?;
