@@ -151,6 +151,9 @@ fn compile(compiler: &str, name: &str, arguments: &[&str]) {
 fn it_can_be_included_from_c11_and_from_cpp() {
     compile("cc", "a.c", &["-std=c11", "-Wstrict-prototypes"]);
     compile("cc", "a.c", &["-std=c99"]);
+    // A field that is appended must not land where an older side has padding, which has no value.
+    #[cfg(target_pointer_width = "64")]
+    compile("cc", "a.c", &["-std=c11", "-Wpadded"]);
     compile("c++", "a.cc", &["-std=c++11"]);
     compile("c++", "a.cc", &["-std=c++17", "-Wold-style-cast"]);
 }
