@@ -6,7 +6,7 @@
 
 use super::PluginError;
 use super::elf::NativeHeader;
-use super::vet::{Trust, unreadable, vet_way};
+use super::vet::{Trust, unreadable, vet_way, vet_way_to_be};
 use object::elf;
 use object::read::elf::{FileHeader, SectionTable, Sym};
 use object::{Endianness, ReadCache, ReadRef};
@@ -25,8 +25,13 @@ pub(crate) fn check(file: &Path, symbols: &[&str], trust: Trust) -> Result<(), P
     if !exports_any(&sections, &library, symbols).unwrap_or(true) {
         return Err(PluginError::NotAPlugin { file: file.to_owned() });
     }
-    for place in searched(&sections, &library, file).unwrap_or_default() {
-        vet_search(file, &place, trust)?;
+    let Searched { places, names } = searched(&sections, &library, file).unwrap_or_default();
+    for place in &places {
+        vet_search(file, place, vet_way_to_be(file, place, trust))?;
+        // Whoever may write the file itself need not be able to write its directory.
+        for library in names.iter().map(|name| place.join(name)).filter(|library| library.exists()) {
+            vet_search(file, &library, vet_way(file, &library, trust).map(drop))?;
+        }
     }
     Ok(())
 }
@@ -44,26 +49,36 @@ fn exports_any<'d, R: ReadRef<'d>>(
     Some(names.any(|name| wanted.iter().any(|wanted| wanted.as_bytes() == name)))
 }
 
-/// The library's own search path (`DT_RUNPATH`, `DT_RPATH`) and what it needs by a path, as ld.so(8) reads them.
+/// What the dynamic linker would take besides the system's own libraries.
+#[derive(Default)]
+struct Searched {
+    /// The library's own search path (`DT_RUNPATH`, `DT_RPATH`), and what it needs by a path.
+    places: Vec<PathBuf>,
+    /// What it needs by a name, and would be searched there.
+    names: Vec<PathBuf>,
+}
+
+/// As ld.so(8) reads it.
 fn searched<'d, R: ReadRef<'d>>(
     sections: &SectionTable<'d, NativeHeader, R>,
     library: R,
     file: &Path,
-) -> Option<Vec<PathBuf>> {
+) -> Option<Searched> {
     let endian = Endianness::default();
     let table = sections.dynamic_table(endian, library).ok()?;
     let origin = file.parent()?.as_os_str().as_bytes();
     let path = |text: &[u8]| PathBuf::from(OsStr::from_bytes(&with_origin(text, origin)));
-    let mut places = Vec::new();
+    let mut searched = Searched::default();
     for entry in &table {
         let Ok(text) = table.string(entry) else { continue };
         match entry.tag {
-            elf::DT_RUNPATH | elf::DT_RPATH => places.extend(text.split(|octet| *octet == b':').map(path)),
-            elf::DT_NEEDED if text.contains(&b'/') => places.push(path(text)),
+            elf::DT_RUNPATH | elf::DT_RPATH => searched.places.extend(text.split(|octet| *octet == b':').map(path)),
+            elf::DT_NEEDED if text.contains(&b'/') => searched.places.push(path(text)),
+            elf::DT_NEEDED => searched.names.push(OsStr::from_bytes(text).into()),
             _ => {}
         }
     }
-    Some(places)
+    Some(searched)
 }
 
 /// Puts the directory of the library for `$ORIGIN` and `${ORIGIN}`.
@@ -82,20 +97,23 @@ fn with_origin(text: &[u8], origin: &[u8]) -> Vec<u8> {
     out
 }
 
-fn vet_search(file: &Path, place: &Path, trust: Trust) -> Result<(), PluginError> {
+fn vet_search(file: &Path, place: &Path, judged: Result<(), PluginError>) -> Result<(), PluginError> {
     let refused =
         |reason: String| Err(PluginError::SearchPath { file: file.to_owned(), place: place.to_owned(), reason });
     if !place.is_absolute() {
         return refused("which is no absolute path".to_owned());
     }
-    match vet_way(file, place, trust) {
+    if place.as_os_str().as_bytes().contains(&b'$') {
+        return refused("where the dynamic linker puts something for the dollar sign".to_owned());
+    }
+    match judged {
         Err(PluginError::Owner { place, uid, .. }) => {
             refused(format!("where {} is owned by user id {uid}", place.display()))
         }
         Err(PluginError::Writable { place, mode, .. }) => {
             refused(format!("where {} can be written by group or others (mode {mode:04o})", place.display()))
         }
-        // What is not there, in a directory in which nobody else can make it, does no harm.
+        // What cannot be looked at, the dynamic linker cannot look at either.
         _ => Ok(()),
     }
 }
@@ -141,7 +159,7 @@ mod tests {
             check(&file, &["exported"], Trust::RootAndUs).map_err(|error| error.to_string())
         };
         assert_eq!(told("$ORIGIN"), Ok(()));
-        assert_eq!(told("/usr/lib:${ORIGIN}/../lib:/nonexistent/lib"), Ok(()));
+        assert_eq!(told("/usr/lib:${ORIGIN}/lib:/nonexistent/lib"), Ok(()));
         let error = told("/usr/lib:lib").unwrap_err();
         assert!(error.contains("has libraries searched in lib, which is no absolute path; "), "{error}");
         // An empty entry is the current directory.
@@ -149,6 +167,36 @@ mod tests {
         let place = open.path().display().to_string();
         let error = told(&format!("{place}/lib")).unwrap_err();
         assert!(error.contains(&format!("where {place} can be written by group or others (mode 0777)")), "{error}");
+    }
+
+    #[test]
+    fn a_place_that_anybody_could_make_is_refused_although_it_is_not_there() {
+        let told = |path: &str| {
+            let (_dir, file) = library(&[&format!("-Wl,-rpath,{path}")]);
+            check(&file, &["exported"], Trust::RootAndUs).map_err(|error| error.to_string())
+        };
+        // Sticky protects what is there; this is not.
+        let error = told("/tmp/postrider-is-not-there/lib").unwrap_err();
+        assert!(error.contains("where /tmp can be written by group or others (mode 1777)"), "{error}");
+        let ours = tempfile::tempdir().unwrap();
+        assert_eq!(told(&ours.path().join("not-there/lib").display().to_string()), Ok(()));
+        let error = told("/usr/$LIB/postrider").unwrap_err();
+        assert!(error.contains("for the dollar sign"), "{error}");
+    }
+
+    #[test]
+    fn a_library_that_would_be_found_there_is_judged_itself() {
+        let found = tempfile::tempdir().unwrap();
+        let companion = found.path().join("libcompanion.so");
+        let (_dir, built) = library(&["-Wl,-soname,libcompanion.so"]);
+        fs::copy(built, &companion).unwrap();
+        let place = found.path().display().to_string();
+        let (_dir, file) =
+            library(&[&format!("-L{place}"), "-Wl,--no-as-needed", "-lcompanion", &format!("-Wl,-rpath,{place}")]);
+        assert_eq!(check(&file, &["exported"], Trust::RootAndUs), Ok(()));
+        fs::set_permissions(&companion, fs::Permissions::from_mode(0o666)).unwrap();
+        let error = check(&file, &["exported"], Trust::RootAndUs).unwrap_err().to_string();
+        assert!(error.contains(&format!("where {} can be written", companion.display())), "{error}");
     }
 
     #[test]

@@ -8,11 +8,15 @@
 use super::PluginError;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 /// As many symbolic links as Linux follows (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
+
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+const STICKY: u32 = 0o1000;
 
 /// Whose plugins are loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -61,14 +65,28 @@ pub(crate) fn vet(file: &Path, trust: Trust) -> Result<PathBuf, PluginError> {
 /// Where an absolute path leads, and what is there, if nobody else can change that. `file` is the plugin that is
 /// judged by it.
 pub(super) fn vet_way(file: &Path, path: &Path, trust: Trust) -> Result<(PathBuf, Metadata), PluginError> {
-    let mut walk = Walk { file, trust, real: PathBuf::from("/"), to_go: Vec::new(), links: 0 };
-    walk.follow(path);
-    let mut last = look_at(file, &walk.real)?;
-    walk.judge(&walk.real, &last)?;
+    let (mut walk, mut last) = Walk::begin(file, path, trust)?;
     while let Some(name) = walk.to_go.pop() {
         last = walk.step(&name)?;
     }
     Ok((walk.real, last))
+}
+
+/// The same for what need not be there: nobody else may be able to make it.
+pub(super) fn vet_way_to_be(file: &Path, path: &Path, trust: Trust) -> Result<(), PluginError> {
+    let (mut walk, mut last) = Walk::begin(file, path, trust)?;
+    while let Some(name) = walk.to_go.pop() {
+        let missing = fs::symlink_metadata(walk.real.join(&name));
+        if missing.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            // A sticky directory protects what is there, and this is not.
+            return match last.mode() & 0o7777 {
+                mode if mode & WRITABLE_BY_OTHERS == 0 => Ok(()),
+                mode => Err(PluginError::Writable { file: file.to_owned(), place: walk.real, mode }),
+            };
+        }
+        last = walk.step(&name)?;
+    }
+    Ok(())
 }
 
 /// On the way from the root directory to the file, as the kernel goes it.
@@ -84,7 +102,16 @@ struct Walk<'f> {
     links: usize,
 }
 
-impl Walk<'_> {
+impl<'f> Walk<'f> {
+    /// Stands at the root directory; returns what that is, too.
+    fn begin(file: &'f Path, path: &Path, trust: Trust) -> Result<(Self, Metadata), PluginError> {
+        let mut walk = Walk { file, trust, real: PathBuf::from("/"), to_go: Vec::new(), links: 0 };
+        walk.follow(path);
+        let root = look_at(file, &walk.real)?;
+        walk.judge(&walk.real, &root)?;
+        Ok((walk, root))
+    }
+
     /// Goes this path next.
     fn follow(&mut self, path: &Path) {
         if path.is_absolute() {
@@ -121,9 +148,6 @@ impl Walk<'_> {
     }
 
     fn judge(&self, place: &Path, metadata: &Metadata) -> Result<(), PluginError> {
-        const WRITABLE_BY_OTHERS: u32 = 0o022;
-        const STICKY: u32 = 0o1000;
-
         // The plugin itself is named by its real path, which is what must be mended.
         let is_the_file = self.to_go.is_empty() && metadata.is_file();
         let file = || if is_the_file { place } else { self.file }.to_owned();
@@ -144,7 +168,7 @@ fn look_at(file: &Path, place: &Path) -> Result<Metadata, PluginError> {
     fs::symlink_metadata(place).map_err(|error| unreadable(file, &error))
 }
 
-pub(super) fn unreadable(file: &Path, error: &std::io::Error) -> PluginError {
+pub(super) fn unreadable(file: &Path, error: &io::Error) -> PluginError {
     PluginError::Unreadable { file: file.to_owned(), reason: error.to_string() }
 }
 
