@@ -19,7 +19,7 @@
 //! | [`logging`] | log lines, to the journal, a file or standard error |
 //! | [`notice`] | what Postrider writes to people |
 //! | [`request`], [`bounce`] | mail commands and bounces: kept for now, not yet processed |
-//! | [`clock`], [`nearest`] | the time; the word that somebody probably meant |
+//! | [`clock`], [`nearest`], `walk` | the time; the word that somebody probably meant; the way to a path, step by step |
 //! | [`cli`] | the command line, one file a subcommand |
 
 pub mod bounce;
@@ -41,3 +41,4 @@ pub mod post;
 pub mod request;
 pub mod spool;
 pub mod store;
+mod walk;

@@ -11,21 +11,18 @@
 //! would write there ([`check_output`]).
 
 use crate::config::Paths;
+use crate::walk::Walk;
 use anyhow::{Context, bail};
 use nix::unistd::{Gid, Uid, User, setgid, setgroups, setuid};
-use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// The account that packages make for us.
 const SERVICE_USER: &str = "postrider";
 /// Mode of directories that we make.
 const MODE: u32 = 0o755;
-/// As many links as the kernel follows.
-const MAX_LINKS: usize = 40;
 
 /// Gives up root and makes the directories that are ours and missing. Must be called before any
 /// thread is started.
@@ -123,56 +120,34 @@ impl Way {
     /// directory of root's cannot be exchanged meanwhile.
     fn to(path: &Path) -> anyhow::Result<Way> {
         let path = std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
-        let parts = |path: &Path| path.components().map(|part| part.as_os_str().to_owned()).collect::<VecDeque<_>>();
-        let mut left: VecDeque<OsString> = parts(&path);
-        let mut here = PathBuf::from("/");
-        let mut links = 0;
-        while let Some(part) = left.pop_front() {
-            let next = match Path::new(&part).components().next() {
-                Some(Component::Normal(name)) => here.join(name),
-                Some(Component::ParentDir) => {
-                    here.pop();
-                    continue;
-                }
-                Some(Component::RootDir) => {
-                    here = PathBuf::from("/");
-                    continue;
-                }
-                _ => continue,
-            };
-            let metadata = match fs::symlink_metadata(&next) {
+        let mut walk = Walk::to(&path);
+        while let Some((place, found)) = walk.step() {
+            let metadata = match found {
                 Ok(metadata) => metadata,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    return Ok(Way { owner: None, missing: Some(next) });
+                    return Ok(Way { owner: None, missing: Some(place) });
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotADirectory => bail!(
                     "{} cannot be made: {} is no directory; move it away, or set var_dir in [paths.*]",
                     path.display(),
-                    here.display()
+                    walk.here().display()
                 ),
-                Err(error) => return Err(error).with_context(|| format!("{} cannot be looked at", next.display())),
+                Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+                    bail!("{} is a symbolic link that leads back to itself; correct it", place.display())
+                }
+                Err(error) => return Err(error).with_context(|| format!("{} cannot be looked at", place.display())),
             };
             if metadata.uid() != 0 {
-                let owner = Owner { uid: metadata.uid(), gid: metadata.gid(), of: next };
+                let owner = Owner { uid: metadata.uid(), gid: metadata.gid(), of: place };
                 return Ok(Way { owner: Some(owner), missing: None });
-            }
-            if metadata.is_symlink() {
-                links += 1;
-                if links > MAX_LINKS {
-                    bail!("{} is a symbolic link that leads back to itself; correct it", next.display());
-                }
-                let target = fs::read_link(&next).with_context(|| format!("{} cannot be read", next.display()))?;
-                parts(&target).into_iter().rev().for_each(|part| left.push_front(part));
-                continue;
             }
             // Everybody could exchange what is in it. In a sticky directory only its owner can.
             if metadata.is_dir() && metadata.mode() & 0o1002 == 0o002 {
                 bail!(
                     "everybody may write in {}, so root does not trust what is in it; run `chmod o-w {0}`",
-                    next.display()
+                    place.display()
                 );
             }
-            here = next;
         }
         Ok(Way { owner: None, missing: None })
     }

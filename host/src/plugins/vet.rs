@@ -6,14 +6,11 @@
 //! `/tmp`, is fine on the way: others cannot replace in it what is ours.
 
 use super::PluginError;
-use std::ffi::{OsStr, OsString};
+use crate::walk::Walk;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
-
-/// As many symbolic links as Linux follows (`path_resolution(7)`).
-const MAX_LINKS: usize = 40;
+use std::path::{Path, PathBuf};
 
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 const STICKY: u32 = 0o1000;
@@ -65,103 +62,58 @@ pub(crate) fn vet(file: &Path, trust: Trust) -> Result<PathBuf, PluginError> {
 /// Where an absolute path leads, and what is there, if nobody else can change that. `file` is the plugin that is
 /// judged by it.
 pub(super) fn vet_way(file: &Path, path: &Path, trust: Trust) -> Result<(PathBuf, Metadata), PluginError> {
-    let (mut walk, mut last) = Walk::begin(file, path, trust)?;
-    while let Some(name) = walk.to_go.pop() {
-        last = walk.step(&name)?;
+    match judge_way(file, path, trust)? {
+        End::There(real, metadata) => Ok((real, metadata)),
+        End::Missing(_, error) => Err(unreadable(file, &error)),
     }
-    Ok((walk.real, last))
 }
 
 /// The same for what need not be there: nobody else may be able to make it.
 pub(super) fn vet_way_to_be(file: &Path, path: &Path, trust: Trust) -> Result<(), PluginError> {
-    let (mut walk, mut last) = Walk::begin(file, path, trust)?;
-    while let Some(name) = walk.to_go.pop() {
-        let missing = fs::symlink_metadata(walk.real.join(&name));
-        if missing.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-            // A sticky directory protects what is there, and this is not.
-            return match last.mode() & 0o7777 {
-                mode if mode & WRITABLE_BY_OTHERS == 0 => Ok(()),
-                mode => Err(PluginError::Writable { file: file.to_owned(), place: walk.real, mode }),
-            };
-        }
-        last = walk.step(&name)?;
+    let End::Missing(directory, _) = judge_way(file, path, trust)? else { return Ok(()) };
+    // A sticky directory protects what is there, and this is not.
+    match look_at(file, &directory)?.mode() & 0o7777 {
+        mode if mode & WRITABLE_BY_OTHERS == 0 => Ok(()),
+        mode => Err(PluginError::Writable { file: file.to_owned(), place: directory, mode }),
+    }
+}
+
+/// Where a way ends.
+enum End {
+    There(PathBuf, Metadata),
+    /// The last directory that is there, and what the system says of the next name.
+    Missing(PathBuf, io::Error),
+}
+
+fn judge_way(file: &Path, path: &Path, trust: Trust) -> Result<End, PluginError> {
+    let mut walk = Walk::to(path);
+    let mut last = look_at(file, walk.here())?;
+    judge(file, trust, walk.here(), &last, false)?;
+    while let Some((place, found)) = walk.step() {
+        last = match found {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(End::Missing(walk.here().to_owned(), error));
+            }
+            found => found.map_err(|error| unreadable(file, &error))?,
+        };
+        judge(file, trust, &place, &last, walk.is_at_the_end())?;
+    }
+    Ok(End::There(walk.here().to_owned(), last))
+}
+
+fn judge(file: &Path, trust: Trust, place: &Path, metadata: &Metadata, at_the_end: bool) -> Result<(), PluginError> {
+    // The plugin itself is named by its real path, which is what must be mended.
+    let file = || if at_the_end && metadata.is_file() { place } else { file }.to_owned();
+    let (uid, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+    if !trust.covers(uid) {
+        return Err(PluginError::Owner { file: file(), place: place.to_owned(), uid, trusted: trust.user() });
+    }
+    let sticky_of_root = metadata.is_dir() && uid == 0 && mode & STICKY != 0;
+    // The mode of a link means nothing (symlink(7)).
+    if mode & WRITABLE_BY_OTHERS != 0 && !sticky_of_root && !metadata.is_symlink() {
+        return Err(PluginError::Writable { file: file(), place: place.to_owned(), mode });
     }
     Ok(())
-}
-
-/// On the way from the root directory to the file, as the kernel goes it.
-struct Walk<'f> {
-    /// As it was asked for.
-    file: &'f Path,
-    trust: Trust,
-    /// How far we are; no link is in it.
-    real: PathBuf,
-    /// Names that are still to be gone, the next one last.
-    to_go: Vec<OsString>,
-    /// Links that were followed.
-    links: usize,
-}
-
-impl<'f> Walk<'f> {
-    /// Stands at the root directory; returns what that is, too.
-    fn begin(file: &'f Path, path: &Path, trust: Trust) -> Result<(Self, Metadata), PluginError> {
-        let mut walk = Walk { file, trust, real: PathBuf::from("/"), to_go: Vec::new(), links: 0 };
-        walk.follow(path);
-        let root = look_at(file, &walk.real)?;
-        walk.judge(&walk.real, &root)?;
-        Ok((walk, root))
-    }
-
-    /// Goes this path next.
-    fn follow(&mut self, path: &Path) {
-        if path.is_absolute() {
-            self.real = PathBuf::from("/");
-        }
-        let names = path.components().rev().filter_map(|part| match part {
-            Component::Normal(name) => Some(name),
-            Component::ParentDir => Some(OsStr::new("..")),
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
-        });
-        self.to_go.extend(names.map(OsStr::to_owned));
-    }
-
-    /// Goes one name further; returns what is there.
-    fn step(&mut self, name: &OsStr) -> Result<Metadata, PluginError> {
-        if name == ".." {
-            self.real.pop();
-            return look_at(self.file, &self.real);
-        }
-        let place = self.real.join(name);
-        let metadata = look_at(self.file, &place)?;
-        self.judge(&place, &metadata)?;
-        if !metadata.is_symlink() {
-            self.real = place;
-            return Ok(metadata);
-        }
-        self.links += 1;
-        if self.links > MAX_LINKS {
-            return Err(unreadable(self.file, &rustix::io::Errno::LOOP.into()));
-        }
-        let target = fs::read_link(&place).map_err(|error| unreadable(self.file, &error))?;
-        self.follow(&target);
-        Ok(metadata)
-    }
-
-    fn judge(&self, place: &Path, metadata: &Metadata) -> Result<(), PluginError> {
-        // The plugin itself is named by its real path, which is what must be mended.
-        let is_the_file = self.to_go.is_empty() && metadata.is_file();
-        let file = || if is_the_file { place } else { self.file }.to_owned();
-        let (uid, mode) = (metadata.uid(), metadata.mode() & 0o7777);
-        if !self.trust.covers(uid) {
-            return Err(PluginError::Owner { file: file(), place: place.to_owned(), uid, trusted: self.trust.user() });
-        }
-        let sticky_of_root = metadata.is_dir() && uid == 0 && mode & STICKY != 0;
-        // The mode of a link means nothing (symlink(7)).
-        if mode & WRITABLE_BY_OTHERS != 0 && !sticky_of_root && !metadata.is_symlink() {
-            return Err(PluginError::Writable { file: file(), place: place.to_owned(), mode });
-        }
-        Ok(())
-    }
 }
 
 fn look_at(file: &Path, place: &Path) -> Result<Metadata, PluginError> {
