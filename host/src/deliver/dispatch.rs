@@ -125,10 +125,13 @@ impl<Q: DeliveryQueue> Dispatcher<Q> {
             Way::Adapter(handover) => handover.verp_delimiter(&settings.verp),
         };
         let envelopes = batch::envelopes(&mut batch, &settings.verp, settings.max_recipients.max(1), mta_verp);
-        let (envelopes, single) = match envelopes {
+        let (mut envelopes, single) = match envelopes {
             Ok(made) => made,
             Err(error) => return self.put_off(batch, &error.to_string()).await,
         };
+        if let Way::Adapter(handover) = &self.context.outgoing {
+            envelopes = handover.set_apart(envelopes);
+        }
         let letter = Arc::new(Letter {
             outgoing: batch.outgoing,
             list_address: batch.list_address,

@@ -4,10 +4,12 @@
 use super::injection::{self, Message, Ran};
 use super::transaction::{Envelope, Verdict};
 use super::verp::VerpFormat;
-use crate::plugins::{BATCH, NoAnswer, Watch};
+use crate::plugins::{BATCH, Fate, NoAnswer, Watch};
+use crate::spool::DueRecipient;
 use postrider_plugin_api::sdk::{self, Abilities, Batch, ErrorKind, Injection, Outcome, OutgoingAdapter};
-use std::sync::Arc;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// An outgoing adapter with what is known of it.
@@ -17,6 +19,9 @@ pub struct Handover {
     abilities: Abilities,
     programs: Vec<String>,
     delivers_itself: AtomicBool,
+    /// Recipients, by their number in the queue, for whom together with others the plugin's process has died: each goes alone
+    /// until the plugin has survived it. Forgotten at the next start, which costs one more death.
+    suspects: Mutex<HashSet<i64>>,
     /// How long a program may run.
     pub(super) time_limit: Duration,
 }
@@ -29,6 +34,8 @@ pub(super) enum NotTried {
     /// There are too many recipients for one program, or one of them may be why it refused all: to be tried
     /// again in two halves.
     Halve(String),
+    /// The plugin's process has died of one of them, nobody knows of which: to be tried again one by one.
+    Apart(String),
 }
 
 impl Handover {
@@ -44,6 +51,7 @@ impl Handover {
             adapter,
             watch,
             delivers_itself: AtomicBool::new(false),
+            suspects: Mutex::default(),
             time_limit: injection::TIME_LIMIT,
         }
     }
@@ -69,6 +77,7 @@ impl Handover {
         if !self.delivers_itself.load(Ordering::Relaxed) {
             match self.plan(envelope, message).await? {
                 Planned::Injection(injection) => {
+                    self.acquit(envelope);
                     let ran = injection::run(injection, &self.programs, message, self.time_limit).await;
                     return match ran {
                         Ran::Verdict(Verdict::Permanent(reply)) if several => Err(NotTried::Halve(reply)),
@@ -84,7 +93,11 @@ impl Handover {
                     };
                 }
                 Planned::Refused(reason) if several => return Err(NotTried::Halve(reason)),
-                Planned::Refused(reason) | Planned::Failed(reason) => {
+                Planned::Died(reason) if several => {
+                    self.suspect(envelope);
+                    return Err(NotTried::Apart(reason));
+                }
+                Planned::Refused(reason) | Planned::Died(reason) | Planned::Failed(reason) => {
                     return Ok(for_all(envelope, Verdict::Temporary(reason)));
                 }
                 Planned::DeliversItself => self.delivers_itself.store(true, Ordering::Relaxed),
@@ -97,6 +110,42 @@ impl Handover {
             return Ok(for_all(envelope, Verdict::Temporary(reason.to_owned())));
         }
         self.deliver(envelope, message.octets()).await
+    }
+
+    fn suspect(&self, envelope: &Envelope) {
+        self.suspects().extend(envelope.recipients.iter().map(|one| one.id));
+    }
+
+    fn acquit(&self, envelope: &Envelope) {
+        let mut suspects = self.suspects();
+        if !suspects.is_empty() {
+            for recipient in &envelope.recipients {
+                suspects.remove(&recipient.id);
+            }
+        }
+    }
+
+    fn suspects(&self) -> MutexGuard<'_, HashSet<i64>> {
+        self.suspects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives each recipient that is suspected an envelope of its own, behind all others.
+    pub(super) fn set_apart(&self, envelopes: VecDeque<Envelope>) -> VecDeque<Envelope> {
+        let suspects = self.suspects();
+        if suspects.is_empty() {
+            return envelopes;
+        }
+        let mut together = VecDeque::new();
+        let mut apart = VecDeque::new();
+        for mut envelope in envelopes {
+            let (alone, others): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut envelope.recipients).into_iter().partition(|one| suspects.contains(&one.id));
+            let with = |recipients: Vec<DueRecipient>| Envelope { recipients, ..envelope.clone() };
+            apart.extend(alone.into_iter().map(|one| with(vec![one])));
+            together.extend(Some(with(others)).filter(|rest| !rest.recipients.is_empty()));
+        }
+        together.append(&mut apart);
+        together
     }
 
     async fn plan(&self, envelope: &Envelope, message: &Message) -> Result<Planned, NotTried> {
@@ -112,9 +161,11 @@ impl Handover {
             adapter.inject(envelope)
         };
         match self.watch.call_async("inject", call).await {
-            Ok(Ok(injection)) => Ok(Planned::Injection(injection)),
-            Ok(Err(error)) if error.kind == ErrorKind::Unsupported => Ok(Planned::DeliversItself),
-            Ok(Err(error)) => Ok(Planned::Refused(format!("the outgoing adapter failed: {error}"))),
+            Ok((Ok(injection), _)) => Ok(Planned::Injection(injection)),
+            Ok((Err(error), Fate::NotCalled)) => Err(NotTried::Away(error.to_string())),
+            Ok((Err(error), Fate::Died)) => Ok(Planned::Died(failed(&error))),
+            Ok((Err(error), Fate::Answered)) if error.kind == ErrorKind::Unsupported => Ok(Planned::DeliversItself),
+            Ok((Err(error), Fate::Answered)) => Ok(Planned::Refused(failed(&error))),
             Err(refused @ (NoAnswer::Refused { .. } | NoAnswer::Resting { .. })) => {
                 Err(NotTried::Away(refused.to_string()))
             }
@@ -133,7 +184,8 @@ impl Handover {
             adapter.deliver(Batch::new(&sender, &recipients, &message).with_smtp_utf8(smtp_utf8))
         };
         let reason = match self.watch.call_async("deliver", call).await {
-            Ok(Ok(results)) if results.len() == count => {
+            Ok((Ok(results), _)) if results.len() == count => {
+                self.acquit(envelope);
                 if let Some(first) = results.first()
                     && results.iter().all(|one| one.outcome == Outcome::Unavailable)
                 {
@@ -147,13 +199,20 @@ impl Handover {
                 };
                 return Ok(results.into_iter().map(verdict).collect());
             }
-            Ok(Ok(results)) => {
+            Ok((Ok(results), _)) => {
                 format!(
                     "the outgoing adapter answered for {} of {count} recipients; this is a mistake in the plugin",
                     results.len()
                 )
             }
-            Ok(Err(error)) => format!("the outgoing adapter failed: {error}"),
+            Ok((Err(error), Fate::NotCalled)) => return Err(NotTried::Away(error.to_string())),
+            Ok((Err(error), Fate::Died)) => {
+                if count > 1 {
+                    self.suspect(envelope);
+                }
+                failed(&error)
+            }
+            Ok((Err(error), Fate::Answered)) => failed(&error),
             Err(refused @ (NoAnswer::Refused { .. } | NoAnswer::Resting { .. })) => {
                 return Err(NotTried::Away(refused.to_string()));
             }
@@ -167,9 +226,15 @@ enum Planned {
     Injection(Injection),
     /// The adapter has a reason against this batch.
     Refused(String),
+    /// Its process died of it.
+    Died(String),
     /// It did not answer.
     Failed(String),
     DeliversItself,
+}
+
+fn failed(error: &sdk::Error) -> String {
+    format!("the outgoing adapter failed: {error}")
 }
 
 fn addresses(envelope: &Envelope) -> (String, Vec<String>) {

@@ -189,6 +189,16 @@ impl<Q: DeliveryQueue> Work<Q> {
                     job.envelopes.extend(cut(&mut envelope, half));
                     job.envelopes.push_front(envelope);
                 }
+                Err(NotTried::Apart(reason)) => {
+                    tracing::warn!(
+                        message_id = %self.letter.message_id,
+                        recipients = envelope.recipients.len(),
+                        "trying each recipient alone: {reason}"
+                    );
+                    let mut apart = handover.set_apart([envelope].into());
+                    apart.append(&mut job.envelopes);
+                    job.envelopes = apart;
+                }
                 Err(NotTried::Away(reason)) => {
                     job.envelopes.push_front(envelope);
                     end = Some(JobEnd::Unreachable(reason));

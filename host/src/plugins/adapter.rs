@@ -4,7 +4,7 @@
 //! meets a new one with the same settings and the same log. Calls that were under way at that moment
 //! finish with the old one.
 
-use super::PluginError;
+use super::{Fate, PluginError, fate};
 use postrider_plugin_api::sdk::{
     Abilities, Batch, Change, Context, Envelope, Error, ErrorKind, Facts, Finding, HostLog, IncomingAdapter, Injection,
     LogLevel, OutgoingAdapter, PlanSink, RecipientResult, Result, Settings, Site, Snippet, Tools,
@@ -43,7 +43,8 @@ impl<A> Renewed<A> {
     }
 
     fn call<T>(&self, body: impl FnOnce(&A) -> Result<T>) -> Result<T> {
-        let adapter = self.current()?;
+        let adapter = self.current().inspect_err(|_| fate::note(Fate::NotCalled))?;
+        fate::note(Fate::Answered);
         let result = body(&adapter).map_err(on_one_line);
         if let Err(Error { kind: ErrorKind::Panic, message, .. }) = &result {
             self.log.log(LogLevel::Error, &format!("adapter {}: {message}; it is made anew", self.name));

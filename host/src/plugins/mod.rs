@@ -26,6 +26,7 @@
 //! | `adapter.rs` | an adapter that is made anew after a panic |
 //! | `worker/` | plugins in processes of their own |
 //! | `watch.rs` | [`Watch`]: calls that must come back |
+//! | `fate.rs` | [`Fate`]: whether an error is the plugin's own |
 //! | `null.rs` | the built-in `null.NullMTA` |
 //! | `log.rs` | what adapters say goes to our log |
 //! | `error.rs` | the refusals |
@@ -36,6 +37,7 @@ mod adapter;
 mod c;
 mod elf;
 mod error;
+mod fate;
 mod interface;
 mod library;
 mod load;
@@ -49,6 +51,7 @@ pub mod worker;
 
 pub(crate) use elf::check as check_whole;
 pub use error::PluginError;
+pub use fate::Fate;
 pub use library::{AdapterReport, PluginInfo};
 pub(crate) use load::{Loaded, SYMBOLS, load_from_anywhere};
 pub use log::AdapterLog;

@@ -7,6 +7,7 @@
 //!
 //! A call that goes to a worker process ends with it, and with an error, when its time is up; there is nothing to lose.
 
+use super::{Fate, fate};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
@@ -106,7 +107,7 @@ impl Watch {
         })
     }
 
-    /// Calls, and waits without a thread.
+    /// Calls, and waits without a thread. Tells whether what is returned is the plugin's own word.
     ///
     /// # Errors
     /// [`NoAnswer`]; the call may still be under way.
@@ -114,9 +115,9 @@ impl Watch {
         &self,
         method: &'static str,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, NoAnswer> {
+    ) -> Result<(T, Fate), NoAnswer> {
         let (answer, answered) = oneshot::channel();
-        self.start(method, move || drop(answer.send(work())))?;
+        self.start(method, move || drop(answer.send((work(), fate::take()))))?;
         match tokio::time::timeout(self.limit, answered).await {
             Ok(answer) => answer.map_err(|_| self.panicked(method)),
             Err(_) => Err(self.overdue(method)),
@@ -180,6 +181,9 @@ mod tests {
         let watch = Watch::over("the adapter panics.Test", Duration::from_mins(1));
         let error = watch.call_async("deliver", || -> i32 { panic!("boom") }).await.expect_err("panicked");
         assert_eq!(error.to_string(), "the adapter panics.Test broke off in deliver(): it panicked");
-        assert_eq!(watch.call_async("deliver", || 1).await, Ok(1));
+        assert_eq!(watch.call_async("deliver", || 1).await, Ok((1, Fate::Answered)));
+        let not_called = || fate::note(Fate::NotCalled);
+        assert_eq!(watch.call_async("deliver", not_called).await, Ok(((), Fate::NotCalled)));
+        assert_eq!(watch.call_async("deliver", || 2).await, Ok((2, Fate::Answered)), "a call has its own");
     }
 }

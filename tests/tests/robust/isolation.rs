@@ -110,6 +110,86 @@ fn an_outgoing_adapter_that_crashes_for_one_recipient_stops_no_other() {
     daemon.stop();
 }
 
+/// An installation whose list has thirty good members and one who crashes the adapter, in one batch with the others.
+fn crashing_for_one_of_many(adapter: &str) -> Installation {
+    let mta = format!("incoming: null.NullMTA\noutgoing: deeds.{adapter}\nmax_recipients: 100\n");
+    let installation = Installation::with_mta(&mta);
+    installation.install_plugin(&built("deeds"), "libpostrider_deeds.so");
+    make_ants(&installation);
+    // The one stands near the front, so that no half before it goes well.
+    let members: String = (0..27).map(|number| format!("z{number}@example.org\n")).collect();
+    let members = format!("segv@example.org\n{members}");
+    installation.run_with_input(&["addmembers", "-", ANTS], &members);
+    installation
+}
+
+/// The outgoing message, once so many recipients are done and the last one has a reply.
+fn done(installation: &Installation, recipients: u32) -> serde_json::Value {
+    wait_for(&format!("{recipients} that are done"), SOON, || {
+        let out = &installation.json(&["queue", "--json"])["out"][0];
+        (out["done"] == recipients && out["last_reply"] != "").then(|| out.clone())
+    })
+}
+
+#[test]
+fn a_crash_in_a_plan_for_several_recipients_is_the_end_of_none_but_the_one_it_is_about() {
+    let installation = crashing_for_one_of_many("Program");
+    let daemon = installation.serve();
+    installation.deliver("anne@example.org", &[ANTS], POST);
+    let message = done(&installation, 30);
+    assert_eq!(message["waiting"], 1);
+    let reply = message["last_reply"].as_str().expect("reply");
+    assert!(reply.contains("the plugin deeds crashed in inject(): signal 11 (SIGSEGV)"), "{reply}");
+    // It waits for its next try as any other, and stands in nobody's way.
+    installation.run(&["create", "bees@lists.example.com"]);
+    installation.run_with_input(&["addmembers", "-", "bees@lists.example.com"], "carl@example.org\n");
+    installation.deliver("anne@example.org", &["bees@lists.example.com"], &post(2));
+    wait_for("the other list's mail", SOON, || {
+        (installation.json(&["queue", "--json"])["out"].as_array().expect("queue").len() == 1).then_some(())
+    });
+    daemon.stop();
+}
+
+#[test]
+fn a_crash_in_the_delivery_to_several_recipients_is_tried_again_one_by_one() {
+    let installation = crashing_for_one_of_many("ByRecipient");
+    let daemon = installation.serve();
+    installation.deliver("anne@example.org", &[ANTS], POST);
+    // Nobody knows what became of any of them.
+    let message = done(&installation, 0);
+    assert_eq!(message["waiting"], 31);
+    let number = message["id"].to_string();
+    installation.run(&["queue", "retry", "out", &number]);
+    assert_eq!(done(&installation, 30)["waiting"], 1);
+    daemon.stop();
+}
+
+#[test]
+fn a_plugin_that_was_not_even_called_judges_nobody() {
+    let installation = Installation::with_mta(
+        "incoming: deeds.Deeds\noutgoing: deeds.ByRecipient\nmax_recipients: 100\nconfiguration: $DIR/deeds.cfg\n",
+    );
+    installation.install_plugin(&built("deeds"), "libpostrider_deeds.so");
+    let refuse = installation.path().join("refuse-new").display().to_string();
+    installation.write("deeds.cfg", &format!("[deeds]\nrefuse_file: {refuse}\n"));
+    make_ants(&installation);
+    let daemon = installation.serve();
+    // Its worker ends, and in no other an adapter can be made.
+    let before = workers(&installation);
+    fs::write(installation.path().join("refuse-new"), "").expect("written");
+    for worker in before {
+        let pid = rustix::process::Pid::from_raw(worker).expect("a process");
+        rustix::process::kill_process(pid, Signal::KILL).expect("killed");
+    }
+    installation.deliver("anne@example.org", &[ANTS], POST);
+    wait_for_log(&installation, "no mail goes out for");
+    let out = installation.json(&["queue", "--json"])["out"][0].clone();
+    assert_eq!((out["waiting"].as_u64(), out["last_reply"].as_str()), (Some(3), Some("")), "{out}");
+    fs::remove_file(installation.path().join("refuse-new")).expect("removed");
+    wait_until_queues_are_empty(&installation);
+    daemon.stop();
+}
+
 #[test]
 fn mail_flows_while_an_adapter_hangs_and_the_log_names_it() {
     let installation = deeds("plan", "loop");

@@ -3,7 +3,7 @@
 use super::Launch;
 use super::process::{Broken, Worker, understand};
 use super::wire::{self, Said};
-use crate::plugins::{PluginError, PluginInfo};
+use crate::plugins::{Fate, PluginError, PluginInfo, fate};
 use postrider_plugin_api::sdk::{Error, ErrorKind, HostLog, Result};
 use std::collections::HashMap;
 use std::fs::File;
@@ -19,6 +19,10 @@ const QUEUE: Duration = Duration::from_millis(5);
 /// Pause after the second death in a row; doubles with each further one. The first death costs no pause.
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_mins(5);
+/// Where a plugin can die besides the methods of its adapters.
+const LOAD: &str = "load";
+const BETWEEN_CALLS: &str = "between two calls";
+pub(super) const DROP: &str = "drop";
 
 /// The workers of one plugin.
 pub(in crate::plugins) struct Pool {
@@ -50,19 +54,26 @@ struct State {
 struct Deaths {
     in_a_row: u32,
     last: Option<Instant>,
-    /// In which method the last one was; only its success ends the row.
-    method: &'static str,
+    /// In which method the last one was; only its success ends the row. A death outside any method, which nothing
+    /// could prove to be over, does not count here.
+    method: Option<&'static str>,
     until: Option<Instant>,
 }
 
 impl Deaths {
-    /// Notes one; how long nothing is tried now.
-    fn note(&mut self, method: &'static str, now: Instant) -> Duration {
+    /// Notes one in a call that began at this time; how long nothing is tried now.
+    fn note(&mut self, method: &'static str, begun: Instant, now: Instant) -> Duration {
         if self.last.is_some_and(|last| now.duration_since(last) > 2 * PAUSE_MAX) {
-            self.in_a_row = 0;
+            *self = Deaths::default();
         }
-        self.in_a_row = self.in_a_row.saturating_add(1);
-        (self.last, self.method) = (Some(now), method);
+        // Calls that were under way together may have died of one cause.
+        if self.last.is_none_or(|last| begun >= last) {
+            self.in_a_row = self.in_a_row.saturating_add(1);
+        }
+        self.last = Some(now);
+        if ![BETWEEN_CALLS, DROP].contains(&method) {
+            self.method = Some(method);
+        }
         let pause = match self.in_a_row {
             1 => Duration::ZERO,
             row => PAUSE.saturating_mul(1 << (row - 2).min(16)).min(PAUSE_MAX),
@@ -72,7 +83,7 @@ impl Deaths {
     }
 
     fn note_success(&mut self, method: &'static str) {
-        if self.in_a_row > 0 && self.method == method {
+        if self.in_a_row > 0 && self.method.is_none_or(|died| died == method) {
             *self = Deaths::default();
         }
     }
@@ -164,27 +175,34 @@ impl Pool {
         limit: Duration,
         work: impl FnOnce(&mut Worker) -> std::result::Result<Result<T>, (Broken, &'static str)>,
     ) -> Result<T> {
-        let until = Instant::now() + limit;
-        let mut worker = self.take(method, until)?;
+        let begun = Instant::now();
+        let until = begun + limit;
+        let mut worker = self.take(method, until).inspect_err(|_| fate::note(Fate::NotCalled))?;
         worker.be_done_by(until);
         // Counted down again whatever happens, also if a callback of ours panics.
         let slot = Slot(self);
         match work(&mut worker) {
             Ok(result) => {
                 std::mem::forget(slot);
-                self.state().deaths.note_success(method);
+                self.succeeded(method);
                 self.give_back(worker);
                 result
             }
             Err((broken, died_in)) => {
                 let cause = worker.cause_of_death(&broken, &self.launch, limit);
-                Err(self.died(died_in, &cause))
+                fate::note(if died_in == method { Fate::Died } else { Fate::NotCalled });
+                Err(self.died(died_in, begun, &cause))
             }
         }
     }
 
-    fn died(&self, method: &'static str, cause: &str) -> Error {
-        let pause = self.state().deaths.note(method, Instant::now());
+    /// Notes that the plugin did well in this method.
+    pub(super) fn succeeded(&self, method: &'static str) {
+        self.state().deaths.note_success(method);
+    }
+
+    fn died(&self, method: &'static str, begun: Instant, cause: &str) -> Error {
+        let pause = self.state().deaths.note(method, begun, Instant::now());
         let name = &self.launch.name;
         let again = if pause.is_zero() {
             "it is started again".to_owned()
@@ -215,7 +233,8 @@ impl Pool {
                 let name = &self.launch.name;
                 tracing::error!(target: "plugin", plugin = name, "the plugin {name} crashed between two calls: {cause}; it is started again");
                 state = self.state();
-                state.deaths.note("between two calls", Instant::now());
+                let now = Instant::now();
+                state.deaths.note(BETWEEN_CALLS, now, now);
                 continue;
             }
             let now = Instant::now();
@@ -226,10 +245,11 @@ impl Pool {
                 return match self.new_worker(until.min(now + self.launch.limits.start)) {
                     Ok((worker, _)) => {
                         std::mem::forget(slot);
+                        self.succeeded(LOAD);
                         Ok(worker)
                     }
                     Err(Start::Refused(error)) => Err(Error::new(ErrorKind::Temporary, error.to_string())),
-                    Err(Start::Died(cause)) => Err(self.died("load", &cause)),
+                    Err(Start::Died(cause)) => Err(self.died(LOAD, now, &cause)),
                 };
             }
             let wake = if state.running < MOST { queued.unwrap_or(until).min(until) } else { until };
@@ -364,17 +384,42 @@ mod tests {
     fn pauses_grow_with_deaths_in_a_row_and_end_with_a_success_of_what_failed() {
         let start = Instant::now();
         let mut deaths = Deaths::default();
-        let pauses: Vec<u64> = (0..12).map(|_| deaths.note("plan", start).as_secs()).collect();
+        let mut die = |deaths: &mut Deaths, at: Instant| deaths.note("plan", at, at);
+        let pauses: Vec<u64> = (0..12).map(|_| die(&mut deaths, start).as_secs()).collect();
         assert_eq!(pauses, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
         assert_eq!(deaths.pause(start), Some(300));
         assert_eq!(deaths.pause(start + Duration::from_millis(299_500)), Some(1));
         assert_eq!(deaths.pause(start + PAUSE_MAX), None);
         deaths.note_success("probe");
-        assert_eq!(deaths.note("plan", start), PAUSE_MAX);
+        assert_eq!(die(&mut deaths, start), PAUSE_MAX);
         deaths.note_success("plan");
-        assert_eq!((deaths.pause(start), deaths.note("plan", start)), (None, Duration::ZERO));
+        assert_eq!((deaths.pause(start), die(&mut deaths, start)), (None, Duration::ZERO));
         // What happened long ago does not count.
-        deaths.note("plan", start);
-        assert_eq!(deaths.note("plan", start + Duration::from_hours(1)), Duration::ZERO);
+        die(&mut deaths, start);
+        assert_eq!(die(&mut deaths, start + Duration::from_hours(1)), Duration::ZERO);
+    }
+
+    #[test]
+    fn calls_that_were_under_way_together_die_once() {
+        let start = Instant::now();
+        let mut deaths = Deaths::default();
+        let later = |seconds| start + Duration::from_secs(seconds);
+        let pauses: Vec<u64> = (5..17).map(|died| deaths.note("deliver", start, later(died)).as_secs()).collect();
+        assert_eq!(pauses, [0; 12]);
+        assert_eq!(deaths.note("deliver", later(17), later(18)), PAUSE);
+    }
+
+    #[test]
+    fn a_death_outside_all_methods_hides_none_in_one_and_ends_with_any_success() {
+        let now = Instant::now();
+        let mut deaths = Deaths::default();
+        deaths.note(BETWEEN_CALLS, now, now);
+        deaths.note_success("check");
+        assert_eq!(deaths.note("plan", now, now), Duration::ZERO);
+        deaths.note(BETWEEN_CALLS, now, now);
+        deaths.note_success("check");
+        assert_eq!(deaths.note("plan", now, now), 2 * PAUSE, "plan() has not succeeded");
+        deaths.note_success("plan");
+        assert_eq!(deaths.note(DROP, now, now), Duration::ZERO);
     }
 }

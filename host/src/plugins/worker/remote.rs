@@ -1,10 +1,11 @@
 //! Adapters whose calls go to a worker, and what the host lends to the worker during one.
 
+use super::pool::DROP;
 use super::process::{Broken, Worker, understand};
 use super::wire::{self, Answer, Filling, Made, Question, Request, Said, WireRow};
 use super::{Launch, Pool};
 use crate::plugins::library::Library;
-use crate::plugins::{AdapterKind, PluginError, PluginInfo};
+use crate::plugins::{AdapterKind, Fate, PluginError, PluginInfo, fate};
 use postrider_plugin_api::sdk::{
     Abilities, Batch, Change, Context, DomainView, Envelope, Error, ErrorKind, Facts, Finding, HostLog,
     IncomingAdapter, Injection, OutgoingAdapter, PlanSink, RecipientResult, Result, Roster, Row, SettingSpec, Settings,
@@ -100,6 +101,7 @@ impl Adapter {
         let made = exchange(worker, &self.pool, &request, &mut Lent::default())?;
         if made.is_ok() {
             worker.made.push(self.id);
+            self.pool.succeeded("new");
         }
         Ok(made)
     }
@@ -116,12 +118,13 @@ impl Adapter {
                 let forget = Request::Forget { id };
                 // What its `drop` makes of it is of no interest.
                 let _: Result<()> =
-                    exchange(worker, &self.pool, &forget, &mut Lent::default()).map_err(|broken| (broken, "drop"))?;
+                    exchange(worker, &self.pool, &forget, &mut Lent::default()).map_err(|broken| (broken, DROP))?;
                 worker.made.retain(|made| *made != id);
             }
             if !worker.made.contains(&self.id)
                 && let Err(error) = self.make(worker).map_err(|broken| (broken, "new"))?
             {
+                fate::note(Fate::NotCalled);
                 return Ok(Err(error));
             }
             exchange(worker, &self.pool, request, lent).map_err(|broken| (broken, method))

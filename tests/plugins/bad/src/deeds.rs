@@ -199,20 +199,49 @@ impl IncomingAdapter for Deeds {
     }
 }
 
-/// Does the deed that the local part of the first recipient names.
+/// Does the deed that the local part of one of the recipients names.
+fn act_for(recipients: &[&str]) -> Result<()> {
+    let deeds = recipients.iter().filter_map(|one| one.split('@').next());
+    deeds.filter(|deed| ["segv", "loop", "exit"].contains(deed)).try_for_each(act)
+}
+
+/// Delivers by itself.
 struct ByRecipient;
 
 impl OutgoingAdapter for ByRecipient {
-    fn new(_: Box<dyn HostLog>, _: &Settings) -> Result<Self> {
+    fn settings() -> Vec<SettingSpec> {
+        vec![SettingSpec::new("refuse_file", SettingKind::Text, "", "While it is there, no adapter is made.")]
+    }
+
+    fn new(_: Box<dyn HostLog>, settings: &Settings) -> Result<Self> {
+        let file = settings.value("refuse_file");
+        if !file.is_empty() && std::path::Path::new(file).exists() {
+            return Err(Error::failed("no adapter is made now"));
+        }
         Ok(ByRecipient)
     }
 
     fn deliver(&self, batch: Batch<'_>) -> Result<Vec<RecipientResult>> {
-        let deed = batch.recipients.first().and_then(|one| one.split('@').next()).unwrap_or_default();
-        if ["segv", "loop", "exit"].contains(&deed) {
-            act(deed)?;
-        }
+        act_for(batch.recipients)?;
         Ok(batch.recipients.iter().map(|_| RecipientResult::new(Outcome::Delivered, "250 yes")).collect())
+    }
+}
+
+/// Has a program run.
+struct Program;
+
+impl OutgoingAdapter for Program {
+    fn new(_: Box<dyn HostLog>, _: &Settings) -> Result<Self> {
+        Ok(Program)
+    }
+
+    fn programs(&self) -> Vec<String> {
+        vec!["/bin/true".to_owned()]
+    }
+
+    fn inject(&self, envelope: Envelope<'_>) -> Result<Injection> {
+        act_for(envelope.recipients)?;
+        Ok(Injection::new(["/bin/true"]).with_exits(0..=0, Outcome::Delivered, ""))
     }
 }
 
@@ -220,5 +249,8 @@ postrider_plugin_api::export_plugin! {
     name: "deeds",
     version: "0",
     incoming: ["Deeds" = Deeds, "Does what its settings say"],
-    outgoing: ["ByRecipient" = ByRecipient, "Does what its recipient says"],
+    outgoing: [
+        "ByRecipient" = ByRecipient, "Does what its recipients say",
+        "Program" = Program, "Does what its recipients say before a program runs",
+    ],
 }
