@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::{JoinHandle, block_in_place};
+use tokio::task::{JoinHandle, JoinSet, block_in_place};
 use tracing::{error, info, warn};
 
 /// First pause before an unfinished publication is tried again; doubles up to [`PUBLISH_PAUSE_MAX`].
@@ -93,6 +93,7 @@ async fn run(session: Session, log: Log) -> anyhow::Result<()> {
         log,
         died,
         workers: Some(workers),
+        leaving: Vec::new(),
     };
     let broken = tokio::select! {
         () = daemon.until_stopped(signals, called) => None,
@@ -105,9 +106,9 @@ async fn run(session: Session, log: Log) -> anyhow::Result<()> {
     stop.send_replace(true);
     ended(lmtp).await;
     ended(control).await;
-    if let Some(workers) = daemon.workers.take() {
-        workers.stop().await;
-    }
+    let workers = daemon.leaving.into_iter().chain(daemon.workers);
+    let mut stops: JoinSet<()> = workers.map(RunningWorkers::stop).collect();
+    while stops.join_next().await.is_some() {}
     spool.close().await;
     store.close().await;
     info!("stopped");
@@ -160,26 +161,48 @@ impl Workers {
     }
 
     fn start(self, died: &mpsc::Sender<&'static str>) -> RunningWorkers {
-        let (stop, stopped) = watch::channel(false);
-        let until = |mut stopped: watch::Receiver<bool>| async move {
-            let _ = stopped.wait_for(|stop| *stop).await;
+        let (phase, phases) = watch::channel(Phase::Working);
+        let until = |wanted: Phase| {
+            let mut phases = phases.clone();
+            async move {
+                let _ = phases.wait_for(|phase| *phase >= wanted).await;
+            }
         };
-        let post = part("the post pipeline", died, self.post.run(until(stopped.clone())));
-        let deliver = part("delivery", died, self.deliver.run(until(stopped)));
-        RunningWorkers { stop, post, deliver }
+        let post = part("the post pipeline", died, self.post.run(until(Phase::Replaced)));
+        let deliver = self.deliver.run_until_replaced(until(Phase::Replaced), until(Phase::Ending));
+        RunningWorkers { phase, post, deliver: part("delivery", died, deliver) }
     }
 }
 
+/// How far workers are.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Phase {
+    Working,
+    /// Others have taken over: what was begun takes its time, for no next start would do it again.
+    Replaced,
+    /// The daemon ends.
+    Ending,
+}
+
 struct RunningWorkers {
-    stop: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
     post: JoinHandle<()>,
     deliver: JoinHandle<()>,
 }
 
 impl RunningWorkers {
+    /// Returns when others may take over; deliveries may still be under way.
+    async fn make_way(&mut self) {
+        self.phase.send_replace(Phase::Replaced);
+        let _ = (&mut self.post).await;
+    }
+
     async fn stop(self) {
-        self.stop.send_replace(true);
-        ended(self.post).await;
+        self.phase.send_replace(Phase::Ending);
+        // Where way was made it was awaited then.
+        if !self.post.is_finished() {
+            ended(self.post).await;
+        }
         ended(self.deliver).await;
     }
 }
@@ -217,6 +240,8 @@ struct Running {
     log: Log,
     died: mpsc::Sender<&'static str>,
     workers: Option<RunningWorkers>,
+    /// Those that were replaced and still deliver something.
+    leaving: Vec<RunningWorkers>,
 }
 
 impl Running {
@@ -337,8 +362,10 @@ impl Running {
     }
 
     async fn replace(&mut self, workers: Workers) {
-        if let Some(old) = self.workers.take() {
-            old.stop().await;
+        self.leaving.retain(|old| !old.deliver.is_finished());
+        if let Some(mut old) = self.workers.take() {
+            old.make_way().await;
+            self.leaving.push(old);
         }
         self.workers = Some(workers.start(&self.died));
     }

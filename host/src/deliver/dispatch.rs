@@ -43,7 +43,11 @@ struct Dispatcher<Q> {
     crowded: Option<(usize, Instant)>,
 }
 
-pub(super) async fn run<Q: DeliveryQueue>(context: Arc<Context<Q>>, shutdown: impl Future<Output = ()> + Send) {
+pub(super) async fn run<Q: DeliveryQueue>(
+    context: Arc<Context<Q>>,
+    replaced: impl Future<Output = ()> + Send,
+    end: impl Future<Output = ()> + Send,
+) {
     let mut dispatcher = Dispatcher {
         context,
         jobs: JoinSet::new(),
@@ -55,7 +59,7 @@ pub(super) async fn run<Q: DeliveryQueue>(context: Arc<Context<Q>>, shutdown: im
         crowded: None,
     };
     let queue = Arc::clone(&dispatcher.context.queue);
-    tokio::pin!(shutdown);
+    tokio::pin!(replaced, end);
     loop {
         dispatcher.start_jobs();
         if dispatcher.wants_lease() {
@@ -67,8 +71,16 @@ pub(super) async fn run<Q: DeliveryQueue>(context: Arc<Context<Q>>, shutdown: im
         }
         let alarm = dispatcher.alarm().await;
         tokio::select! {
-            () = &mut shutdown => break,
-            Some(end) = dispatcher.jobs.join_next() => dispatcher.job_ended(end),
+            () = &mut end => break,
+            () = &mut replaced => {
+                dispatcher.begin_nothing_new().await;
+                tokio::select! {
+                    () = &mut end => {}
+                    () = dispatcher.all_jobs() => {}
+                }
+                break;
+            }
+            Some(ended) = dispatcher.jobs.join_next() => dispatcher.job_ended(ended),
             () = queue.changed() => dispatcher.queue_changed(),
             () = sleep_until(alarm) => dispatcher.alarm_rang(),
         }
@@ -264,7 +276,7 @@ impl<Q: DeliveryQueue> Dispatcher<Q> {
         }
     }
 
-    async fn stop(mut self) {
+    async fn begin_nothing_new(&mut self) {
         self.context.stopping.send_replace(true);
         let mut unbegun: VecDeque<(i64, Vec<i64>)> = VecDeque::new();
         for job in self.ready.drain(..) {
@@ -276,8 +288,16 @@ impl<Q: DeliveryQueue> Dispatcher<Q> {
                 tracing::debug!("recipients were not given back, the next start finds them: {error}");
             }
         }
-        let end_all = async { while self.jobs.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.context.settings.grace, end_all).await.is_err() {
+    }
+
+    async fn all_jobs(&mut self) {
+        while self.jobs.join_next().await.is_some() {}
+    }
+
+    async fn stop(mut self) {
+        self.begin_nothing_new().await;
+        let grace = self.context.settings.grace;
+        if tokio::time::timeout(grace, self.all_jobs()).await.is_err() {
             tracing::warn!(
                 connections = self.jobs.len(),
                 "the mail server did not answer in time; what was in flight is sent again at the next start"

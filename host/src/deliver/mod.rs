@@ -127,10 +127,20 @@ impl<Q: DeliveryQueue> Deliverer<Q> {
         Deliverer { context: Arc::new(Context { settings, queue, outgoing, stopping: watch::Sender::new(false) }) }
     }
 
-    /// Delivers until `shutdown` is ready, then ends the transactions that run, gives back the
+    /// Delivers until `end` is ready, then ends the transactions that run, gives back the
     /// rest and says goodbye to the MTA. Returns within [`DeliverySettings::grace`] and a few
-    /// seconds.
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        dispatch::run(self.context, shutdown).await;
+    /// seconds; what is in flight then is sent again by the next start.
+    pub async fn run(self, end: impl Future<Output = ()> + Send) {
+        self.run_until_replaced(std::future::pending(), end).await;
+    }
+
+    /// The same; but once `replaced` is ready, because another one takes over on the same queue, it begins nothing
+    /// new, and what runs takes its time: no next start would send it again.
+    pub async fn run_until_replaced(
+        self,
+        replaced: impl Future<Output = ()> + Send,
+        end: impl Future<Output = ()> + Send,
+    ) {
+        dispatch::run(self.context, replaced, end).await;
     }
 }

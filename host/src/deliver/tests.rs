@@ -886,6 +886,54 @@ mod adapters {
         assert!(reply.contains("hangs.Outgoing did not return from deliver()"), "{reply}");
     }
 
+    /// A deliverer that is replaced while an adapter delivers to two recipients, which takes until `go` is sent.
+    async fn replaced_in_mid_delivery() -> (Running, std::sync::mpsc::Sender<()>) {
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let (gone, called) = (std::sync::Mutex::new(gone), Arc::new(AtomicBool::new(false)));
+        let is_called = Arc::clone(&called);
+        let plugin = Plugin(Box::new(move |batch: Batch<'_>| {
+            called.store(true, Ordering::SeqCst);
+            let _ = gone.lock().expect("one at a time").recv();
+            Ok(batch.recipients.iter().map(|_| result(Outcome::Delivered, "")).collect())
+        }));
+        let settings = DeliverySettings {
+            grace: Duration::from_millis(50),
+            ..DeliverySettings::for_target(Target::plain("nowhere.invalid", 25))
+        };
+        let queue = Arc::new(MemoryQueue::new(true));
+        let deliverer =
+            Deliverer::new(settings, Arc::clone(&queue), Outgoing::adapter(Arc::new(plugin), "test.Outgoing"));
+        let (replace, replaced) = oneshot::channel::<()>();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let until = |told: oneshot::Receiver<()>| async { drop(told.await) };
+        let task = tokio::spawn(deliverer.run_until_replaced(until(replaced), until(stopped)));
+        let running = Running { queue, stop, task };
+        push(&running, &people(2));
+        while !is_called.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        replace.send(()).expect("it listens");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        (running, go)
+    }
+
+    #[tokio::test]
+    async fn what_a_replaced_deliverer_has_begun_takes_its_time_and_is_recorded() {
+        let (running, go) = replaced_in_mid_delivery().await;
+        assert!(!running.task.is_finished(), "no next start would send it again");
+        go.send(()).expect("it waits");
+        running.wait(|queue| queue.results().len() == 2).await;
+        assert_eq!(delivered(&running.results(2).await), 2);
+    }
+
+    #[tokio::test]
+    async fn a_replaced_deliverer_ends_with_the_program_like_any_other() {
+        let (running, _go) = replaced_in_mid_delivery().await;
+        let start = std::time::Instant::now();
+        assert_eq!(running.stop().await, []);
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    }
+
     #[tokio::test]
     async fn an_adapter_gets_verp_senders() {
         let answer = Box::new(|batch: Batch<'_>| {

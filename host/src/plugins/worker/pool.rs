@@ -384,7 +384,7 @@ mod tests {
     fn pauses_grow_with_deaths_in_a_row_and_end_with_a_success_of_what_failed() {
         let start = Instant::now();
         let mut deaths = Deaths::default();
-        let mut die = |deaths: &mut Deaths, at: Instant| deaths.note("plan", at, at);
+        let die = |deaths: &mut Deaths, at: Instant| deaths.note("plan", at, at);
         let pauses: Vec<u64> = (0..12).map(|_| die(&mut deaths, start).as_secs()).collect();
         assert_eq!(pauses, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
         assert_eq!(deaths.pause(start), Some(300));
