@@ -13,7 +13,7 @@ use crate::deliver::{Deliverer, DeliverySettings};
 use crate::hookup::{self, Outcome, RosterChange, Wish};
 use crate::lmtp;
 use crate::logging::{self, Log};
-use crate::plugins::{PluginRegistry, Reloaded};
+use crate::plugins::{PluginRegistry, Reload, Reloaded};
 use crate::post::{PostSettings, Processor, Worker};
 use crate::spool::Spool;
 use crate::store::Store;
@@ -292,16 +292,17 @@ impl Running {
     async fn reload(&mut self) -> Result<Value, String> {
         let kept = |error: String| format!("the configuration was not read again, the old one stays: {error}");
         let new = Config::load(self.current.config.file.as_deref()).map_err(|errors| kept(errors.to_string()))?;
-        // Nothing to tell when no plugin is loaded.
-        let reloaded = self.load_plugins_anew(None).unwrap_or_default();
-        let plugins: Vec<String> =
-            reloaded.iter().filter(|one| one.version.is_ok()).map(|one| format!("the plugin {}", one.name)).collect();
+        let plugins = Arc::clone(&self.plugins);
+        let anew = block_in_place(|| plugins.reload(None)).map_err(|error| kept(error.to_string()))?;
+        // Whatever fails from here on takes the new plugins back.
         let workers = self.prepare(&new.config);
         let workers = workers.map_err(|error| kept(format!("{error:#}")))?;
         self.log
             .apply(&new.config.logging)
             .and_then(|()| self.log.reopen())
             .map_err(|error| kept(error.to_string()))?;
+        let reloaded = self.use_plugins(anew);
+        let plugins = reloaded.iter().filter(|one| one.version.is_ok()).map(|one| format!("the plugin {}", one.name));
 
         let named = |changes: Vec<config::Change>, restart: bool| -> Vec<String> {
             changes.iter().filter(|one| one.needs_restart() == restart).map(ToString::to_string).collect()
@@ -325,23 +326,31 @@ impl Running {
 
     /// Loads plugins anew, and makes those use them who have adapters of the old ones.
     async fn reload_plugins(&mut self, name: Option<&str>) -> Result<Value, String> {
-        let reloaded = self.load_plugins_anew(name)?;
-        if reloaded.iter().any(|one| one.version.is_ok()) {
-            let config = self.current.config.clone();
-            let workers = self.prepare(&config);
-            // The old adapter goes on with the old plugin, which is kept for it.
-            let workers = workers.map_err(|error| format!("what was running goes on as it was: {error:#}"))?;
+        let plugins = Arc::clone(&self.plugins);
+        let anew = block_in_place(|| plugins.reload(name)).map_err(|error| error.to_string())?;
+        let workers = if anew.plugins().iter().any(|one| one.version.is_ok()) {
+            let workers = self.prepare(&self.current.config);
+            Some(workers.map_err(|error| format!("what was running goes on as it was: {error:#}"))?)
+        } else {
+            None
+        };
+        let reloaded = self.use_plugins(anew);
+        if let Some(workers) = workers {
             self.replace(workers).await;
         }
-        let told = |one: &Reloaded| match &one.version {
-            Ok(version) => json!({ "name": one.name, "file": one.file, "version": version }),
-            Err(error) => json!({ "name": one.name, "file": one.file, "reason": error.to_string() }),
+        let told = |one: &Reloaded| {
+            let file = one.file.display().to_string();
+            match &one.version {
+                Ok(version) => json!({ "name": one.name, "file": file, "version": version }),
+                Err(error) => json!({ "name": one.name, "file": file, "reason": error.to_string() }),
+            }
         };
         Ok(json!({ "plugins": reloaded.iter().map(told).collect::<Vec<_>>() }))
     }
 
-    fn load_plugins_anew(&self, name: Option<&str>) -> Result<Vec<Reloaded>, String> {
-        let reloaded = block_in_place(|| self.plugins.reload(name)).map_err(|error| error.to_string())?;
+    /// From now on the old ones are no more.
+    fn use_plugins(&self, anew: Reload<'_>) -> Vec<Reloaded> {
+        let reloaded = anew.commit();
         for one in &reloaded {
             match &one.version {
                 Ok(version) => {
@@ -353,7 +362,7 @@ impl Running {
                 Err(error) => warn!("the plugin {} goes on as it was loaded: {error}", one.name),
             }
         }
-        Ok(reloaded)
+        reloaded
     }
 
     fn prepare(&self, config: &Config) -> anyhow::Result<Workers> {

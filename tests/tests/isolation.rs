@@ -514,27 +514,68 @@ fn a_plugin_is_loaded_anew_when_that_is_asked_for_and_not_before() {
     let make = || registry.outgoing(&name, Box::new(Log::default()), &Settings::default()).unwrap();
     let old = make();
     dir.install_bytes("good", &newer());
-    assert_eq!(registry.changed_on_disk(), std::slice::from_ref(&file));
     // Workers that are started meanwhile are of the old file, which has no name any more.
     std::thread::sleep(Duration::from_millis(200));
     assert!(old.deliver(Batch::new("", &["a@x"], b"")).is_ok());
     assert_eq!(version(&registry), "0.3.1");
 
-    let reloaded = registry.reload(None).unwrap();
+    let reloaded = registry.reload(None).unwrap().commit();
     assert_eq!(reloaded.len(), 1);
     assert_eq!((reloaded[0].version.as_deref(), &reloaded[0].file), (Ok("0.3.2"), &file));
     assert_eq!(version(&registry), "0.3.2");
-    assert!(registry.reload(None).unwrap().is_empty(), "nothing has changed since");
+    assert!(registry.reload(None).unwrap().commit().is_empty(), "nothing has changed since");
     assert!(old.deliver(Batch::new("", &["a@x"], b"")).is_ok(), "whoever has the old one keeps it");
     assert!(make().deliver(Batch::new("", &["a@x"], b"")).is_ok());
 
     // What cannot be loaded changes nothing.
     dir.install_bytes("good", b"rubbish");
-    let kept = registry.reload(Some("good")).unwrap();
+    let kept = registry.reload(Some("good")).unwrap().commit();
     assert!(matches!(kept[0].version, Err(PluginError::NotALibrary { .. })));
     assert!(make().deliver(Batch::new("", &["a@x"], b"")).is_ok());
-    let unknown = registry.reload(Some("god")).unwrap_err().to_string();
+    let unknown = registry.reload(Some("god")).err().unwrap().to_string();
     assert_eq!(unknown, "the plugin \"god\" is not in use; did you mean \"good\"?");
+}
+
+#[test]
+fn what_was_loaded_anew_and_is_not_wanted_after_all_leaves_everything_as_it_was() {
+    among_others!();
+    let dir = PluginDir::new();
+    dir.install("good");
+    let registry = registry(&dir, limits());
+    let version = || registry.list()[0].usable.as_ref().unwrap().version.clone();
+    let make = || registry.outgoing(&named("good", "Memory"), Box::new(Log::default()), &Settings::default()).unwrap();
+    let old = make();
+    dir.install_bytes("good", &newer());
+    let anew = registry.reload(None).unwrap();
+    assert_eq!((anew.plugins().len(), version().as_str()), (1, "0.3.2"));
+    drop(anew);
+    assert_eq!(version(), "0.3.1");
+    assert!(
+        old.deliver(Batch::new("", &["a@x"], b"")).is_ok() && make().deliver(Batch::new("", &["a@x"], b"")).is_ok()
+    );
+    // It is still another file, so the next time it is tried again.
+    assert_eq!(registry.reload(None).unwrap().commit()[0].version.as_deref(), Ok("0.3.2"));
+    assert_eq!(version(), "0.3.2");
+}
+
+#[test]
+fn a_link_that_leads_elsewhere_is_followed_when_that_is_asked_for_and_not_before() {
+    among_others!();
+    let (dir, versions) = (PluginDir::new(), PluginDir::new());
+    let (first, second) = (versions.install("good"), versions.install_bytes("second", &newer()));
+    let link = dir.path().join("libpostrider_good.so");
+    std::os::unix::fs::symlink(&first, &link).unwrap();
+    let registry = registry(&dir, limits());
+    let version = || registry.list()[0].usable.as_ref().unwrap().version.clone();
+    assert_eq!(version(), "0.3.1");
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&second, &link).unwrap();
+    fs::remove_file(&first).unwrap();
+    assert_eq!(version(), "0.3.1", "not before it is asked for");
+    let reloaded = registry.reload(None).unwrap().commit();
+    assert_eq!((reloaded.len(), reloaded[0].version.as_deref(), &reloaded[0].file), (1, Ok("0.3.2"), &link));
+    assert_eq!(version(), "0.3.2");
+    assert!(registry.reload(None).unwrap().commit().is_empty(), "nothing has changed since");
 }
 
 #[test]
@@ -545,7 +586,7 @@ fn a_plugin_in_our_own_process_cannot_be_loaded_anew() {
     let registry = PluginRegistry::new(vec![dir.path().to_owned()]);
     registry.outgoing(&named("good", "Memory"), Box::new(Log::default()), &Settings::default()).unwrap();
     dir.install("good");
-    let kept = registry.reload(None).unwrap();
+    let kept = registry.reload(None).unwrap().commit();
     let error = kept[0].version.as_ref().unwrap_err().to_string();
     assert!(error.ends_with("restart the daemon to use the new file"), "{error}");
 }

@@ -113,7 +113,7 @@ fn value(report: &PluginReport) -> Value {
     match &report.usable {
         Ok(info) => json!({
             "name": report.name,
-            "file": report.file,
+            "file": report.file.display().to_string(),
             "usable": true,
             "version": info.version,
             "api_version": info.api_version,
@@ -126,7 +126,7 @@ fn value(report: &PluginReport) -> Value {
         }),
         Err(refusal) => json!({
             "name": report.name,
-            "file": report.file,
+            "file": report.file.display().to_string(),
             "usable": false,
             "reason": refusal.to_string(),
         }),

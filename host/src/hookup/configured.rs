@@ -5,7 +5,7 @@ use super::{Hookup, site_from};
 use crate::config::{AdapterName, Config, ConfigErrors, OutgoingName, Whose, adapter_settings};
 use crate::deliver::Outgoing;
 use crate::deliver::set_id::{self, ProgramProblem};
-use crate::plugins::{AdapterKind, AdapterLog, PluginError, PluginRegistry};
+use crate::plugins::{AdapterLog, PluginError, PluginRegistry};
 use postrider_plugin_api::sdk::{SettingSpec, Settings};
 use std::sync::Arc;
 
@@ -56,12 +56,11 @@ fn incoming(
 ) -> Result<Hookup, AdapterError> {
     let specs = plugins.incoming_settings(name).map_err(plugin)?;
     let settings = settings(config, plugins, name, &specs, plugin)?;
-    let adapter = plugins.incoming(name, Box::new(log_for(name)), &settings).map_err(plugin)?;
+    let opened = plugins.open_incoming(name, Box::new(log_for(name)), &settings).map_err(plugin)?;
     let programs = Programs::declared(&specs, &settings);
-    let hookup = Hookup::new(adapter, &name.to_string(), programs, site_from(config), config.paths.lock_dir.clone());
-    let identity = plugins.plugin_identity(name).map_err(plugin)?;
-    let watch = plugins.watch(name, AdapterKind::Incoming, &format!("the incoming adapter {name}")).map_err(plugin)?;
-    Ok(hookup.with_settings(&specs, &settings, &identity).with_watch(watch))
+    let hookup =
+        Hookup::new(opened.adapter, &name.to_string(), programs, site_from(config), config.paths.lock_dir.clone());
+    Ok(hookup.with_settings(&specs, &settings, &opened.identity).with_watch(opened.watch))
 }
 
 /// The settings of `[mta] incoming`.
@@ -79,9 +78,8 @@ pub fn outgoing_from_config(config: &Config, plugins: &PluginRegistry) -> Result
     let plugin = |source| AdapterError::Plugin { key: "outgoing", source };
     let specs = plugins.outgoing_settings(name).map_err(plugin)?;
     let settings = settings(config, plugins, name, &specs, plugin)?;
-    let adapter = plugins.outgoing(name, Box::new(log_for(name)), &settings).map_err(plugin)?;
-    let watch = plugins.watch(name, AdapterKind::Outgoing, &format!("the outgoing adapter {name}")).map_err(plugin)?;
-    let outgoing = Outgoing::watched(Arc::from(adapter), watch);
+    let opened = plugins.open_outgoing(name, Box::new(log_for(name)), &settings).map_err(plugin)?;
+    let outgoing = Outgoing::watched(Arc::from(opened.adapter), opened.watch);
     if let Outgoing::Adapter(handover) = &outgoing {
         set_id::check(handover.programs()).map_err(|problem| AdapterError::Program {
             adapter: name.to_string(),

@@ -16,6 +16,7 @@
 //! | file | its one job |
 //! |---|---|
 //! | `registry.rs` | [`PluginRegistry`]: names to files, files to adapters; each file is loaded once |
+//! | `reload.rs` | [`Reload`]: plugins are loaded anew, all of it or nothing |
 //! | `vet.rs` | who could have written this file? |
 //! | `elf.rs` | is it a whole shared library for this machine? |
 //! | `library.rs` | what can be asked of a plugin, wherever its code runs |
@@ -45,6 +46,7 @@ mod log;
 mod needs;
 mod null;
 mod registry;
+mod reload;
 mod vet;
 mod watch;
 pub mod worker;
@@ -57,7 +59,8 @@ pub(crate) use load::{Loaded, SYMBOLS, load_from_anywhere};
 pub use log::AdapterLog;
 pub(crate) use needs::check as check_needs;
 pub use null::NullMta;
-pub use registry::{PluginRegistry, PluginReport, Reloaded};
+pub use registry::{Opened, PluginRegistry, PluginReport};
+pub use reload::{Reload, Reloaded};
 pub use vet::Trust;
 pub(crate) use vet::vet;
 pub use watch::{NoAnswer, Watch};

@@ -21,27 +21,23 @@ const MARGIN: Duration = Duration::from_mins(1);
 /// The plugins of a plugin path. Each file is loaded when it is first needed, once, and anew only if that is asked for.
 pub struct PluginRegistry {
     path: Vec<PathBuf>,
-    trust: Trust,
+    pub(super) trust: Trust,
     /// Which plugins run in processes of their own, and which program those have.
     isolation: IsolationRule,
     workers: PathBuf,
     limits: Limits,
-    /// By real path.
-    loaded: Mutex<HashMap<PathBuf, Arc<Loaded>>>,
+    /// By the path by which each was asked for.
+    pub(super) loaded: Mutex<HashMap<PathBuf, Arc<Loaded>>>,
 }
 
-/// What became of a plugin that was to be loaded anew.
-#[derive(Clone, Debug)]
-pub struct Reloaded {
-    /// Its name.
-    pub name: String,
-    /// Its file.
-    pub file: PathBuf,
-    /// The version that runs now.
-    ///
-    /// # Errors
-    /// Why the one that was there goes on.
-    pub version: Result<String, PluginError>,
+/// An adapter with what goes with it, all of one and the same load of its plugin.
+pub struct Opened<A: ?Sized> {
+    /// The adapter.
+    pub adapter: Box<A>,
+    /// What tells its plugin from any other, and from any other version of it.
+    pub identity: String,
+    /// Watches over its calls.
+    pub watch: Watch,
 }
 
 /// An adapter of a plugin that is loaded.
@@ -133,14 +129,26 @@ impl PluginRegistry {
         log: Box<dyn HostLog>,
         settings: &Settings,
     ) -> Result<Box<dyn IncomingAdapter>, PluginError> {
+        Ok(self.open_incoming(name, log, settings)?.adapter)
+    }
+
+    /// The same with what goes with it.
+    pub fn open_incoming(
+        &self,
+        name: &AdapterName,
+        log: Box<dyn HostLog>,
+        settings: &Settings,
+    ) -> Result<Opened<dyn IncomingAdapter>, PluginError> {
         if *name == AdapterName::Null {
-            return Ok(Box::new(NullMta));
+            return Ok(self.opened(name, AdapterKind::Incoming, None, Box::new(NullMta)));
         }
         let found = self.adapter(name, AdapterKind::Incoming)?;
+        let loaded = Arc::clone(&found.loaded);
         let log: Arc<dyn HostLog> = log.into();
         let (for_adapter, settings, full_name) = (Arc::clone(&log), settings.clone(), found.full_name());
         let make = move || found.loaded.library.incoming(&found.name, Arc::clone(&for_adapter), &settings);
-        Ok(Box::new(Renewed::new(full_name, log, Box::new(make))?))
+        let adapter: Box<dyn IncomingAdapter> = Box::new(Renewed::new(full_name, log, Box::new(make))?);
+        Ok(self.opened(name, AdapterKind::Incoming, Some(&loaded), adapter))
     }
 
     /// Makes an outgoing adapter. The log is also told when it panics.
@@ -150,11 +158,23 @@ impl PluginRegistry {
         log: Box<dyn HostLog>,
         settings: &Settings,
     ) -> Result<Box<dyn OutgoingAdapter>, PluginError> {
+        Ok(self.open_outgoing(name, log, settings)?.adapter)
+    }
+
+    /// The same with what goes with it.
+    pub fn open_outgoing(
+        &self,
+        name: &AdapterName,
+        log: Box<dyn HostLog>,
+        settings: &Settings,
+    ) -> Result<Opened<dyn OutgoingAdapter>, PluginError> {
         let found = self.adapter(name, AdapterKind::Outgoing)?;
+        let loaded = Arc::clone(&found.loaded);
         let log: Arc<dyn HostLog> = log.into();
         let (for_adapter, settings, full_name) = (Arc::clone(&log), settings.clone(), found.full_name());
         let make = move || found.loaded.library.outgoing(&found.name, Arc::clone(&for_adapter), &settings);
-        Ok(Box::new(Renewed::new(full_name, log, Box::new(make))?))
+        let adapter: Box<dyn OutgoingAdapter> = Box::new(Renewed::new(full_name, log, Box::new(make))?);
+        Ok(self.opened(name, AdapterKind::Outgoing, Some(&loaded), adapter))
     }
 
     /// The settings that an incoming adapter reads.
@@ -192,77 +212,26 @@ impl PluginRegistry {
         })
     }
 
-    /// What tells this plugin from any other and from any other version of it.
-    pub fn plugin_identity(&self, name: &AdapterName) -> Result<String, PluginError> {
-        let Some((loaded, _)) = self.plugin_of(name)? else { return Ok(String::new()) };
-        let info = loaded.library.info();
-        Ok(format!("{} {} {:?}", info.name, info.version, loaded.stamp))
-    }
-
-    /// Watches over the calls of an adapter, which is called `adapter` in errors. A worker is killed when its time is up,
-    /// so its adapter is not lost for that.
-    pub fn watch(&self, name: &AdapterName, kind: AdapterKind, adapter: &str) -> Result<Watch, PluginError> {
+    /// What goes with an adapter of this plugin. A worker is killed when its time is up, so its adapter is not lost for
+    /// that.
+    fn opened<A: ?Sized>(
+        &self,
+        name: &AdapterName,
+        kind: AdapterKind,
+        loaded: Option<&Loaded>,
+        adapter: Box<A>,
+    ) -> Opened<A> {
         let limit = if kind == AdapterKind::Outgoing { self.limits.batch } else { self.limits.answer };
-        let pool = self.plugin_of(name)?.and_then(|(loaded, _)| loaded.pool.clone());
-        Ok(match pool {
-            Some(pool) => Watch::over_worker(adapter, limit + MARGIN, move || pool.rests()),
-            None => Watch::over(adapter, limit),
-        })
-    }
-
-    /// Loaded plugins whose file was replaced or removed since; what is running goes on with the old ones.
-    pub fn changed_on_disk(&self) -> Vec<PathBuf> {
-        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = loaded.values().filter(|loaded| load::stamp(&loaded.file) != loaded.stamp);
-        let mut files: Vec<PathBuf> = changed.map(|loaded| loaded.file.clone()).collect();
-        files.sort();
-        files
-    }
-
-    /// Loads plugins anew: those with this name, or all whose file has changed. Adapters that exist keep what they
-    /// have; those that are made from now on are the new plugin's.
-    ///
-    /// # Errors
-    /// No plugin of this name is loaded.
-    pub fn reload(&self, name: Option<&str>) -> Result<Vec<Reloaded>, PluginError> {
-        let known: Vec<Arc<Loaded>> = {
-            let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-            loaded.values().cloned().collect()
+        let called = format!("the {kind} adapter {name}");
+        let watch = match loaded.and_then(|loaded| loaded.pool.clone()) {
+            Some(pool) => Watch::over_worker(&called, limit + MARGIN, move || pool.rests()),
+            None => Watch::over(&called, limit),
         };
-        let is_meant = |loaded: &&Arc<Loaded>| match name {
-            Some(name) => loaded.library.info().name == name,
-            None => load::stamp(&loaded.file) != loaded.stamp,
-        };
-        let mut meant: Vec<&Arc<Loaded>> = known.iter().filter(is_meant).collect();
-        if let (Some(name), []) = (name, &*meant) {
-            let mut present: Vec<String> = known.iter().map(|loaded| loaded.library.info().name.clone()).collect();
-            present.sort();
-            return Err(PluginError::NotInUse { name: name.to_owned(), nearest: nearest(name, &present), present });
-        }
-        meant.sort_by_key(|loaded| &loaded.file);
-        Ok(meant.into_iter().map(|old| self.reload_one(old)).collect())
-    }
-
-    fn reload_one(&self, old: &Loaded) -> Reloaded {
-        let load = || {
-            let Some(pool) = &old.pool else {
-                return Err(PluginError::NeedsRestart { file: old.file.clone() });
-            };
-            let launch = pool.launch();
-            let new = load::load_in_worker(Launch { file: vet(&old.file, self.trust)?, ..launch.clone() })?;
-            let (found, expected) = (&new.library.info().name, &old.library.info().name);
-            if found != expected {
-                let (found, expected) = (found.clone(), expected.clone());
-                return Err(PluginError::WrongName { file: old.file.clone(), found, expected });
-            }
-            let version = new.library.info().version.clone();
-            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-            loaded.insert(old.file.clone(), Arc::new(new));
-            drop(loaded);
-            pool.retire();
-            Ok(version)
-        };
-        Reloaded { name: old.library.info().name.clone(), file: old.file.clone(), version: load() }
+        let identity = loaded.map_or_else(String::new, |loaded| {
+            let info = loaded.library.info();
+            format!("{} {} {:?}", info.name, info.version, loaded.stamp)
+        });
+        Opened { adapter, identity, watch }
     }
 
     fn settings(&self, name: &AdapterName, kind: AdapterKind) -> Result<Vec<SettingSpec>, PluginError> {
@@ -345,7 +314,8 @@ impl PluginRegistry {
         let real = vet(file, self.trust)?;
         // Held while loading: two threads must not start one library at a time.
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = loaded.get(&real) {
+        // Also if a link leads elsewhere now: what is loaded changes when that is asked for (`reload.rs`).
+        if let Some(known) = loaded.get(file) {
             return Ok(Arc::clone(known));
         }
         let name = called(file);
@@ -353,7 +323,7 @@ impl PluginRegistry {
             Isolation::InProcess => load::load(&real, self.trust)?,
             Isolation::Process => load::load_in_worker(Launch {
                 program: self.workers.clone(),
-                file: real.clone(),
+                file: real,
                 trust: self.trust,
                 name,
                 limits: self.limits.clone(),
@@ -361,14 +331,14 @@ impl PluginRegistry {
         });
         let info = new.library.info();
         tracing::debug!(
-            file = %real.display(),
+            file = %new.file.display(),
             plugin = info.name,
             version = info.version,
             interface = info.api_version,
             built_with = info.built_with,
             "plugin loaded"
         );
-        loaded.insert(real, Arc::clone(&new));
+        loaded.insert(file.to_owned(), Arc::clone(&new));
         Ok(new)
     }
 }
@@ -390,7 +360,7 @@ fn plugin_name_of(file_name: &OsStr) -> Option<String> {
 }
 
 /// What was probably meant.
-fn nearest(name: &str, present: &[String]) -> Option<String> {
+pub(super) fn nearest(name: &str, present: &[String]) -> Option<String> {
     let name = name.to_lowercase();
     let distance = |other: &String| strsim::damerau_levenshtein(&name, &other.to_lowercase());
     present.iter().filter(|other| distance(other) <= 2).min_by_key(|other| distance(other)).cloned()

@@ -4,6 +4,7 @@ use postrider_tests::fixtures::built;
 use postrider_tests::installation::{Installation, wait_for};
 use rustix::process::Signal;
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::site::{ANTS, POST, SOON, Server, make_ants, post, wait_for_log, wait_until_queues_are_empty};
@@ -117,9 +118,9 @@ fn crashing_for_one_of_many(adapter: &str) -> Installation {
     installation.install_plugin(&built("deeds"), "libpostrider_deeds.so");
     make_ants(&installation);
     // The one stands near the front, so that no half before it goes well.
-    let members: String = (0..27).map(|number| format!("z{number}@example.org\n")).collect();
-    let members = format!("segv@example.org\n{members}");
-    installation.run_with_input(&["addmembers", "-", ANTS], &members);
+    let good = (0..27).map(|number| format!("z{number}@example.org"));
+    let members: Vec<String> = ["segv@example.org".to_owned()].into_iter().chain(good).collect();
+    installation.run_with_input(&["addmembers", "-", ANTS], &members.join("\n"));
     installation
 }
 
@@ -164,19 +165,25 @@ fn a_crash_in_the_delivery_to_several_recipients_is_tried_again_one_by_one() {
     daemon.stop();
 }
 
-#[test]
-fn a_plugin_that_was_not_even_called_judges_nobody() {
+/// An installation whose outgoing adapter cannot be made while a file is there, and that file.
+fn with_an_adapter_that_refuses() -> (Installation, PathBuf) {
     let installation = Installation::with_mta(
         "incoming: deeds.Deeds\noutgoing: deeds.ByRecipient\nmax_recipients: 100\nconfiguration: $DIR/deeds.cfg\n",
     );
     installation.install_plugin(&built("deeds"), "libpostrider_deeds.so");
-    let refuse = installation.path().join("refuse-new").display().to_string();
-    installation.write("deeds.cfg", &format!("[deeds]\nrefuse_file: {refuse}\n"));
+    let refuse = installation.path().join("refuse-new");
+    installation.write("deeds.cfg", &format!("[deeds]\nrefuse_file: {}\n", refuse.display()));
     make_ants(&installation);
+    (installation, refuse)
+}
+
+#[test]
+fn a_plugin_that_was_not_even_called_judges_nobody() {
+    let (installation, refuse) = with_an_adapter_that_refuses();
     let daemon = installation.serve();
     // Its worker ends, and in no other an adapter can be made.
     let before = workers(&installation);
-    fs::write(installation.path().join("refuse-new"), "").expect("written");
+    fs::write(&refuse, "").expect("written");
     for worker in before {
         let pid = rustix::process::Pid::from_raw(worker).expect("a process");
         rustix::process::kill_process(pid, Signal::KILL).expect("killed");
@@ -185,7 +192,30 @@ fn a_plugin_that_was_not_even_called_judges_nobody() {
     wait_for_log(&installation, "no mail goes out for");
     let out = installation.json(&["queue", "--json"])["out"][0].clone();
     assert_eq!((out["waiting"].as_u64(), out["last_reply"].as_str()), (Some(3), Some("")), "{out}");
-    fs::remove_file(installation.path().join("refuse-new")).expect("removed");
+    fs::remove_file(&refuse).expect("removed");
+    wait_until_queues_are_empty(&installation);
+    daemon.stop();
+}
+
+#[test]
+fn a_new_plugin_that_cannot_be_used_leaves_the_old_one_at_work_until_it_can() {
+    let (installation, refuse) = with_an_adapter_that_refuses();
+    let daemon = installation.serve();
+    fs::write(&refuse, "").expect("written");
+    installation.install_plugin(&built("deeds"), "libpostrider_deeds.so");
+    for _ in 0..2 {
+        let error = installation.fails(1, &["plugins", "reload"]);
+        assert!(
+            error.contains("what was running goes on as it was") && error.contains("no adapter is made now"),
+            "{error}"
+        );
+    }
+    daemon.signal(Signal::HUP);
+    wait_for_log(&installation, "the configuration was not read again, the old one stays");
+    fs::remove_file(&refuse).expect("removed");
+    let told = installation.run(&["plugins", "reload"]);
+    assert!(told.contains("deeds"), "{told}");
+    installation.deliver("anne@example.org", &[ANTS], POST);
     wait_until_queues_are_empty(&installation);
     daemon.stop();
 }
