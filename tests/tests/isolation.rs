@@ -559,6 +559,23 @@ fn what_was_loaded_anew_and_is_not_wanted_after_all_leaves_everything_as_it_was(
 }
 
 #[test]
+fn a_library_that_was_written_over_is_not_loaded() {
+    among_others!();
+    let dir = PluginDir::new();
+    let file = dir.install("good");
+    let registry = registry(&dir, Limits { idle: Duration::from_millis(20), ..limits() });
+    assert!(registry.list()[0].usable.is_ok());
+    std::thread::sleep(Duration::from_millis(200));
+    // As `cp` does it; the host has it open, so its workers see the new octets.
+    fs::write(&file, newer()).unwrap();
+    let refused = registry.outgoing(&named("good", "Memory"), Box::new(Log::default()), &Settings::default());
+    let refused = refused.err().unwrap().to_string();
+    assert!(refused.contains("was written over since it was loaded; install plugins by renaming"), "{refused}");
+    registry.reload(None).unwrap().commit();
+    assert_eq!(registry.list()[0].usable.as_ref().unwrap().version, "0.3.2");
+}
+
+#[test]
 fn a_link_that_leads_elsewhere_is_followed_when_that_is_asked_for_and_not_before() {
     among_others!();
     let (dir, versions) = (PluginDir::new(), PluginDir::new());

@@ -66,9 +66,11 @@ impl Conf {
         };
         // What can be read and written is asked as the user who runs the daemon.
         let paths = &loaded.config.paths;
-        if paths.data_dir.is_dir()
-            && let Err(error) = privileges::settle(paths)
-        {
+        // Nothing is made here, also not where nothing is yet; but plugins are asked, and never with root's rights where
+        // somebody else's would do.
+        let settled =
+            if paths.data_dir.is_dir() { privileges::settle(paths) } else { privileges::settle_to_look(paths) };
+        if let Err(error) = settled {
             return self.conclude(&[format!("{error:#}")], &[]);
         }
         let mut errors = Vec::new();

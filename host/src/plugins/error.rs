@@ -218,6 +218,13 @@ pub enum PluginError {
         reason: String,
     },
 
+    /// Its octets were exchanged after it was opened.
+    #[error("{}: was written over since it was loaded; install plugins by renaming them into place, and run `postrider plugins reload`", file.display())]
+    Overwritten {
+        /// The plugin.
+        file: PathBuf,
+    },
+
     /// The process that was to load it is no more.
     #[error("{}: crashed while it was loaded: {reason}; ask its author", file.display())]
     LoadCrashed {

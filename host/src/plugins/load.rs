@@ -93,10 +93,10 @@ pub(super) fn load_in_worker(launch: Launch) -> Result<Loaded, PluginError> {
     needs::check(&file, &SYMBOLS, launch.trust)?;
     let unreadable = |error| unreadable(&file, &error);
     let library = fs::File::open(&file).map_err(unreadable)?;
-    let stamp = Some(stamp_of(&library.metadata().map_err(unreadable)?));
-    let remote = Remote::start(launch, library)?;
+    let stamp = stamp_of(&library.metadata().map_err(unreadable)?);
+    let remote = Remote::start(launch, library, stamp)?;
     let pool = Some(Arc::clone(remote.pool()));
-    Ok(Loaded { file, stamp, library: Box::new(remote), pool })
+    Ok(Loaded { file, stamp: Some(stamp), library: Box::new(remote), pool })
 }
 
 fn open(file: &Path) -> Result<ManuallyDrop<SharedObject>, PluginError> {

@@ -2,7 +2,7 @@
 
 use super::jail;
 use super::wire::{self, Answer, Filling, Made, Question, Request, Said, WireDomain, WireList, domain_of, list_of};
-use crate::plugins::load::{self, Loaded};
+use crate::plugins::load::{self, Loaded, Stamp};
 use crate::plugins::vet::{Trust, unreadable, vet};
 use crate::plugins::{AdapterKind, PluginError, PluginInfo};
 use postrider_plugin_api::sdk::{
@@ -39,12 +39,12 @@ pub fn main() -> u8 {
     let host =
         Arc::new(Host { reader: Mutex::new(BufReader::with_capacity(64 << 10, reader)), writer: Mutex::new(socket) });
     let first = host.read();
-    let Ok(Request::Start { parent, memory, file, trust }) = wire::value(&first) else { exit(NO_HOST) };
+    let Ok(Request::Start { parent, memory, file, stamp, trust }) = wire::value(&first) else { exit(NO_HOST) };
     if let Err(error) = jail::end_with(parent).and_then(|()| jail::lock_down(memory)) {
         no_jail(&error);
     }
     let file = PathBuf::from(OsStr::from_bytes(file));
-    let loaded = open(&file, &library, trust);
+    let loaded = open(&file, &library, stamp, trust);
     match loaded {
         Ok(loaded) => {
             host.done(&Ok::<_, PluginError>(loaded.library.info()));
@@ -62,9 +62,12 @@ fn no_jail(error: &io::Error) -> ! {
 
 /// Loads the plugin that the host has opened: by its path, so that it finds what lies beside it, or by the descriptor if
 /// another file has its name now.
-fn open(file: &Path, library: &File, trust: Trust) -> std::result::Result<Loaded, PluginError> {
+fn open(file: &Path, library: &File, stamp: Stamp, trust: Trust) -> std::result::Result<Loaded, PluginError> {
     let metadata = library.metadata().map_err(|error| unreadable(file, &error))?;
-    if load::stamp(file) == Some(load::stamp_of(&metadata)) {
+    if load::stamp_of(&metadata) != stamp {
+        return Err(PluginError::Overwritten { file: file.to_owned() });
+    }
+    if load::stamp(file) == Some(stamp) {
         return load::load(&vet(file, trust)?, trust);
     }
     // The host has vetted the way to it when it opened it, and keeps it open.

@@ -3,6 +3,7 @@
 use super::Launch;
 use super::process::{Broken, Worker, understand};
 use super::wire::{self, Said};
+use crate::plugins::load::Stamp;
 use crate::plugins::{Fate, PluginError, PluginInfo, fate};
 use postrider_plugin_api::sdk::{Error, ErrorKind, HostLog, Result};
 use std::collections::HashMap;
@@ -29,6 +30,8 @@ pub(in crate::plugins) struct Pool {
     launch: Launch,
     /// Kept open, so that all workers have the same one whatever happens to its name.
     library: File,
+    /// What it was when it was opened.
+    stamp: Stamp,
     state: Mutex<State>,
     changed: Condvar,
     numbers: AtomicU64,
@@ -97,10 +100,15 @@ impl Deaths {
 
 impl Pool {
     /// Starts the first worker, which loads the plugin.
-    pub(super) fn start(launch: Launch, library: File) -> std::result::Result<(Arc<Pool>, PluginInfo), PluginError> {
+    pub(super) fn start(
+        launch: Launch,
+        library: File,
+        stamp: Stamp,
+    ) -> std::result::Result<(Arc<Pool>, PluginInfo), PluginError> {
         let pool = Arc::new(Pool {
             launch,
             library,
+            stamp,
             state: Mutex::default(),
             changed: Condvar::new(),
             numbers: AtomicU64::new(0),
@@ -269,7 +277,7 @@ impl Pool {
 
     fn new_worker(&self, until: Instant) -> std::result::Result<(Worker, PluginInfo), Start> {
         let limit = until.saturating_duration_since(Instant::now());
-        let mut worker = Worker::start(&self.launch, &self.library, until)
+        let mut worker = Worker::start(&self.launch, &self.library, self.stamp, until)
             .map_err(|error| Start::Died(format!("no process could be started: {error}")))?;
         match loaded(&mut worker) {
             Ok(Ok(info)) => Ok((worker, info)),

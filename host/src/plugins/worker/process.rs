@@ -3,6 +3,7 @@
 use super::Launch;
 use super::guest::NO_HOST;
 use super::wire::{self, MAX_FROM_WORKER, Said};
+use crate::plugins::load::Stamp;
 use nix::sys::signal::Signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -71,14 +72,15 @@ struct LastWords {
 
 impl Worker {
     /// Starts one and tells it which plugin to load; its answer is to be waited for.
-    pub(super) fn start(launch: &Launch, library: &File, until: Instant) -> io::Result<Worker> {
+    pub(super) fn start(launch: &Launch, library: &File, stamp: Stamp, until: Instant) -> io::Result<Worker> {
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = Command::new(&launch.program);
         command.arg0("postrider").arg("plugin-worker").arg(&launch.file).env_clear().process_group(0);
         command.stdin(OwnedFd::from(theirs)).stdout(library.try_clone()?).stderr(Stdio::piped());
+        // All descriptors first: a process that nobody holds could not be waited for.
+        let (reader, writer) = (ours.try_clone()?, ours);
         let mut child = spawn(command)?;
         let last_words = LastWords::listen(child.stderr.take(), launch.name.clone());
-        let (reader, writer) = (ours.try_clone()?, ours);
         let timed = |stream| Timed { stream, until };
         let reader = BufReader::with_capacity(64 << 10, timed(reader));
         let mut worker = Worker { child, reader, writer: timed(writer), last_words, made: Vec::new() };
@@ -86,6 +88,7 @@ impl Worker {
             parent: std::process::id(),
             memory: launch.limits.memory,
             file: launch.file.as_os_str().as_bytes(),
+            stamp,
             trust: launch.trust,
         };
         // If it is dead already, reading tells why.

@@ -5,6 +5,7 @@ use super::process::{Broken, Worker, understand};
 use super::wire::{self, Answer, Filling, Made, Question, Request, Said, WireRow};
 use super::{Launch, Pool};
 use crate::plugins::library::Library;
+use crate::plugins::load::Stamp;
 use crate::plugins::{AdapterKind, Fate, PluginError, PluginInfo, fate};
 use postrider_plugin_api::sdk::{
     Abilities, Batch, Change, Context, DomainView, Envelope, Error, ErrorKind, Facts, Finding, HostLog,
@@ -29,8 +30,12 @@ pub(in crate::plugins) struct Remote {
 
 impl Remote {
     /// Has a first worker load it.
-    pub(in crate::plugins) fn start(launch: Launch, library: File) -> std::result::Result<Self, PluginError> {
-        let (pool, info) = Pool::start(launch, library)?;
+    pub(in crate::plugins) fn start(
+        launch: Launch,
+        library: File,
+        stamp: Stamp,
+    ) -> std::result::Result<Self, PluginError> {
+        let (pool, info) = Pool::start(launch, library, stamp)?;
         Ok(Remote { info, pool })
     }
 

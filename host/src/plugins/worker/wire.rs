@@ -4,6 +4,7 @@
 //! One call is one [`Request`]. Until its [`Said::Done`] the worker may ask [`Question`]s, each of which gets an
 //! [`Answer`]. Texts are checked to be UTF-8 by whoever reads them. Rows and lists cross in [`Chunk`]s.
 
+use crate::plugins::load::Stamp;
 use crate::plugins::{AdapterKind, Trust};
 use postrider_plugin_api::sdk::{Change, Command, DomainView, Error, Guard, ListView, LogLevel, Settings, Site, Table};
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ pub(super) enum Request<'a> {
         /// The plugin's real path, not always UTF-8.
         #[serde(with = "serde_bytes")]
         file: &'a [u8],
+        /// What the file was when the host opened it.
+        stamp: Stamp,
         /// Whose plugins are taken.
         trust: Trust,
     },
