@@ -7,59 +7,14 @@ use postrider::lists::{Domain, DomainName, List, ListAddress, ListSettings};
 use postrider::plugins::PluginRegistry;
 use postrider::plugins::worker::Limits;
 use postrider_plugin_api::sdk::{
-    Batch, Change, Command, Context, Facts, Guard, HostLog, IncomingAdapter, LmtpAddress, LogLevel, OutgoingAdapter,
-    PlanSink, Result, Row, Settings, Site, Table,
+    Batch, Change, Context, Facts, IncomingAdapter, LmtpAddress, OutgoingAdapter, Result, Row, Settings, Site,
 };
 use postrider_tests::fixtures::{PluginDir, built};
 use postrider_tests::installation::build_dir;
+use postrider_tests::stand_ins::{OnRows, TestLog};
 use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
-
-struct Nobody;
-
-impl HostLog for Nobody {
-    fn log(&self, _: LogLevel, _: &str) {}
-}
-
-/// Counts rows and octets.
-#[derive(Default)]
-struct Count {
-    rows: usize,
-    octets: usize,
-}
-
-impl PlanSink for Count {
-    fn table(&mut self, _: &Table) -> Result<()> {
-        Ok(())
-    }
-
-    fn rows(&mut self, rows: &[Row<'_>]) -> Result<()> {
-        self.rows += rows.len();
-        self.octets += rows.iter().map(|row| row.key.len() + row.value.len()).sum::<usize>();
-        Ok(())
-    }
-
-    fn absent(&mut self, _: &[&str]) -> Result<()> {
-        Ok(())
-    }
-
-    fn guard(&mut self, _: &Guard) -> Result<()> {
-        Ok(())
-    }
-
-    fn file(&mut self, _: &str, _: u32, _: &[u8]) -> Result<()> {
-        Ok(())
-    }
-
-    fn remove(&mut self, _: &str) -> Result<()> {
-        Ok(())
-    }
-
-    fn command(&mut self, _: &Command) -> Result<()> {
-        Ok(())
-    }
-}
 
 /// In process and through a worker: a call, a start, a plan of 100,000 lists, memory.
 pub fn measure() {
@@ -153,7 +108,7 @@ fn site() -> Site {
 
 fn outgoing(registry: &PluginRegistry) -> Box<dyn OutgoingAdapter> {
     let name = AdapterName::Named { plugin: "good".into(), adapter: "Memory".into() };
-    registry.outgoing(&name, Box::new(Nobody), &Settings::default()).expect("good.Memory")
+    registry.outgoing(&name, Box::new(TestLog::default()), &Settings::default()).expect("good.Memory")
 }
 
 fn incoming(registry: &PluginRegistry) -> Box<dyn IncomingAdapter> {
@@ -166,7 +121,7 @@ fn incoming(registry: &PluginRegistry) -> Box<dyn IncomingAdapter> {
             _ => (spec.name, spec.default),
         })
         .collect();
-    registry.incoming(&name, Box::new(Nobody), &settings).expect("postfix.LMTP")
+    registry.incoming(&name, Box::new(TestLog::default()), &settings).expect("postfix.LMTP")
 }
 
 /// Median of a call, in microseconds.
@@ -209,7 +164,7 @@ fn one(registry: &PluginRegistry, lists: &Roster) -> f64 {
     let plan = |_| {
         let start = Instant::now();
         let context = Context::new(&site, &facts, lists);
-        adapter.plan(context, Change::ListAdded(list), &mut Count::default()).expect("planned");
+        adapter.plan(context, Change::ListAdded(list), &mut OnRows(|_: &[Row<'_>]| Ok(()))).expect("planned");
         start.elapsed().as_secs_f64() * 1e6
     };
     median((0..1_000).map(plan).collect())
@@ -218,15 +173,20 @@ fn one(registry: &PluginRegistry, lists: &Roster) -> f64 {
 /// Rows, octets, milliseconds.
 fn everything(registry: &PluginRegistry, lists: &Roster) -> (usize, usize, f64) {
     let (adapter, site, facts) = (incoming(registry), site(), Facts::new());
-    let mut count = Count::default();
+    let (mut count, mut octets) = (0, 0);
     let plan = |_| {
-        count = Count::default();
+        (count, octets) = (0, 0);
+        let mut sink = OnRows(|rows: &[Row<'_>]| {
+            count += rows.len();
+            octets += rows.iter().map(|row| row.key.len() + row.value.len()).sum::<usize>();
+            Ok(())
+        });
         let start = Instant::now();
-        adapter.plan(Context::new(&site, &facts, lists), Change::Everything, &mut count).expect("planned");
+        adapter.plan(Context::new(&site, &facts, lists), Change::Everything, &mut sink).expect("planned");
         start.elapsed().as_secs_f64() * 1e3
     };
     let time = median((0..5).map(plan).collect());
-    (count.rows, count.octets, time)
+    (count, octets, time)
 }
 
 /// The youngest child.

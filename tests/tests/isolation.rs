@@ -1,17 +1,17 @@
 //! Plugins in worker processes: whatever one does is an error of one call, told in words, and harms nobody else.
 #![allow(clippy::unwrap_used)] // tests
 
-use postrider::config::AdapterName;
 use postrider::plugins::worker::Limits;
 use postrider::plugins::{PluginError, PluginRegistry};
 use postrider_plugin_api::sdk::*;
 use postrider_tests::fixtures::{PluginDir, built};
 use postrider_tests::installation::{build_dir, wait_for};
+use postrider_tests::stand_ins::{Echo, OnRows, TestLog, named};
 use rustix::process::Signal;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+
 use std::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -24,22 +24,18 @@ fn registry(dir: &PluginDir, limits: Limits) -> PluginRegistry {
     PluginRegistry::new(vec![dir.path().to_owned()]).with_workers(build_dir().join("postrider"), limits)
 }
 
-fn named(plugin: &str, adapter: &str) -> AdapterName {
-    AdapterName::Named { plugin: plugin.to_owned(), adapter: adapter.to_owned() }
-}
-
 /// The plugin `deeds`, each time in workers of its own.
 struct Deeds {
     _dir: PluginDir,
     registry: PluginRegistry,
-    log: Log,
+    log: TestLog,
 }
 
 impl Deeds {
     fn new(limits: Limits) -> Self {
         let dir = PluginDir::new();
         dir.install("deeds");
-        Deeds { registry: registry(&dir, limits), _dir: dir, log: Log::default() }
+        Deeds { registry: registry(&dir, limits), _dir: dir, log: TestLog::default() }
     }
 
     fn adapter(&self, method: &str, deed: &str) -> std::result::Result<Box<dyn IncomingAdapter>, PluginError> {
@@ -49,15 +45,6 @@ impl Deeds {
 
     fn plan(&self, deed: &str) -> Result<Vec<String>> {
         plan(&*self.adapter("plan", deed).unwrap(), &Lists::of(3))
-    }
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
-
-impl HostLog for Log {
-    fn log(&self, level: LogLevel, message: &str) {
-        self.0.lock().unwrap().push(format!("{level:?} {message}"));
     }
 }
 
@@ -103,60 +90,6 @@ impl Roster for Lists {
     }
 }
 
-/// Collects keys; takes so many and no more.
-struct Keys {
-    keys: Vec<String>,
-    most: usize,
-}
-
-impl PlanSink for Keys {
-    fn table(&mut self, _: &Table) -> Result<()> {
-        Ok(())
-    }
-
-    fn rows(&mut self, rows: &[Row<'_>]) -> Result<()> {
-        self.keys.extend(rows.iter().map(|row| row.key.to_owned()));
-        if self.keys.len() > self.most { Err(Error::failed("the table is too large")) } else { Ok(()) }
-    }
-
-    fn absent(&mut self, keys: &[&str]) -> Result<()> {
-        self.keys.extend(keys.iter().map(|key| format!("-{key}")));
-        Ok(())
-    }
-
-    fn guard(&mut self, _: &Guard) -> Result<()> {
-        Ok(())
-    }
-
-    fn file(&mut self, _: &str, _: u32, _: &[u8]) -> Result<()> {
-        Ok(())
-    }
-
-    fn remove(&mut self, _: &str) -> Result<()> {
-        Ok(())
-    }
-
-    fn command(&mut self, _: &Command) -> Result<()> {
-        Ok(())
-    }
-}
-
-struct NoTools;
-
-impl Tools for NoTools {
-    fn run(&self, argv: &[&str], _: &str) -> Result<ProgramOutput> {
-        Ok(ProgramOutput::new(0, argv.join(" "), ""))
-    }
-
-    fn read_file(&self, path: &str) -> Result<String> {
-        Err(Error::failed(format!("no {path}")))
-    }
-
-    fn exists(&self, _: &str) -> bool {
-        true
-    }
-}
-
 fn site() -> Site {
     Site::new(LmtpAddress::Tcp { host: "localhost".into(), port: 8024 }, "/var/lib/postrider")
 }
@@ -166,9 +99,13 @@ fn plan(adapter: &dyn IncomingAdapter, roster: &Lists) -> Result<Vec<String>> {
 }
 
 fn plan_change(adapter: &dyn IncomingAdapter, roster: &Lists, change: Change<'_>) -> Result<Vec<String>> {
-    let mut sink = Keys { keys: Vec::new(), most: 1_000_000 };
+    let mut keys = Vec::new();
+    let mut sink = OnRows(|rows: &[Row<'_>]| {
+        keys.extend(rows.iter().map(|row| row.key.to_owned()));
+        Ok(())
+    });
     adapter.plan(Context::new(&site(), &Facts::new(), roster), change, &mut sink)?;
-    Ok(sink.keys)
+    Ok(keys)
 }
 
 /// Our own children, workers all.
@@ -230,9 +167,9 @@ fn every_method_may_crash() {
         let (site, facts, lists) = (site(), Facts::new(), Lists::of(1));
         let context = Context::new(&site, &facts, &lists);
         match method {
-            "probe" => adapter.probe(&site, &NoTools).map(drop),
+            "probe" => adapter.probe(&site, &Echo).map(drop),
             "snippets" => adapter.snippets(context).map(drop),
-            "check" => adapter.check(context, &NoTools).map(drop),
+            "check" => adapter.check(context, &Echo).map(drop),
             _ => plan(&*adapter, &lists).map(drop),
         }
     };
@@ -286,7 +223,7 @@ fn a_panic_is_told_as_ever_and_the_adapter_made_anew() {
         assert_eq!(error.kind, ErrorKind::Panic);
         assert!(error.message.contains("deeds.rs:") && error.message.ends_with(": boom"), "{error}");
     }
-    let lines = deeds.log.0.lock().unwrap().join("\n");
+    let lines = deeds.log.lines().join("\n");
     assert!(lines.contains("Info planning") && lines.contains("it is made anew"), "{lines}");
 }
 
@@ -347,11 +284,15 @@ fn a_plan_without_end_stops_at_the_rule_that_it_breaks() {
     among_others!();
     let deeds = Deeds::new(Limits { answer: 30 * SECOND, ..limits() });
     let adapter = deeds.adapter("plan", "rows").unwrap();
-    let mut sink = Keys { keys: Vec::new(), most: 100 };
+    let mut taken = 0;
+    let mut sink = OnRows(|rows: &[Row<'_>]| {
+        taken += rows.len();
+        if taken > 100 { Err(Error::failed("the table is too large")) } else { Ok(()) }
+    });
     let (site, facts, lists) = (site(), Facts::new(), Lists::of(1));
     let planned = adapter.plan(Context::new(&site, &facts, &lists), Change::Everything, &mut sink);
     assert_eq!(planned.unwrap_err().message, "the table is too large");
-    assert_eq!(sink.keys.len(), 101, "{}", sink.keys.len());
+    assert_eq!(taken, 101);
 }
 
 #[test]
@@ -387,7 +328,7 @@ fn a_single_change_asks_for_what_it_needs_and_tours_no_lists() {
             _ => (spec.name, spec.default),
         };
         let settings: Settings = specs.into_iter().map(value).collect();
-        let adapter = registry.incoming(&name, Box::new(Log::default()), &settings).unwrap();
+        let adapter = registry.incoming(&name, Box::new(TestLog::default()), &settings).unwrap();
         let ants = ListView::new("ants1", DomainView::new("example.org", ""), "ants1.example.org");
         plan_change(&*adapter, lists, Change::ListAdded(ants)).unwrap()
     };
@@ -511,7 +452,7 @@ fn a_plugin_is_loaded_anew_when_that_is_asked_for_and_not_before() {
     let registry = registry(&dir, Limits { idle: Duration::from_millis(50), ..limits() });
     let name = named("good", "Memory");
     let version = |registry: &PluginRegistry| registry.list()[0].usable.as_ref().unwrap().version.clone();
-    let make = || registry.outgoing(&name, Box::new(Log::default()), &Settings::default()).unwrap();
+    let make = || registry.outgoing(&name, Box::new(TestLog::default()), &Settings::default()).unwrap();
     let old = make();
     dir.install_bytes("good", &newer());
     // Workers that are started meanwhile are of the old file, which has no name any more.
@@ -543,7 +484,8 @@ fn what_was_loaded_anew_and_is_not_wanted_after_all_leaves_everything_as_it_was(
     dir.install("good");
     let registry = registry(&dir, limits());
     let version = || registry.list()[0].usable.as_ref().unwrap().version.clone();
-    let make = || registry.outgoing(&named("good", "Memory"), Box::new(Log::default()), &Settings::default()).unwrap();
+    let make =
+        || registry.outgoing(&named("good", "Memory"), Box::new(TestLog::default()), &Settings::default()).unwrap();
     let old = make();
     dir.install_bytes("good", &newer());
     let anew = registry.reload(None).unwrap();
@@ -568,7 +510,7 @@ fn a_library_that_was_written_over_is_not_loaded() {
     std::thread::sleep(Duration::from_millis(200));
     // As `cp` does it; the host has it open, so its workers see the new octets.
     fs::write(&file, newer()).unwrap();
-    let refused = registry.outgoing(&named("good", "Memory"), Box::new(Log::default()), &Settings::default());
+    let refused = registry.outgoing(&named("good", "Memory"), Box::new(TestLog::default()), &Settings::default());
     let refused = refused.err().unwrap().to_string();
     assert!(refused.contains("was written over since it was loaded; install plugins by renaming"), "{refused}");
     registry.reload(None).unwrap().commit();
@@ -601,7 +543,7 @@ fn a_plugin_in_our_own_process_cannot_be_loaded_anew() {
     let dir = PluginDir::new();
     dir.install("good");
     let registry = PluginRegistry::new(vec![dir.path().to_owned()]);
-    registry.outgoing(&named("good", "Memory"), Box::new(Log::default()), &Settings::default()).unwrap();
+    registry.outgoing(&named("good", "Memory"), Box::new(TestLog::default()), &Settings::default()).unwrap();
     dir.install("good");
     let kept = registry.reload(None).unwrap().commit();
     let error = kept[0].version.as_ref().unwrap_err().to_string();

@@ -5,10 +5,10 @@ use postrider::config::AdapterName;
 use postrider::plugins::{AdapterKind, PluginError, PluginRegistry};
 use postrider_plugin_api::sdk::*;
 use postrider_tests::fixtures::{self, PluginDir};
+use postrider_tests::stand_ins::{Echo, TestLog, named};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 // ---- Good plugins
 
@@ -59,7 +59,7 @@ fn an_incoming_adapter_plans_and_logs() {
     let settings: Settings = specs.into_iter().map(|spec| (spec.name, spec.default)).collect();
     let adapter = registry.incoming(&name, Box::new(log.clone()), &settings).unwrap();
     let site = site();
-    let facts = adapter.probe(&site, &Machine).unwrap();
+    let facts = adapter.probe(&site, &Echo).unwrap();
     assert_eq!(facts["version"], "/bin/good --version");
     let context = Context::new(&site, &facts, &OneList);
 
@@ -68,7 +68,7 @@ fn an_incoming_adapter_plans_and_logs() {
     assert_eq!(plan.0, ["good_lists lists", "ants@example.org localhost:8024"]);
     assert_eq!(log.lines(), ["Info planned 1 lists"]);
     assert_eq!(adapter.snippets(context).unwrap()[0].text, "lists = text:/var/lib/postrider/good_lists\n");
-    assert_eq!(adapter.check(context, &Machine).unwrap()[0].severity, Severity::Error);
+    assert_eq!(adapter.check(context, &Echo).unwrap()[0].severity, Severity::Error);
 }
 
 #[test]
@@ -144,10 +144,10 @@ fn a_panic_in_any_method_is_an_error_and_the_host_lives() {
         let error = adapter.plan(context, Change::Everything, &mut Rows::default()).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Panic);
         assert_eq!(words(&error), "for_each_list: boom at ants and more");
-        let error = adapter.probe(&site, &Machine).unwrap_err();
+        let error = adapter.probe(&site, &Echo).unwrap_err();
         assert_eq!(words(&error), "probe: (a panic without words)");
         assert_eq!(words(&adapter.snippets(context).unwrap_err()), "snippets: boom in snippets");
-        let error = adapter.check(context, &Machine).unwrap_err();
+        let error = adapter.check(context, &Echo).unwrap_err();
         assert_eq!(error, Error::failed("the thread panicked"));
     }
     drop(adapter);
@@ -336,25 +336,6 @@ fn registry(dir: &PluginDir) -> PluginRegistry {
     PluginRegistry::new(vec![dir.path().to_owned()])
 }
 
-fn named(plugin: &str, adapter: &str) -> AdapterName {
-    AdapterName::Named { plugin: plugin.to_owned(), adapter: adapter.to_owned() }
-}
-
-#[derive(Clone, Default)]
-struct TestLog(Arc<Mutex<Vec<String>>>);
-
-impl TestLog {
-    fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-impl HostLog for TestLog {
-    fn log(&self, level: LogLevel, message: &str) {
-        self.0.lock().unwrap().push(format!("{level:?} {message}"));
-    }
-}
-
 fn site() -> Site {
     Site::new(LmtpAddress::tcp("localhost", 8024), "/var/lib/postrider")
 }
@@ -419,21 +400,5 @@ impl PlanSink for Rows {
 
     fn command(&mut self, _: &Command) -> Result<()> {
         Ok(())
-    }
-}
-
-struct Machine;
-
-impl Tools for Machine {
-    fn run(&self, argv: &[&str], _: &str) -> Result<ProgramOutput> {
-        Ok(ProgramOutput::new(0, argv.join(" "), ""))
-    }
-
-    fn read_file(&self, path: &str) -> Result<String> {
-        Err(Error::failed(format!("{path}: not there")))
-    }
-
-    fn exists(&self, _: &str) -> bool {
-        false
     }
 }

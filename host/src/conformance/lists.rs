@@ -2,7 +2,7 @@
 
 use crate::hookup::roster::Roster;
 use crate::hookup::site::subaddresses;
-use crate::lists::{Domain, DomainName, List, ListAddress, ListName, ListSettings, PostAction};
+use crate::lists::{Domain, DomainName, List, ListAddress, ListName, ListSettings};
 use postrider_plugin_api::sdk::{self, DomainView, ListView, LmtpAddress, Site};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -123,22 +123,7 @@ pub(super) struct Owner {
 }
 
 pub(super) fn list(address: ListAddress) -> List {
-    List {
-        id: 1,
-        list_id: address.list_id(),
-        address,
-        settings: ListSettings {
-            display_name: String::new(),
-            description: String::new(),
-            subject_prefix: String::new(),
-            max_message_size: 0,
-            skip_addressed: false,
-            nonmember_action: PostAction::Hold,
-            member_action: PostAction::Accept,
-        },
-        post_count: 0,
-        created: 0,
-    }
+    List { id: 1, list_id: address.list_id(), address, settings: ListSettings::default(), post_count: 0, created: 0 }
 }
 
 /// A list as adapters see it, with its list-id.

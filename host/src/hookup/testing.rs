@@ -7,7 +7,7 @@ use super::front::Hookup;
 use super::programs::Programs;
 use super::roster::Roster;
 use super::rows::Rows;
-use crate::lists::{Domain, DomainName, List, ListAddress, ListSettings, PostAction};
+use crate::lists::{Domain, DomainName, List, ListAddress, ListSettings};
 use postrider_plugin_api::sdk::{
     self, Address, Change, Command, CommandInput, Context, Extent, Guard, HostLog, IncomingAdapter, LmtpAddress, Need,
     Phase, PlanSink, Privilege, Result, Row, SettingKind, SettingSpec, Settings, Site, Table, TableFormat, TableRole,
@@ -26,22 +26,7 @@ pub(crate) fn domain(name: &str, alias: Option<&str>) -> Domain {
 
 pub(crate) fn list(address: &str) -> List {
     let address = ListAddress::parse(address).expect("list");
-    List {
-        id: 1,
-        list_id: address.list_id(),
-        address,
-        settings: ListSettings {
-            display_name: String::new(),
-            description: String::new(),
-            subject_prefix: String::new(),
-            max_message_size: 0,
-            skip_addressed: false,
-            nonmember_action: PostAction::Hold,
-            member_action: PostAction::Accept,
-        },
-        post_count: 0,
-        created: 0,
-    }
+    List { id: 1, list_id: address.list_id(), address, settings: ListSettings::default(), post_count: 0, created: 0 }
 }
 
 /// Rows as they are kept, ready to be looked up.

@@ -1,11 +1,10 @@
 //! What the tests lend to adapters.
 
-use postrider::config::AdapterName;
 use postrider::plugins::PluginRegistry;
 use postrider_plugin_api::sdk::*;
 use postrider_tests::c;
 use postrider_tests::fixtures::PluginDir;
-use std::sync::{Arc, Mutex};
+pub use postrider_tests::stand_ins::{TestLog, named};
 
 /// A plugin of `tests/c` that is installed, and its registry.
 pub struct Installed {
@@ -32,30 +31,11 @@ impl Installed {
     }
 }
 
-pub fn named(plugin: &str, adapter: &str) -> AdapterName {
-    AdapterName::Named { plugin: plugin.to_owned(), adapter: adapter.to_owned() }
-}
-
 pub fn site() -> Site {
     let mut site = Site::new(LmtpAddress::Tcp { host: "localhost".into(), port: 8024 }, "/var/lib/postrider/data");
     site.subaddresses =
         vec![Subaddress::new("bounces", true), Subaddress::new("request", false), Subaddress::new("owner", false)];
     site
-}
-
-#[derive(Clone, Default)]
-pub struct TestLog(Arc<Mutex<Vec<String>>>);
-
-impl TestLog {
-    pub fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-impl HostLog for TestLog {
-    fn log(&self, level: LogLevel, message: &str) {
-        self.0.lock().unwrap().push(format!("{level:?} {message}"));
-    }
 }
 
 /// Keeps all that is planned as it comes; refuses rows before tables as the host does, and panics at the key `panic`.
