@@ -4,11 +4,13 @@
 use postrider::plugins::worker::Limits;
 use postrider::plugins::{PluginError, PluginRegistry};
 use postrider_plugin_api::sdk::*;
+use postrider_tests::c;
 use postrider_tests::fixtures::{PluginDir, built};
 use postrider_tests::installation::{build_dir, wait_for};
 use postrider_tests::stand_ins::{Echo, OnRows, TestLog, named};
 use rustix::process::Signal;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -515,6 +517,30 @@ fn a_library_that_was_written_over_is_not_loaded() {
     assert!(refused.contains("was written over since it was loaded; install plugins by renaming"), "{refused}");
     registry.reload(None).unwrap().commit();
     assert_eq!(registry.list()[0].usable.as_ref().unwrap().version, "0.3.2");
+}
+
+#[test]
+fn a_replaced_library_that_needs_what_lay_beside_it_says_what_to_do() {
+    among_others!();
+    let dir = PluginDir::new();
+    let companion = dir.path().join("libcompanion.so");
+    let soname = ["-Wl,-soname,libcompanion.so"];
+    fs::write(&companion, c::build("plugins/examples/c/acme.c", &c::include_dir(), &soname)).unwrap();
+    fs::set_permissions(&companion, fs::Permissions::from_mode(0o644)).unwrap();
+    let beside = format!("-L{}", dir.path().display());
+    let flags = [&beside, "-Wl,--no-as-needed", "-lcompanion", "-Wl,-rpath,$ORIGIN"];
+    let octets = c::build("plugins/examples/c/acme.c", &c::include_dir(), &flags);
+    dir.install_bytes("acme", &octets);
+    let registry = registry(&dir, Limits { idle: Duration::from_millis(20), ..limits() });
+    let make = || registry.incoming(&named("acme", "LMTP"), Box::new(TestLog::default()), &Settings::default());
+    registry.incoming_settings(&named("acme", "LMTP")).unwrap();
+    dir.install_bytes("acme", &octets);
+    std::thread::sleep(Duration::from_millis(200));
+    let refused = make().err().unwrap().to_string();
+    assert!(refused.contains("was replaced since it was loaded") && refused.contains("libcompanion.so"), "{refused}");
+    assert!(refused.ends_with("run `postrider plugins reload`"), "{refused}");
+    assert!(registry.reload(None).unwrap().commit()[0].version.is_ok());
+    registry.incoming_settings(&named("acme", "LMTP")).unwrap();
 }
 
 #[test]

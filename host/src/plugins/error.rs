@@ -218,6 +218,15 @@ pub enum PluginError {
         reason: String,
     },
 
+    /// Another file has its name since it was opened, and from where it is now it cannot be opened again.
+    #[error("{}: was replaced since it was loaded, and the old one cannot be opened again: {reason}; run `postrider plugins reload`", file.display())]
+    Replaced {
+        /// The plugin.
+        file: PathBuf,
+        /// The dynamic linker's words.
+        reason: String,
+    },
+
     /// Its octets were exchanged after it was opened.
     #[error("{}: was written over since it was loaded; install plugins by renaming them into place, and run `postrider plugins reload`", file.display())]
     Overwritten {

@@ -71,7 +71,12 @@ fn open(file: &Path, library: &File, stamp: Stamp, trust: Trust) -> std::result:
         return load::load(&vet(file, trust)?, trust);
     }
     // The host has vetted the way to it when it opened it, and keeps it open.
-    load::load_from_anywhere(Path::new(&format!("/proc/self/fd/{}", library.as_raw_fd())))
+    let opened = Path::new("/proc/self/fd").join(library.as_raw_fd().to_string());
+    load::load_from_anywhere(&opened).map_err(|refusal| match refusal {
+        // What lies beside it is not found from there.
+        PluginError::Open { reason, .. } => PluginError::Replaced { file: file.to_owned(), reason },
+        other => other,
+    })
 }
 
 struct Worker {
