@@ -1,5 +1,6 @@
 //! Lists, and what a recipient address means.
 
+use super::routes::{self, Answer};
 use super::{ChangeNote, Result, Route, Store, StoreError, wanted_generation_rises};
 use crate::clock::unix_now;
 use crate::lists::{
@@ -202,19 +203,18 @@ impl Store {
         let Ok(domain) = DomainName::parse(recipient.domain()) else { return Ok(None) };
         let split = split_local_part(recipient.local_part(), delimiter);
         let with_function = split.with_function.as_ref();
-        // This runs for every RCPT: one query, answered by two unique indexes.
-        let found = sqlx::query(
-            "SELECT id, name, domain FROM list WHERE name IN ($1, $2)
-             AND domain IN (SELECT d.name FROM domain d WHERE d.name = $3 OR d.alias = $3)
-             ORDER BY length(name) DESC LIMIT 1",
-        )
-        .bind(&split.whole)
-        .bind(with_function.map(|(name, _)| name))
-        .bind(domain.as_str())
-        .try_map(|row: SqliteRow| Ok((row.try_get(0)?, address(&row, 1)?)))
-        .fetch_optional(&self.inner.readers)
-        .await
-        .map_err(|error| self.sqlx(&error))?;
+        let shorter = with_function.map(|(name, _)| name.as_str());
+        let found = match self.inner.routes.find(&self.inner.file, &split.whole, shorter, domain.as_str())? {
+            Answer::Known(found) => found,
+            Answer::Busy => sqlx::query(routes::FIND)
+                .bind(&split.whole)
+                .bind(shorter)
+                .bind(domain.as_str())
+                .try_map(|row: SqliteRow| Ok((row.try_get(0)?, address(&row, 1)?)))
+                .fetch_optional(&self.inner.readers)
+                .await
+                .map_err(|error| self.sqlx(&error))?,
+        };
         let Some((list, address)) = found else { return Ok(None) };
         let function = match with_function {
             Some((_, function)) if address.name.as_str() != split.whole => *function,

@@ -17,6 +17,7 @@ mod generation;
 mod held;
 mod lists;
 mod members;
+mod routes;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use generation::ChangeNote;
 use crate::config::DatabaseUrl;
 use crate::lists::{EmailAddress, ListAddress, Subaddress};
 use generation::wanted_generation_rises;
+use routes::Routes;
 use sqlx::sqlite::SqlitePool;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -46,6 +48,7 @@ struct Inner {
     file: PathBuf,
     writer: SqlitePool,
     readers: SqlitePool,
+    routes: Routes,
 }
 
 /// What a recipient address means.
@@ -120,7 +123,7 @@ impl Store {
     pub async fn open(url: &DatabaseUrl) -> Result<Self> {
         let DatabaseUrl::Sqlite(file) = url;
         let (writer, readers) = schema::open(file).await?;
-        Ok(Store { inner: Arc::new(Inner { file: file.clone(), writer, readers }) })
+        Ok(Store { inner: Arc::new(Inner { file: file.clone(), writer, readers, routes: Routes::new() }) })
     }
 
     /// Writes a consistent copy to a new file, while in use.
@@ -154,6 +157,7 @@ impl Store {
     /// Ends all connections, after what they are doing.
     pub async fn close(&self) {
         // The writer last: only then does it leave no journal behind.
+        self.inner.routes.close();
         self.inner.readers.close().await;
         self.inner.writer.close().await;
     }
