@@ -10,7 +10,7 @@
 //!   and the record of its result can be sent again, after a crash or when the connection breaks
 //!   just then. On each connection that is at most: the transaction in flight, the results whose
 //!   commit is under way, and those that wait for it. For bulk mail these are two transactions
-//!   (one being committed, one in flight), for VERP 40 messages and the one in flight.
+//!   (one being committed, one in flight), for VERP 100 messages and the one in flight.
 //! - What the MTA says about itself (no connection, 4xx or 5xx as banner, no TLS, wrong password,
 //!   421 before a message was begun) touches no recipient: it is left alone for a while and asked
 //!   again, with growing pauses. Nobody bounces because our own MTA was away.

@@ -1,8 +1,8 @@
 //! Results on their way into the queue.
 //!
-//! While one group of results is being committed the connection goes on sending; it waits only
-//! when the next group is full before the last one is on disk. That bounds what a crash can make
-//! us send twice: see the module's promise.
+//! While one group of results is being committed the connection goes on sending, and the next group
+//! grows; it waits only when that is full before the last one is on disk. That bounds what a crash can
+//! make us send twice: see the module's promise.
 
 use super::queue::DeliveryQueue;
 use crate::spool::{DeliveryResult, SpoolError};
@@ -12,8 +12,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// VERP: so many results share a commit.
+/// VERP: so many results are worth a commit.
 const GROUP: usize = 20;
+/// VERP: so many wait at most while others are being committed. More than a group, so that a disk that is slow for a
+/// moment does not hold up the connection.
+const MOST: usize = 50;
 /// VERP: no result waits longer for its commit while others come, if transactions are slow.
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
@@ -22,6 +25,7 @@ pub(super) struct Recorder<Q> {
     queue: Arc<Q>,
     outgoing: i64,
     group: usize,
+    most: usize,
     results: Vec<(i64, DeliveryResult)>,
     since: Instant,
     commit: Option<JoinHandle<()>>,
@@ -31,8 +35,8 @@ pub(super) struct Recorder<Q> {
 impl<Q: DeliveryQueue> Recorder<Q> {
     /// For one message; with `single`, each transaction has only one recipient.
     pub(super) fn new(queue: Arc<Q>, outgoing: i64, single: bool, stopping: watch::Receiver<bool>) -> Self {
-        let group = if single { GROUP } else { 1 };
-        Recorder { queue, outgoing, group, results: Vec::new(), since: Instant::now(), commit: None, stopping }
+        let (group, most) = if single { (GROUP, MOST) } else { (1, 1) };
+        Recorder { queue, outgoing, group, most, results: Vec::new(), since: Instant::now(), commit: None, stopping }
     }
 
     /// Adds a result.
@@ -45,7 +49,10 @@ impl<Q: DeliveryQueue> Recorder<Q> {
 
     /// After each transaction: commits if there is enough.
     pub(super) async fn checkpoint(&mut self) {
-        if self.results.len() >= self.group || (!self.results.is_empty() && self.since.elapsed() >= LONGEST_WAIT) {
+        let enough =
+            self.results.len() >= self.group || (!self.results.is_empty() && self.since.elapsed() >= LONGEST_WAIT);
+        let busy = self.commit.as_ref().is_some_and(|commit| !commit.is_finished());
+        if enough && (!busy || self.results.len() >= self.most) {
             self.commit().await;
         }
     }
