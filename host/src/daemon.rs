@@ -76,7 +76,7 @@ async fn run(session: Session, log: Log) -> anyhow::Result<()> {
     );
     let publisher = tokio::spawn(publisher);
     let (calls, called) = mpsc::channel(16);
-    let lmtp = part("LMTP", &died, server.run(stopped.clone()));
+    let lmtp = part_on_its_own_thread("LMTP", &died, server.run(stopped.clone()));
     let control = part("the control socket", &died, control.run(calls, stopped));
 
     info!("ready: LMTP at {}", addresses.join(" "));
@@ -127,8 +127,26 @@ fn part(
     died: &mpsc::Sender<&'static str>,
     work: impl Future<Output = ()> + Send + 'static,
 ) -> JoinHandle<()> {
+    watched(name, died, tokio::spawn(work))
+}
+
+/// The same for a part that waits for many sockets and computes little. One thread that finds several of them
+/// ready at a time does more than several threads that wake each other for each.
+fn part_on_its_own_thread(
+    name: &'static str,
+    died: &mpsc::Sender<&'static str>,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> JoinHandle<()> {
+    let work =
+        tokio::task::spawn_blocking(move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(work),
+            Err(error) => panic!("its event loop cannot be made: {error}"),
+        });
+    watched(name, died, work)
+}
+
+fn watched(name: &'static str, died: &mpsc::Sender<&'static str>, work: JoinHandle<()>) -> JoinHandle<()> {
     let died = died.clone();
-    let work = tokio::spawn(work);
     tokio::spawn(async move {
         if let Err(failure) = work.await {
             error!("{name}: {failure}");
@@ -170,7 +188,7 @@ impl Workers {
         };
         let post = part("the post pipeline", died, self.post.run(until(Phase::Replaced)));
         let deliver = self.deliver.run_until_replaced(until(Phase::Replaced), until(Phase::Ending));
-        RunningWorkers { phase, post, deliver: part("delivery", died, deliver) }
+        RunningWorkers { phase, post, deliver: part_on_its_own_thread("delivery", died, deliver) }
     }
 }
 
