@@ -16,6 +16,7 @@ mod cache;
 mod commands;
 mod error;
 mod exclusive;
+mod pace;
 mod queries;
 mod schema;
 mod shared;
@@ -37,6 +38,7 @@ use crate::clock::unix_now;
 use body::{BodyDirectory, blocking};
 use cache::BodyCache;
 use commands::Settled;
+use pace::Pace;
 use rusqlite::Connection;
 use shared::{Found, Lease, Shared};
 use space::SpaceWatch;
@@ -121,7 +123,14 @@ impl Spool {
             file,
         });
         let (jobs, queue) = mpsc::channel();
-        let writer = Writer { connection, shared: shared.clone(), jobs: queue, bodies, unnamed: Vec::new() };
+        let writer = Writer {
+            connection,
+            shared: shared.clone(),
+            jobs: queue,
+            bodies,
+            unnamed: Vec::new(),
+            pace: Pace::default(),
+        };
         let thread = std::thread::Builder::new()
             .name("spool".into())
             .spawn(|| writer.run())
@@ -236,7 +245,7 @@ impl Spool {
 
     /// The arrival is done (held elsewhere, discarded): removes it.
     pub async fn finish(&self, arrival: i64) -> Result<()> {
-        self.change(move |db, effects| commands::remove_arrival(db, effects, arrival).map(|_| ())).await
+        self.change_patiently(move |db, effects| commands::remove_arrival(db, effects, arrival).map(|_| ())).await
     }
 
     /// Changes the state of an arrival: keeps it for later, shunts it with a reason, or makes it
@@ -341,7 +350,7 @@ impl Spool {
     /// # Errors
     /// After an error the recipients stay leased: try to record again, they were dealt with.
     pub async fn record(&self, outgoing: i64, results: Vec<(i64, DeliveryResult)>) -> Result<()> {
-        self.change(move |db, effects| commands::record(db, effects, outgoing, &results)).await
+        self.change_patiently(move |db, effects| commands::record(db, effects, outgoing, &results)).await
     }
 
     /// Makes everything that waits for a retry due now (`queue retry`); `None`: of all messages.
@@ -416,7 +425,24 @@ impl Spool {
         T: Send + 'static,
         F: FnMut(&Connection, &mut Effects) -> rusqlite::Result<T> + Send + 'static,
     {
-        let (job, answer) = Call::boxed(work);
+        self.ask_writer(work, false).await
+    }
+
+    /// The same for a change that nobody outside waits for: it goes with the next commit, or soon.
+    async fn change_patiently<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection, &mut Effects) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.ask_writer(work, true).await
+    }
+
+    async fn ask_writer<T, F>(&self, work: F, patient: bool) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection, &mut Effects) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (job, answer) = Call::boxed(work, patient);
         match &*locked(&self.inner.jobs) {
             Some(jobs) => jobs.send(job).map_err(|_| SpoolError::Closed)?,
             None => return Err(SpoolError::Closed),

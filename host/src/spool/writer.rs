@@ -1,18 +1,20 @@
 //! The one thread that writes, and the commits that jobs share.
 //!
-//! Jobs that wait when a commit begins go into it together, each in a savepoint of its own, and are
-//! answered after it: one sync serves all of them. A job that fails is undone alone. When the whole
+//! Jobs that wait when a commit begins, or come a moment later ([`Pace`]), go into it together, each in a
+//! savepoint of its own, and are answered after it: one sync serves all of them. A job that fails is undone alone. When the whole
 //! transaction fails (disk full), each job is tried again by itself, so that a small one can still
 //! succeed and none suffers for another.
 
 use super::body::StagedBody;
 use super::error::SpoolError;
+use super::pace::Pace;
 use super::shared::Shared;
 use super::{Result, body::BodyDirectory};
 use rusqlite::Connection;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// Most jobs of one commit.
@@ -40,6 +42,8 @@ pub(super) struct Effects {
 pub(super) trait Job: Send {
     /// Makes the change. May be called again when a transaction was undone.
     fn run(&mut self, transaction: &Connection, effects: &mut Effects) -> rusqlite::Result<()>;
+    /// Nobody outside waits for it.
+    fn is_patient(&self) -> bool;
     /// Tells the outcome.
     fn answer(self: Box<Self>, outcome: Result<()>);
 }
@@ -47,6 +51,7 @@ pub(super) trait Job: Send {
 /// A job from a closure.
 pub(super) struct Call<T, F> {
     work: F,
+    patient: bool,
     value: Option<T>,
     reply: oneshot::Sender<Result<T>>,
 }
@@ -57,9 +62,9 @@ where
     F: FnMut(&Connection, &mut Effects) -> rusqlite::Result<T> + Send + 'static,
 {
     /// The job, and where its outcome will come.
-    pub(super) fn boxed(work: F) -> (Box<dyn Job>, oneshot::Receiver<Result<T>>) {
+    pub(super) fn boxed(work: F, patient: bool) -> (Box<dyn Job>, oneshot::Receiver<Result<T>>) {
         let (reply, answer) = oneshot::channel();
-        (Box::new(Call { work, value: None, reply }), answer)
+        (Box::new(Call { work, patient, value: None, reply }), answer)
     }
 }
 
@@ -73,8 +78,12 @@ where
         Ok(())
     }
 
+    fn is_patient(&self) -> bool {
+        self.patient
+    }
+
     fn answer(self: Box<Self>, outcome: Result<()>) {
-        let Call { work, value, reply } = *self;
+        let Call { work, value, reply, .. } = *self;
         // A body that was not accepted is gone before the answer says so.
         drop(work);
         // Nobody may wait any more; the change is made all the same.
@@ -96,20 +105,18 @@ pub(super) struct Writer {
     pub bodies: Arc<BodyDirectory>,
     /// Files to be removed when no backup needs them.
     pub unnamed: Vec<String>,
+    pub pace: Pace,
 }
 
 impl Writer {
     /// Works until the last sender is gone and its last job is done.
     pub(super) fn run(mut self) {
         while let Ok(first) = self.jobs.recv() {
-            let mut group = vec![first];
-            while group.len() < MAX_GROUP
-                && let Ok(next) = self.jobs.try_recv()
-            {
-                group.push(next);
-            }
-            let idle = group.len() < MAX_GROUP;
+            let group = self.gather(first);
+            let (jobs, begun) = (group.len(), Instant::now());
+            let idle = jobs < MAX_GROUP;
             self.commit_all(group);
+            self.pace.committed(jobs, begun.elapsed());
             if idle {
                 self.give_back_pages();
             }
@@ -118,6 +125,24 @@ impl Writer {
         if let Err((_, error)) = self.connection.close() {
             tracing::warn!("{}: cannot be closed properly: {error}", self.shared.file.display());
         }
+    }
+
+    /// What waits already, and what is worth waiting for.
+    fn gather(&self, first: Box<dyn Job>) -> Vec<Box<dyn Job>> {
+        let begun = Instant::now();
+        let mut patient = first.is_patient();
+        let mut group = vec![first];
+        while group.len() < MAX_GROUP {
+            let next = self.jobs.try_recv().or_else(|_| {
+                let wait = self.pace.wait(group.len(), patient).saturating_sub(begun.elapsed());
+                // A wait of no length would still be a call of the system.
+                if wait.is_zero() { Err(RecvTimeoutError::Timeout) } else { self.jobs.recv_timeout(wait) }
+            });
+            let Ok(next) = next else { break };
+            patient &= next.is_patient();
+            group.push(next);
+        }
+        group
     }
 
     fn commit_all(&mut self, mut group: Vec<Box<dyn Job>>) {

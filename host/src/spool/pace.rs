@@ -1,0 +1,81 @@
+//! How long the writer waits for company before it commits.
+//!
+//! Sessions that are served by one commit come back together a moment later; whoever comes first must not have a
+//! commit, and a sync of the disk, for itself while the others wait for the next one. And what nobody waits for (an
+//! arrival is done, results are recorded) can go with the next mail that comes in. Both cost less than a commit
+//! takes, which is measured; alone, a session waits for nobody.
+
+use std::time::Duration;
+
+/// Jobs that somebody waits for are held up by at most so much, be the disk ever so slow.
+const LONGEST: Duration = Duration::from_millis(2);
+/// The same for the others.
+const LONGEST_PATIENT: Duration = Duration::from_millis(5);
+
+/// What is known of the last commits.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// How long one takes, smoothed.
+    cost: Duration,
+    /// How many jobs the last one had.
+    company: usize,
+}
+
+impl Pace {
+    /// How long to wait for more, counted from the first job, when there are so many.
+    pub(super) fn wait(&self, jobs: usize, patient: bool) -> Duration {
+        if patient {
+            (self.cost * 2).min(LONGEST_PATIENT)
+        } else if jobs < self.company {
+            (self.cost / 2).min(LONGEST)
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    /// A commit of so many jobs took so long.
+    pub(super) fn committed(&mut self, jobs: usize, took: Duration) {
+        self.company = jobs;
+        self.cost = if self.cost.is_zero() { took } else { (self.cost * 7 + took) / 8 };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn who_is_alone_waits_for_nobody() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.wait(1, false), Duration::ZERO);
+        pace.committed(1, MS);
+        assert_eq!(pace.wait(1, false), Duration::ZERO);
+    }
+
+    #[test]
+    fn who_had_company_waits_for_it_until_it_is_there() {
+        let mut pace = Pace::default();
+        pace.committed(10, MS);
+        assert_eq!(pace.wait(9, false), MS / 2);
+        assert_eq!(pace.wait(10, false), Duration::ZERO);
+        pace.committed(1, MS);
+        assert_eq!(pace.wait(1, false), Duration::ZERO, "those who went away are forgotten");
+    }
+
+    #[test]
+    fn what_nobody_waits_for_waits_longer() {
+        let mut pace = Pace::default();
+        pace.committed(1, MS);
+        assert_eq!(pace.wait(1, true), 2 * MS);
+    }
+
+    #[test]
+    fn a_slow_disk_makes_nobody_wait_for_long() {
+        let mut pace = Pace::default();
+        pace.committed(10, Duration::from_secs(1));
+        assert_eq!(pace.wait(1, false), LONGEST);
+        assert_eq!(pace.wait(1, true), LONGEST_PATIENT);
+    }
+}
