@@ -1,6 +1,9 @@
 //! What a process of its own costs a plugin.
 
-use crate::{median, resident_of};
+use crate::Bench;
+use crate::compare::median;
+use crate::report::Report;
+use crate::sites::memory;
 use postrider::config::AdapterName;
 use postrider::hookup::Roster;
 use postrider::lists::{Domain, DomainName, List, ListAddress, ListSettings};
@@ -17,7 +20,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 /// In process and through a worker: a call, a start, a plan of 100,000 lists, memory.
-pub fn measure() {
+pub fn measure(bench: &mut Bench<'_>) {
     let dir = PluginDir::new();
     dir.install_bytes("postfix", &fs::read(build_dir().join("libpostrider_postfix.so")).expect("the Postfix plugin"));
     // A debug build, but all that its `deliver` does is to copy a few octets.
@@ -25,7 +28,8 @@ pub fn measure() {
     let paths: Vec<PathBuf> = vec![dir.path().to_owned()];
     let remote = || PluginRegistry::new(paths.clone()).with_workers(build_dir().join("postrider"), Limits::default());
 
-    println!("\n| what | in process | through a worker |\n|---|---|---|");
+    let report = &mut bench.report;
+    report.table("Plugins in processes of their own", &["what", "in process", "through a worker"]);
     let starts: Vec<f64> = (0..30)
         .map(|_| {
             let registry = remote();
@@ -39,38 +43,50 @@ pub fn measure() {
     let start = Instant::now();
     let adapter = outgoing(&here);
     adapter.deliver(Batch::new("", &["a@example.org"], b"x")).expect("delivered");
-    println!("| start, load, first call, ms | {:.2} | {:.2} |", start.elapsed().as_secs_f64() * 1e3, median(starts));
+    report.line(&format!(
+        "| start, load, first call, ms | {:.2} | {:.2} |",
+        start.elapsed().as_secs_f64() * 1e3,
+        median(starts)
+    ));
 
     let there = remote();
     let far = outgoing(&there);
-    println!("| one call (deliver, 1 recipient, empty), us | {:.2} | {:.2} |", call(&*adapter, b""), call(&*far, b""));
+    report.line(&format!(
+        "| one call (deliver, 1 recipient, empty), us | {:.2} | {:.2} |",
+        call(&*adapter, b""),
+        call(&*far, b"")
+    ));
     let message = vec![b'x'; 1 << 20];
     // The plugin keeps what it gets; it is started anew before that counts.
     let (near, away) = (big(&*adapter, &message), big(&*far, &message));
-    println!("| one call with a message of 1 MiB, us | {near:.0} | {away:.0} |");
+    report.line(&format!("| one call with a message of 1 MiB, us | {near:.0} | {away:.0} |"));
 
     let lists = lists(100_000);
-    println!("| plan of 1 new list among 100,000, us | {:.0} | {:.0} |", one(&here, &lists), one(&there, &lists));
+    report.line(&format!(
+        "| plan of 1 new list among 100,000, us | {:.0} | {:.0} |",
+        one(&here, &lists),
+        one(&there, &lists)
+    ));
     let ((rows, octets, near), (same, _, away)) = (everything(&here, &lists), everything(&there, &lists));
     assert_eq!(rows, same, "both plan the same");
-    println!("| plan of 100,000 lists ({rows} rows, {} MiB), ms | {near:.0} | {away:.0} |", octets >> 20);
+    report.line(&format!("| plan of 100,000 lists ({rows} rows, {} MiB), ms | {near:.0} | {away:.0} |", octets >> 20));
 
     drop((adapter, far, there));
     let registry = remote();
     let adapter = incoming(&registry);
     adapter.probe(&site(), &NoTools).expect("facts");
     let worker = worker_of(std::process::id());
-    println!(
+    report.line(&format!(
         "| idle worker with the Postfix plugin, MiB | | RSS {:.1}, PSS {:.1}, private {:.1} |",
-        resident_of(worker, "VmRSS"),
+        memory(worker, "VmRSS"),
         smaps(worker, &["Pss:"]),
         smaps(worker, &["Private_Clean:", "Private_Dirty:"])
-    );
-    daemons();
+    ));
+    daemons(report);
 }
 
 /// The daemon with Postfix as incoming adapter, a minute and more after its start would be without any worker.
-fn daemons() {
+fn daemons(report: &mut Report) {
     use postrider_tests::installation::Installation;
     let of = |isolation: &str| {
         let installation = Installation::new();
@@ -80,10 +96,10 @@ fn daemons() {
         let daemon = installation.serve();
         std::thread::sleep(std::time::Duration::from_secs(1));
         let pid = daemon.pid().cast_unsigned();
-        (resident_of(pid, "VmRSS"), smaps(pid, &["Pss:"]))
+        (memory(pid, "VmRSS"), smaps(pid, &["Pss:"]))
     };
     let ((near, near_pss), (far, far_pss)) = (of("in-process"), of("process"));
-    println!("| daemon, MiB | RSS {near:.1}, PSS {near_pss:.1} | RSS {far:.1}, PSS {far_pss:.1} |");
+    report.line(&format!("| daemon, MiB | RSS {near:.1}, PSS {near_pss:.1} | RSS {far:.1}, PSS {far_pss:.1} |"));
 }
 
 struct NoTools;

@@ -1,6 +1,9 @@
 //! What a new list costs, by adapter and by the number of lists that are there already.
 
-use crate::{median, peers::Peers, timed, with_lists};
+use crate::Bench;
+use crate::compare::median;
+use crate::peers::Peers;
+use crate::sites::{self, timed};
 use postrider_tests::installation::{Installation, build_dir};
 use std::{fs, process::Stdio};
 
@@ -13,23 +16,23 @@ struct Subject {
 
 /// `aliases`, one more `create`, and ten at once, in milliseconds. The programs of the mail servers that
 /// compile tables are the real ones; no mail server runs that could be told to reload.
-pub fn measure(peers: &Peers) {
-    println!("\n| adapter, lists | `aliases` | one `create` | ten `create` at once |\n|---|---|---|---|");
-    for lists in [10, 1_000, 100_000] {
-        let template = with_lists(lists, 0);
-        for subject in subjects(peers) {
+pub fn measure(bench: &mut Bench<'_>) {
+    bench.report.table("Publication, ms", &["adapter, lists", "`aliases`", "one `create`", "ten `create` at once"]);
+    let sizes: &[usize] = if bench.effort.quick { &[10, 1_000] } else { &[10, 1_000, 100_000] };
+    for &lists in sizes {
+        let template = sites::site(lists, 0, "incoming: null.NullMTA\n");
+        for subject in subjects(bench.peers) {
             let installation = installed(&subject, &template);
             let aliases = timed(|| drop(installation.run(&["aliases"])));
             let create = |name: String| timed(|| drop(installation.run(&["create", &name]))).as_secs_f64();
             let one = median((0..3).map(|number| create(format!("more{number}@lists.example.com"))).collect());
             let ten = timed(|| create_together(&installation, 10));
-            println!(
-                "| {}, {lists} lists | {} | {:.0} | {} |",
-                subject.what,
-                aliases.as_millis(),
-                one * 1000.0,
-                ten.as_millis()
-            );
+            bench.report.row(&[
+                &format!("{}, {lists} lists", subject.what),
+                &aliases.as_millis().to_string(),
+                &format!("{:.0}", one * 1000.0),
+                &ten.as_millis().to_string(),
+            ]);
         }
     }
 }

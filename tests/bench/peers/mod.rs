@@ -1,4 +1,14 @@
-//! smtp-sink, smtp-source, postmap and makemap of unpacked Debian packages.
+//! Programs of unpacked Debian packages beside which we are measured, and those that compile tables.
+
+mod dovecot;
+mod mailman;
+mod mlmmj;
+mod postfix;
+
+pub use dovecot::Dovecot;
+pub use mailman::Mailman;
+pub use mlmmj::Mlmmj;
+pub use postfix::Postfix;
 
 use postrider_tests::installation::{free_port, wait_for};
 use std::{
@@ -6,15 +16,18 @@ use std::{
     io::{BufReader, Read as _},
     net::TcpStream,
     os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
+
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_mins(30);
 
 /// Where the packages were unpacked.
 pub struct Peers {
@@ -33,29 +46,27 @@ impl Peers {
         command
     }
 
-    /// Sends messages of 4 KiB by LMTP; returns how long it took.
-    pub fn send_lmtp(&self, port: u16, sessions: usize, messages: usize, recipient: &str) -> Duration {
-        self.source(&["-L"], port, sessions, messages, &["-t", recipient])
-    }
-
-    /// Sends messages of 4 KiB by SMTP, each to so many recipients.
-    pub fn send_smtp(&self, port: u16, sessions: usize, messages: usize, recipients: usize) -> Duration {
-        self.source(&[], port, sessions, messages, &["-r", &recipients.to_string(), "-t", "m@example.org"])
-    }
-
-    fn source(&self, protocol: &[&str], port: u16, sessions: usize, messages: usize, to: &[&str]) -> Duration {
+    /// smtp-source sends messages; returns how long it took. What arrived is counted by others.
+    pub fn send(&self, load: &Load<'_>) -> Duration {
         let start = Instant::now();
-        let status = self
-            .command("smtp-source")
-            .args(protocol)
-            .args(["-d", "-l", "4096", "-f", "stranger@example.net"])
-            .args(["-s", &sessions.to_string(), "-m", &messages.to_string()])
-            .args(to)
-            .arg(format!("inet:127.0.0.1:{port}"))
+        let mut command = self.command("smtp-source");
+        if load.lmtp {
+            command.arg("-L");
+        }
+        let status = command
+            .args(["-d", "-f", load.sender, "-t", load.recipient])
+            .args(["-l", &load.size.to_string(), "-r", &load.recipients.to_string()])
+            .args(["-s", &load.sessions.to_string(), "-m", &load.messages.to_string()])
+            .arg(format!("inet:127.0.0.1:{}", load.port))
             .status()
             .expect("smtp-source");
         assert!(status.success(), "smtp-source: {status}");
         start.elapsed()
+    }
+
+    /// Where the packages were unpacked.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// The real postmap, with its libraries and a configuration directory.
@@ -95,6 +106,56 @@ impl Peers {
     }
 }
 
+/// What smtp-source sends.
+pub struct Load<'a> {
+    /// LMTP, not SMTP.
+    pub lmtp: bool,
+    /// Where to, on this machine.
+    pub port: u16,
+    /// Connections at a time.
+    pub sessions: usize,
+    /// Messages.
+    pub messages: usize,
+    /// Octets of each.
+    pub size: usize,
+    /// Recipients of each.
+    pub recipients: usize,
+    /// Envelope sender.
+    pub sender: &'a str,
+    /// Recipient; of several, smtp-source puts a number before each.
+    pub recipient: &'a str,
+}
+
+impl Load<'_> {
+    /// By LMTP to our list.
+    pub fn lmtp(port: u16, sessions: usize, messages: usize, size: usize) -> Self {
+        Load {
+            lmtp: true,
+            port,
+            sessions,
+            messages,
+            size,
+            recipients: 1,
+            sender: "stranger@example.net",
+            recipient: crate::sites::LIST,
+        }
+    }
+
+    /// By SMTP, as a list server would.
+    pub fn smtp(port: u16, sessions: usize, messages: usize, recipients: usize) -> Self {
+        Load {
+            lmtp: false,
+            port,
+            sessions,
+            messages,
+            size: 4096,
+            recipients,
+            sender: "ants-bounces@lists.example.com",
+            recipient: "m@example.org",
+        }
+    }
+}
+
 /// A program of an unpacked package behind a script, so that it finds its libraries and configuration.
 fn script(path: PathBuf, text: &str) -> PathBuf {
     fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("script");
@@ -108,6 +169,7 @@ pub struct CountingSink {
     pub port: u16,
     child: Child,
     messages: Arc<AtomicUsize>,
+    first: Arc<Mutex<Option<Instant>>>,
 }
 
 impl CountingSink {
@@ -131,6 +193,8 @@ impl CountingSink {
             command.arg(format!("127.0.0.1:{port}")).arg("256").stdout(Stdio::piped()).spawn().expect("smtp-sink");
         let messages = Arc::new(AtomicUsize::new(0));
         let (counter, output) = (messages.clone(), child.stdout.take().expect("stdout"));
+        let first = Arc::new(Mutex::new(None));
+        let seen = first.clone();
         // It prints `sess=1 quit=0 mesg=23` again and again, each ended by a carriage return.
         thread::spawn(move || {
             let mut line = Vec::new();
@@ -140,19 +204,36 @@ impl CountingSink {
                     continue;
                 }
                 let text = String::from_utf8_lossy(&line);
-                if let Some(count) = text.split("mesg=").nth(1).and_then(|text| text.trim().parse().ok()) {
-                    counter.store(count, Ordering::Relaxed);
+                if let Some(count) = text.split("mesg=").nth(1).and_then(|text| text.trim().parse().ok())
+                    && counter.swap(count, Ordering::Relaxed) < count
+                {
+                    seen.lock().expect("lock").get_or_insert_with(Instant::now);
                 }
                 line.clear();
             }
         });
         wait_for("smtp-sink", Duration::from_secs(10), || TcpStream::connect(("127.0.0.1", port)).ok());
-        CountingSink { port, child, messages }
+        CountingSink { port, child, messages, first }
     }
 
     /// Messages received so far.
     pub fn messages(&self) -> usize {
         self.messages.load(Ordering::Relaxed)
+    }
+
+    /// Waits until so many more have come than `before`.
+    pub fn wait_for(&self, before: usize, more: usize) {
+        wait_for("the sink's count", LONG, || (self.messages() >= before + more).then_some(()));
+    }
+
+    /// Forgets when the first message came.
+    pub fn forget_first(&self) {
+        *self.first.lock().expect("lock") = None;
+    }
+
+    /// When the first message came since then.
+    pub fn first(&self) -> Option<Instant> {
+        *self.first.lock().expect("lock")
     }
 }
 

@@ -1,0 +1,83 @@
+//! Dovecot's LMTP, where it is installed (its programs look for each other at fixed places): another server that has
+//! a message on disk before it answers.
+
+use postrider_tests::installation::{free_port, wait_for};
+use std::fs;
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// A running Dovecot with one mailbox (Maildir) for everybody; ended when dropped.
+pub struct Dovecot {
+    /// Its LMTP port.
+    pub port: u16,
+    directory: tempfile::TempDir,
+    child: Child,
+}
+
+impl Dovecot {
+    /// Starts it with its own defaults for syncing (`mail_fsync = optimized`). It needs root. `None`: it is not
+    /// installed.
+    pub fn start() -> Option<Self> {
+        const PROGRAM: &str = "/usr/sbin/dovecot";
+        if !Path::new(PROGRAM).exists() || !Path::new("/usr/lib/dovecot/lmtp").exists() {
+            return None;
+        }
+        let directory = tempfile::Builder::new().prefix("postrider-bench-").tempdir().expect("directory");
+        let (here, port) = (directory.path().to_owned(), free_port());
+        fs::set_permissions(&here, fs::Permissions::from_mode(0o755)).expect("mode");
+        fs::create_dir(here.join("mail")).expect("directory");
+        std::os::unix::fs::chown(here.join("mail"), Some(1), Some(1)).expect("owner; run the bench as root");
+        let at = here.display();
+        let config = format!(
+            "base_dir = {at}/run\nlog_path = {at}/log\nssl = no\nprotocols = lmtp\nlisten = 127.0.0.1\n\
+             mail_uid = 1\nmail_gid = 1\nfirst_valid_uid = 1\nfirst_valid_gid = 1\nmail_location = maildir:{at}/mail\n\
+             passdb {{\n driver = static\n args = nopassword=y\n}}\n\
+             userdb {{\n driver = static\n args = uid=1 gid=1 home={at}/mail allow_all_users=yes\n}}\n\
+             service lmtp {{\n inet_listener lmtp {{\n  address = 127.0.0.1\n  port = {port}\n }}\n}}\n\
+            "
+        );
+        fs::write(here.join("dovecot.conf"), config).expect("dovecot.conf");
+        let child = Command::new(PROGRAM)
+            .arg("-F")
+            .arg("-c")
+            .arg(here.join("dovecot.conf"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("dovecot");
+        let dovecot = Dovecot { port, directory, child };
+        wait_for("Dovecot", Duration::from_secs(20), || TcpStream::connect(("127.0.0.1", port)).ok());
+        Some(dovecot)
+    }
+
+    fn new_mail(&self) -> PathBuf {
+        self.directory.path().join("mail/new")
+    }
+
+    /// Messages in the mailbox.
+    pub fn messages(&self) -> usize {
+        count(&self.new_mail())
+    }
+
+    /// Throws them away: nobody measures that.
+    pub fn forget(&self) {
+        for entry in fs::read_dir(self.new_mail()).into_iter().flatten().flatten() {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn count(directory: &Path) -> usize {
+    fs::read_dir(directory).map_or(0, Iterator::count)
+}
+
+impl Drop for Dovecot {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+    }
+}

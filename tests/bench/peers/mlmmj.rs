@@ -1,0 +1,68 @@
+//! mlmmj-send of the unpacked package: hands one message to the members of a list by SMTP.
+
+use super::Peers;
+use std::fmt::Write as _;
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// A list of mlmmj's.
+pub struct Mlmmj {
+    directory: tempfile::TempDir,
+    program: std::path::PathBuf,
+}
+
+impl Mlmmj {
+    /// A list with so many members that hands its mail in at this port, `at_once` recipients a message.
+    pub fn with_members(peers: &Peers, members: usize, port: u16, at_once: usize) -> Self {
+        let directory = tempfile::tempdir().expect("directory");
+        let list = directory.path();
+        for name in [
+            "control",
+            "subscribers.d",
+            "queue/discarded",
+            "archive",
+            "bounce",
+            "requeue",
+            "text",
+            "nomailsubs.d",
+            "digesters.d",
+        ] {
+            fs::create_dir_all(list.join(name)).expect("directory");
+        }
+        let write = |name: &str, text: String| fs::write(list.join(name), text).expect("file");
+        write("control/listaddress", "ants@lists.example.com\n".into());
+        write("control/relayhost", "127.0.0.1\n".into());
+        write("control/smtpport", format!("{port}\n"));
+        if at_once > 1 {
+            // An empty one means: no VERP, several recipients together. Without it each gets a message of its own.
+            write("control/verp", String::new());
+            write("control/maxverprecips", format!("{at_once}\n"));
+        }
+        write("index", "0\n".into());
+        let mut people = String::new();
+        for number in 0..members {
+            let _ = writeln!(people, "m{number}@example.org");
+        }
+        write("subscribers.d/m", people);
+        let program = peers.root().join("usr/bin/mlmmj-send");
+        Mlmmj { directory, program }
+    }
+
+    /// Sends a message of 4 KiB to all; returns when the program has ended.
+    pub fn send(&self) -> Duration {
+        let mail = self.directory.path().join("queue/mail");
+        fs::write(&mail, crate::sites::post("mlmmj").replace('\n', "\r\n")).expect("mail");
+        let start = Instant::now();
+        let status = Command::new(&self.program)
+            .arg("-L")
+            .arg(self.directory.path())
+            .arg("-m")
+            .arg(&mail)
+            .arg("-D")
+            .status()
+            .expect("mlmmj-send");
+        assert!(status.success(), "mlmmj-send: {status}");
+        start.elapsed()
+    }
+}
