@@ -181,7 +181,7 @@ mod tests {
     async fn an_excuse_holds_until_it_is_dropped_or_its_time_is_over() {
         let hearts = Hearts::default();
         let pulse = hearts.watch("busy");
-        let excuse = pulse.excuse(Duration::from_secs(60));
+        let excuse = pulse.excuse(Duration::from_mins(1));
         assert!(missing_after(&hearts, SOON).await.is_empty());
         drop(excuse);
         assert_eq!(missing_after(&hearts, SOON).await, ["busy"]);

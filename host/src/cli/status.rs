@@ -2,7 +2,6 @@
 
 use super::{Exit, Session, output};
 use crate::control::{self, Request};
-use crate::spool::Snapshot;
 use serde_json::json;
 
 /// Is the daemon running, and how far is it? Exit status 1 when it is not running
@@ -18,7 +17,7 @@ impl Status {
     pub async fn run(&self, session: &Session) -> anyhow::Result<Exit> {
         let daemon = control::send(&session.config().paths.socket, Request::Status).await?;
         let spool = session.spool().await?;
-        let queues = spool.look(Snapshot::summary).await?;
+        let queues = spool.summary().await?;
         let generation = session.store().await?.generation().await?;
         let running = daemon.is_some();
         if self.json {

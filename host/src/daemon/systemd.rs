@@ -10,7 +10,7 @@
 use super::part;
 use crate::cli::output;
 use crate::pulse::Hearts;
-use crate::spool::{QueueSummary, Snapshot, Spool};
+use crate::spool::{QueueSummary, Spool};
 use sd_notify::NotifyState;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -88,7 +88,7 @@ where
 async fn status(spool: Spool) {
     let mut told = String::new();
     loop {
-        match spool.look(Snapshot::summary).await {
+        match spool.summary().await {
             Ok(summary) => {
                 let text = status_line(&summary);
                 if text != told {

@@ -267,21 +267,22 @@ pub(super) fn remove_outgoing(db: &Connection, effects: &mut Effects, outgoing: 
     Ok(body.is_some())
 }
 
-/// Makes due what waits for a later try, at most `limit` recipients. Returns how many it were.
+/// Makes due what waits for a later try, among these rows. Returns how many it were.
 pub(super) fn retry_recipients(
     db: &Connection,
     effects: &mut Effects,
     outgoing: i64,
     filter: &RecipientFilter,
-    limit: usize,
+    rows: (i64, i64),
 ) -> Result<usize> {
+    // Row by row, not by the index: that would read the table all over the place.
     let changed = db
         .prepare_cached(
-            "UPDATE recipient SET next_try = 0 WHERE id IN (SELECT id FROM recipient
-             WHERE outgoing = ?1 AND next_try > ?2 AND (?3 IS NULL OR address = ?3 COLLATE NOCASE)
-             AND (?4 IS NULL OR instr(lower(reply), lower(?4)) > 0) LIMIT ?5)",
+            "UPDATE recipient SET next_try = 0 WHERE id BETWEEN ?5 AND ?6 AND +outgoing = ?1 AND next_try > ?2
+             AND (?3 IS NULL OR address = ?3 COLLATE NOCASE)
+             AND (?4 IS NULL OR instr(lower(reply), lower(?4)) > 0)",
         )?
-        .execute(params![outgoing, unix_now(), filter.address, filter.reply, limit as i64])?;
+        .execute(params![outgoing, unix_now(), filter.address, filter.reply, rows.0, rows.1])?;
     if changed > 0 {
         db.prepare_cached("UPDATE outgoing SET next_try = 0 WHERE id = ?1")?.execute([outgoing])?;
         effects.outgoing_changed = true;
@@ -289,21 +290,21 @@ pub(super) fn retry_recipients(
     Ok(changed)
 }
 
-/// Removes recipients who still wait, at most `limit` of them, and the message with the last. Returns how many it were.
+/// Removes recipients who still wait, among these rows, and the message with the last. Returns how many it were.
 pub(super) fn drop_recipients(
     db: &Connection,
     effects: &mut Effects,
     outgoing: i64,
     filter: &RecipientFilter,
-    limit: usize,
+    rows: (i64, i64),
 ) -> Result<usize> {
     let dropped = db
         .prepare_cached(
-            "DELETE FROM recipient WHERE id IN (SELECT id FROM recipient
-             WHERE outgoing = ?1 AND (?2 IS NULL OR address = ?2 COLLATE NOCASE)
-             AND (?3 IS NULL OR instr(lower(reply), lower(?3)) > 0) LIMIT ?4)",
+            "DELETE FROM recipient WHERE id BETWEEN ?4 AND ?5 AND +outgoing = ?1
+             AND (?2 IS NULL OR address = ?2 COLLATE NOCASE)
+             AND (?3 IS NULL OR instr(lower(reply), lower(?3)) > 0)",
         )?
-        .execute(params![outgoing, filter.address, filter.reply, limit as i64])?;
+        .execute(params![outgoing, filter.address, filter.reply, rows.0, rows.1])?;
     if dropped > 0 {
         settle(db, effects, outgoing, 0, None)?;
     }

@@ -12,8 +12,12 @@ use super::types::{
 use super::{Result, SpoolError};
 use crate::clock::unix_now;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+
+/// So many different replies are told apart.
+const DIFFERENT_REPLIES: usize = 1000;
 
 /// The queues at one moment; made by [`Spool::look`](super::Spool::look).
 pub struct Snapshot<'a> {
@@ -60,7 +64,7 @@ impl Snapshot<'_> {
         self.asked(find())
     }
 
-    /// Who still has to get an outgoing message, those first who are due first.
+    /// Who still has to get an outgoing message, in the order in which they were queued.
     pub fn each_recipient(
         &self,
         outgoing: i64,
@@ -68,12 +72,13 @@ impl Snapshot<'_> {
         mut visit: impl FnMut(QueuedRecipient),
     ) -> Result<()> {
         let mut walk = || {
+            let Some((first, last)) = queries::recipient_rows(self.db, outgoing)? else { return Ok(()) };
             let mut select = self.db.prepare_cached(
                 "SELECT id, address, attempts, next_try, reply FROM recipient
-                 WHERE outgoing = ?1 AND (?2 IS NULL OR address = ?2 COLLATE NOCASE)
-                 AND (?3 IS NULL OR instr(lower(reply), lower(?3)) > 0) ORDER BY next_try, id",
+                 WHERE id BETWEEN ?4 AND ?5 AND +outgoing = ?1 AND (?2 IS NULL OR address = ?2 COLLATE NOCASE)
+                 AND (?3 IS NULL OR instr(lower(reply), lower(?3)) > 0) ORDER BY id",
             )?;
-            let mut rows = select.query(params![outgoing, filter.address, filter.reply])?;
+            let mut rows = select.query(params![outgoing, filter.address, filter.reply, first, last])?;
             while let Some(row) = rows.next()? {
                 visit(recipient(row)?);
             }
@@ -84,25 +89,24 @@ impl Snapshot<'_> {
 
     /// Those who wait for a later try, by their last reply, the most frequent first; at most `limit` replies.
     pub fn replies(&self, outgoing: i64, limit: usize) -> Result<Vec<SameReply>> {
-        let find = || {
-            self.db
-                .prepare_cached(
-                    "SELECT replace(reply, address, '*'), count(*), min(attempts), max(attempts), min(next_try),
-                     max(next_try), min(address), max(address) FROM recipient
-                     WHERE outgoing = ?1 AND next_try > ?2 GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ?3",
-                )?
-                .query_map(params![outgoing, unix_now(), limit as i64], |row| {
-                    Ok(SameReply {
-                        reply: row.get(0)?,
-                        recipients: row.get::<_, i64>(1)? as u64,
-                        attempts: (row.get(2)?, row.get(3)?),
-                        next_try: (row.get(4)?, row.get(5)?),
-                        examples: [row.get(6)?, row.get(7)?],
-                    })
-                })?
-                .collect()
-        };
-        self.asked(find())
+        let now = unix_now();
+        // Counted here: SQLite would sort all rows for it.
+        let mut found: HashMap<String, SameReply> = HashMap::new();
+        self.each_recipient(outgoing, &RecipientFilter::default(), |one| {
+            if one.next_try <= now {
+                return;
+            }
+            let reply = if one.reply.is_empty() { String::new() } else { one.reply.replace(&one.address, "*") };
+            if let Some(same) = found.get_mut(&reply) {
+                same.add(one);
+            } else if found.len() < DIFFERENT_REPLIES {
+                found.insert(reply.clone(), SameReply::first(reply, one));
+            }
+        })?;
+        let mut all: Vec<SameReply> = found.into_values().collect();
+        all.sort_by(|a, b| b.recipients.cmp(&a.recipients).then_with(|| a.reply.cmp(&b.reply)));
+        all.truncate(limit);
+        Ok(all)
     }
 
     /// Permanent failures of an outgoing message: how many, and the newest `limit` of them.
@@ -159,7 +163,7 @@ impl Snapshot<'_> {
     }
 }
 
-fn summary(db: &Connection) -> rusqlite::Result<QueueSummary> {
+pub(super) fn summary(db: &Connection) -> rusqlite::Result<QueueSummary> {
     let count = |sql: &str| db.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0)).map(|count| count as u64);
     let arrivals = |state: ArrivalState| {
         db.prepare_cached("SELECT count(*) FROM arrival WHERE state = ?1")?
@@ -241,6 +245,27 @@ pub(super) fn each_outgoing(
         visit(outgoing(row)?);
     }
     Ok(())
+}
+
+impl SameReply {
+    fn first(reply: String, one: QueuedRecipient) -> Self {
+        SameReply {
+            reply,
+            recipients: 1,
+            attempts: (one.attempts, one.attempts),
+            next_try: (one.next_try, one.next_try),
+            examples: [one.address.clone(), one.address],
+        }
+    }
+
+    fn add(&mut self, one: QueuedRecipient) {
+        if self.recipients == 1 {
+            self.examples[1] = one.address;
+        }
+        self.recipients += 1;
+        self.attempts = (self.attempts.0.min(one.attempts), self.attempts.1.max(one.attempts));
+        self.next_try = (self.next_try.0.min(one.next_try), self.next_try.1.max(one.next_try));
+    }
 }
 
 fn recipient(row: &Row<'_>) -> rusqlite::Result<QueuedRecipient> {

@@ -407,17 +407,15 @@ impl Spool {
 
     /// Makes those of a message due now that wait for a retry (`queue retry`). Returns how many.
     pub async fn retry_recipients(&self, outgoing: i64, filter: &RecipientFilter) -> Result<u64> {
-        let step = |filter: RecipientFilter| {
-            self.change(move |db, effects| commands::retry_recipients(db, effects, outgoing, &filter, AT_A_TIME))
-        };
         let mut count = 0;
-        loop {
-            let changed = step(filter.clone()).await?;
-            count += changed as u64;
-            if changed < AT_A_TIME {
-                return Ok(count);
-            }
+        for rows in self.portions(outgoing).await? {
+            let filter = filter.clone();
+            let step = move |db: &Connection, effects: &mut Effects| {
+                commands::retry_recipients(db, effects, outgoing, &filter, rows)
+            };
+            count += self.change(step).await? as u64;
         }
+        Ok(count)
     }
 
     /// Removes an outgoing message with all its recipients (`queue drop`). `false`: no such.
@@ -430,17 +428,22 @@ impl Spool {
     /// Removes recipients of an outgoing message, and with the last one the message (`queue drop`). Returns how
     /// many. Those who are just being delivered to get it all the same.
     pub async fn drop_recipients(&self, outgoing: i64, filter: &RecipientFilter) -> Result<u64> {
-        let step = |filter: RecipientFilter| {
-            self.change(move |db, effects| commands::drop_recipients(db, effects, outgoing, &filter, AT_A_TIME))
-        };
         let mut count = 0;
-        loop {
-            let dropped = step(filter.clone()).await?;
-            count += dropped as u64;
-            if dropped < AT_A_TIME {
-                return Ok(count);
-            }
+        for rows in self.portions(outgoing).await? {
+            let filter = filter.clone();
+            let step = move |db: &Connection, effects: &mut Effects| {
+                commands::drop_recipients(db, effects, outgoing, &filter, rows)
+            };
+            count += self.change(step).await? as u64;
         }
+        Ok(count)
+    }
+
+    /// The rows of a message's recipients in ranges that one transaction can change without others waiting for long.
+    async fn portions(&self, outgoing: i64) -> Result<impl Iterator<Item = (i64, i64)> + use<>> {
+        let rows = self.read(move |db| queries::recipient_rows(db, outgoing)).await?;
+        let (first, last) = rows.unwrap_or((1, 0));
+        Ok((first..=last).step_by(AT_A_TIME).map(move |start| (start, last.min(start + AT_A_TIME as i64 - 1))))
     }
 
     /// Removes just these recipients of an outgoing message (`queue export --remove`), and with the last one the
@@ -478,6 +481,11 @@ impl Spool {
     async fn settled_body(&self, message: Arc<[u8]>) -> Result<Body> {
         let bodies = self.inner.shared.bodies.clone();
         blocking(move || Body::Memory(message).settled(&bodies)).await
+    }
+
+    /// How much waits.
+    pub async fn summary(&self) -> Result<QueueSummary> {
+        self.read(look::summary).await
     }
 
     /// Looks at the queues as they are at this moment, whatever others change meanwhile.

@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(rates.ended(7, start + Duration::from_secs(150)), Some(Duration::from_secs(150)));
         assert_eq!(rates.ended(8, start + Duration::from_secs(1)), None, "nobody was told of it");
         // Tried again a day later it is no delivery of a day.
-        assert!(!rates.dealt(9, 1, start) && !rates.dealt(9, 1, start + Duration::from_secs(86_400)));
+        assert!(!rates.dealt(9, 1, start) && !rates.dealt(9, 1, start + Duration::from_hours(24)));
     }
 
     #[test]

@@ -82,6 +82,15 @@ pub(super) fn bounce_event(row: &Row<'_>) -> Result<BounceEvent> {
     })
 }
 
+/// First and last row of those who still have to get a message. They were queued in one go, so they lie together, and
+/// no others come.
+pub(super) fn recipient_rows(db: &Connection, outgoing: i64) -> Result<Option<(i64, i64)>> {
+    let ends: (Option<i64>, Option<i64>) = db
+        .prepare_cached("SELECT min(id), max(id) FROM recipient WHERE outgoing = ?1")?
+        .query_row([outgoing], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(ends.0.zip(ends.1))
+}
+
 /// What all batches of an outgoing message have in common.
 pub(super) struct OutgoingRow {
     pub body: i64,

@@ -267,7 +267,7 @@ pub struct SameReply {
     pub attempts: (u32, u32),
     /// First and last time of their next tries: Unix time, in seconds.
     pub next_try: (i64, i64),
-    /// Two of them, or the only one twice.
+    /// The first two of them, or the only one twice.
     pub examples: [String; 2],
 }
 

@@ -274,12 +274,15 @@ fn recipient_state(one: &QueuedRecipient, in_flight: bool) -> &'static str {
 
 fn reply_line(one: &SameReply) -> String {
     let range = |from: String, to: String| if from == to { from } else { format!("{from}–{to}") };
-    let tries = range(one.attempts.0.to_string(), one.attempts.1.to_string());
+    let tries = match one.attempts {
+        (1, 1) => "1 try".to_owned(),
+        (least, most) => format!("{} tries", range(least.to_string(), most.to_string())),
+    };
     let [first, last] = &one.examples;
     let more = if one.recipients > 2 { ", …" } else { "" };
     let examples = if first == last { first.clone() } else { format!("{first}, {last}{more}") };
     output::clean(&format!(
-        "{} after {tries} tries, next try {}: {} ({examples})",
+        "{} after {tries}, next try {}: {} ({examples})",
         output::count(one.recipients),
         range(output::time(one.next_try.0), output::time(one.next_try.1)),
         if one.reply.is_empty() { "no reply yet" } else { &one.reply },

@@ -171,7 +171,7 @@ fn what_is_wrong_is_told_with_its_line() {
         ("\"received\":1790000000", "\"received\":-1", "line 2: received is -1"),
         ("\"recipients\":3,", "\"recipients\":4,", "line 3: the entry is said to have 4 recipients, but 3 follow"),
         ("\"recipients\":3,", "\"recipients\":2,", "line 4: there are more recipients"),
-        ("Subject: x", "Subject: xy", "line 2: the message has 63 octets"),
+        ("Subject: x", "Subject: xy", "line 2: the message has 70 octets"),
         ("\"origin\":\"", "\"origin\":\"zz", "line 2: the origin "),
         ("\"id\":12", "\"id\":12,\"idd\":1", "line 2: this is no record of a queue: unknown field `idd`"),
         ("{\"end\":{\"in\":1", "{\"end\":{\"in\":2", "line 5: the file had 2 in"),
@@ -205,7 +205,7 @@ fn an_mbox_that_others_wrote_or_changed_is_refused() {
     let file = String::from_utf8(written(Format::Mbox, MESSAGE, 12).expect("file")).expect("UTF-8");
     for (from, to, complaint) in [
         ("X-Postrider-Queue: 1", "X-Postrider-Queue: 2", "line 2: the file is of version 2"),
-        ("X-Postrider-Entry: ", "X-Entry: ", "line 2: the header field X-Postrider-Entry is missing"),
+        ("X-Postrider-Entry: ", "X-Entry: ", "line 3: the header field X-Postrider-Entry is missing"),
         ("X-Postrider-End: 0", "X-Postrider-End: 1", "line 4: 0 recipients are named and 1 announced"),
         ("\n>From me", "\nFrom me", "line 3: the message has "),
         ("last\n", "lost it\n", "line 3: the message has "),
