@@ -87,7 +87,7 @@ async fn run(session: Session, log: Log) -> anyhow::Result<()> {
         part("the control socket", &died, control.watched(hearts.watch("the control socket")).run(calls, stopped));
 
     info!("ready: LMTP at {}", addresses.join(" "));
-    let reports = systemd::Reports::ready(&hearts, &spool, &died);
+    let reports = systemd::Reports::ready(&hearts, &spool);
     let mut daemon = Running {
         started: session.loaded.clone(),
         current: session.loaded.clone(),

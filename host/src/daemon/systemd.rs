@@ -7,13 +7,11 @@
 //!
 //! Without these variables nothing of this runs.
 
-use super::part;
 use crate::cli::output;
 use crate::pulse::Hearts;
 use crate::spool::{QueueSummary, Spool};
 use sd_notify::NotifyState;
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info, warn};
@@ -26,13 +24,13 @@ pub(super) struct Reports(Vec<JoinHandle<()>>);
 
 impl Reports {
     /// Tells that we are ready, and begins to report, as far as systemd wants to know.
-    pub(super) fn ready(hearts: &Hearts, spool: &Spool, died: &mpsc::Sender<&'static str>) -> Self {
+    pub(super) fn ready(hearts: &Hearts, spool: &Spool) -> Self {
         tell(&NotifyState::Ready);
         let mut reports = Vec::new();
         if std::env::var_os("NOTIFY_SOCKET").is_none() {
             return Reports(reports);
         }
-        reports.push(part("the status line for systemd", died, status(spool.clone())));
+        reports.push(tokio::spawn(status(spool.clone())));
         if let Some(limit) = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero()) {
             info!("systemd's watchdog gets a sign of life every {} s", (limit / 2).as_secs_f64());
             let spool = spool.clone();
@@ -40,8 +38,9 @@ impl Reports {
                 let spool = spool.clone();
                 async move { spool.turn_over().await }
             };
+            // Should it ever panic, the signs of life end, as they should.
             let watch = watch(hearts.clone(), limit, ask_writer, || tell(&NotifyState::Watchdog));
-            reports.push(part("the watchdog", died, watch));
+            reports.push(tokio::spawn(watch));
         }
         Reports(reports)
     }

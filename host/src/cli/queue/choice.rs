@@ -4,8 +4,13 @@ use super::super::output;
 use super::Session;
 use super::entry::{Direction, Entry, Word, entries, usage};
 use crate::lists::ListAddress;
-use crate::spool::{Arrival, ArrivalFilter, ArrivalState, OutgoingFilter, OutgoingState, QueuedOutgoing, Spool};
+use crate::spool::{
+    Arrival, ArrivalFilter, ArrivalState, OutgoingFilter, OutgoingState, QueuedOutgoing, Spool, SpoolError,
+};
 use crate::store::StoreError;
+
+/// So many changes are made at a time.
+const TOGETHER: usize = 500;
 
 /// State of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -180,4 +185,21 @@ impl Chosen {
         self.unknown.iter().for_each(|entry| output::error(&entry.unknown()));
         self.unknown.is_empty()
     }
+}
+
+/// Changes that share commits: one sync to disk serves many of them. Outcomes in order.
+pub(super) async fn together<T, F>(changes: impl Iterator<Item = F>) -> anyhow::Result<Vec<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, SpoolError>> + Send + 'static,
+{
+    let mut changes = changes.peekable();
+    let mut outcomes = Vec::new();
+    while changes.peek().is_some() {
+        let some: Vec<_> = changes.by_ref().take(TOGETHER).map(tokio::spawn).collect();
+        for one in some {
+            outcomes.push(one.await??);
+        }
+    }
+    Ok(outcomes)
 }

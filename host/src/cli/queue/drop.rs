@@ -1,7 +1,7 @@
 //! `postrider queue drop`
 
 use super::super::output;
-use super::choice::{Choice, Chosen};
+use super::choice::{Choice, Chosen, together};
 use super::entry::usage;
 use super::{Exit, Session};
 use crate::spool::{Arrival, QueuedOutgoing, RecipientFilter};
@@ -46,9 +46,14 @@ impl Drop {
         let meant = |arrival: &&Arrival| {
             recipient.is_none_or(|recipient| arrival.recipient.recipient.eq_ignore_ascii_case(recipient))
         };
+        let arrivals: Vec<&Arrival> = found.arrivals.iter().filter(meant).collect();
+        let done = together(arrivals.iter().map(|arrival| {
+            let (spool, id) = (spool.clone(), arrival.id);
+            async move { spool.drop_arrival(id).await }
+        }));
         let mut dropped = 0;
-        for arrival in found.arrivals.iter().filter(meant) {
-            if spool.drop_arrival(arrival.id).await? {
+        for (arrival, done) in arrivals.iter().zip(done.await?) {
+            if done {
                 dropped += 1;
                 output::line(&format!("Dropped {}", arrival_text(arrival)));
             }
@@ -75,9 +80,9 @@ impl Drop {
                 return Ok(true);
             }
             anyhow::bail!(
-                "{} and {} would be dropped; say --yes, or name them one by one; nothing was dropped",
-                output::counted(found.arrivals.len() as u64, "message in"),
-                output::counted(found.outgoing.len() as u64, "message out")
+                "{} in and {} out would be dropped; say --yes, or name them one by one; nothing was dropped",
+                output::counted(found.arrivals.len() as u64, "message"),
+                output::counted(found.outgoing.len() as u64, "message")
             );
         }
         let recipient = self.choice.filter.recipient.as_deref();

@@ -1,7 +1,7 @@
 //! `postrider queue export`
 
 use super::super::output;
-use super::choice::Choice;
+use super::choice::{Choice, together};
 use super::entry::usage;
 use super::file::{Counts, Format, WriteError, Writer};
 use super::{Exit, Session};
@@ -111,11 +111,12 @@ impl Export {
     }
 
     async fn take_out(&self, spool: &Spool, written: Written) -> anyhow::Result<()> {
-        let (mut removed, mut all) = (0, 0);
-        for arrival in written.arrivals {
-            all += 1;
-            removed += u64::from(spool.drop_arrival(arrival).await?);
-        }
+        let mut all = written.arrivals.len() as u64;
+        let dropped = together(written.arrivals.into_iter().map(|arrival| {
+            let spool = spool.clone();
+            async move { spool.drop_arrival(arrival).await }
+        }));
+        let mut removed = dropped.await?.into_iter().filter(|done| *done).count() as u64;
         for (outgoing, recipients) in written.outgoing {
             all += recipients.len() as u64;
             removed += spool.remove_recipients(outgoing, recipients).await?;

@@ -1,10 +1,10 @@
 //! `postrider queue retry`
 
 use super::super::output;
-use super::choice::{Choice, State};
+use super::choice::{Choice, State, together};
 use super::{Exit, Session};
 use crate::control::Request;
-use crate::spool::{ArrivalState, RecipientFilter};
+use crate::spool::{Arrival, ArrivalState, RecipientFilter};
 
 /// Try again now: mail that waits for a later try, and shunted mail
 #[derive(Debug, clap::Args)]
@@ -24,18 +24,20 @@ impl Retry {
     pub(super) async fn run(&self, session: &Session) -> anyhow::Result<Exit> {
         let spool = session.spool().await?;
         let found = self.choice.find("retry", session, spool).await?;
-        let mut arrivals = 0;
-        for arrival in &found.arrivals {
+        let meant = |arrival: &&Arrival| {
             let wanted = self.choice.is_by_number()
                 || arrival.state == ArrivalState::Shunted
                 || self.choice.filter.state.is_some_and(|state| state.arrival() == Some(arrival.state));
-            if self.reply.is_some() || !wanted || arrival.state == ArrivalState::New {
-                continue;
-            }
+            self.reply.is_none() && wanted && arrival.state != ArrivalState::New
+        };
+        let again = |arrival: &Arrival| {
             // What is not kept of a message stays said.
-            let reason = if arrival.state == ArrivalState::Kept { arrival.reason.as_str() } else { "" };
-            arrivals += u64::from(spool.set_state(arrival.id, ArrivalState::New, reason).await?);
-        }
+            let reason = if arrival.state == ArrivalState::Kept { arrival.reason.clone() } else { String::new() };
+            let (spool, id) = (spool.clone(), arrival.id);
+            async move { spool.set_state(id, ArrivalState::New, &reason).await }
+        };
+        let arrivals = together(found.arrivals.iter().filter(meant).map(again)).await?;
+        let arrivals = arrivals.into_iter().filter(|done| *done).count() as u64;
         let filter = RecipientFilter { address: self.choice.filter.recipient.clone(), reply: self.reply.clone() };
         let (mut recipients, mut due) = (0, 0);
         for message in &found.outgoing {

@@ -162,7 +162,7 @@ impl<R: BufRead> Reader<R> {
     pub(super) fn begin(mut input: R) -> Result<Self, FileError> {
         let start = input.fill_buf()?;
         match start.first() {
-            None => Err(FileError::at(1, "the file is empty; `postrider queue export` never writes such a file")),
+            None => Err(FileError::at(1, "the file is empty: there was nothing to export, or it was cut off")),
             Some(b'{') => json::Reader::begin(input).map(|reader| Reader::Json(Box::new(reader))),
             Some(b'F') if start.starts_with(b"From ") => Ok(Reader::Mbox(mbox::Reader::new(input))),
             Some(_) => Err(FileError::at(
