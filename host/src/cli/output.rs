@@ -54,18 +54,20 @@ impl<const N: usize> Columns<N> {
                 *width = (*width).max(cell.chars().count());
             }
         }
-        let show = |cells: &[String; N]| {
-            let mut text = String::new();
+        let mut text = String::new();
+        let mut show = |cells: &[String; N]| {
             for (cell, width) in cells.iter().zip(self.widths) {
                 text.push_str(cell);
                 text.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.chars().count()) + 2));
             }
-            line(text.trim_end());
+            text.truncate(text.trim_end_matches(' ').len());
+            text.push('\n');
         };
         if self.printed == 0 && !self.rows.is_empty() {
             show(&self.heading.map(str::to_owned));
         }
         self.rows.iter().for_each(show);
+        part(&text);
         self.printed += self.rows.len();
         self.rows.clear();
     }
@@ -73,59 +75,66 @@ impl<const N: usize> Columns<N> {
 
 /// A JSON object that is printed while it is made: one line a value, or an element of an array.
 pub struct JsonObject {
+    text: String,
     first: bool,
     /// In an array: whether it has an element already.
     array: Option<bool>,
 }
 
+/// So much is printed at once, in octets.
+const AT_ONCE: usize = 64 * 1024;
+
 impl JsonObject {
     /// Begins it.
     pub fn begin() -> Self {
-        line("{");
-        JsonObject { first: true, array: None }
+        JsonObject { text: "{\n".to_owned(), first: true, array: None }
     }
 
     /// Adds a value.
     pub fn value(&mut self, key: &str, value: &Value) {
         self.key(key);
-        part(&value.to_string());
+        self.text.push_str(&value.to_string());
     }
 
     /// Adds an array; its elements follow.
     pub fn array(&mut self, key: &str) {
         self.key(key);
-        part("[");
+        self.text.push('[');
         self.array = Some(false);
     }
 
     /// Adds an element to the array.
     pub fn element(&mut self, value: &Value) {
         let others = self.array.replace(true).unwrap_or_default();
-        part(if others { ",\n    " } else { "\n    " });
-        part(&value.to_string());
+        self.text.push_str(if others { ",\n    " } else { "\n    " });
+        self.text.push_str(&value.to_string());
+        if self.text.len() >= AT_ONCE {
+            part(&std::mem::take(&mut self.text));
+        }
     }
 
     /// Ends it.
     pub fn end(mut self) {
         self.end_array();
-        line("\n}");
+        self.text.push_str("\n}\n");
+        part(&self.text);
     }
 
     fn key(&mut self, key: &str) {
         self.end_array();
-        part(if std::mem::take(&mut self.first) { "  " } else { ",\n  " });
-        part(&Value::from(key).to_string());
-        part(": ");
+        self.text.push_str(if std::mem::take(&mut self.first) { "  " } else { ",\n  " });
+        self.text.push_str(&Value::from(key).to_string());
+        self.text.push_str(": ");
     }
 
     fn end_array(&mut self) {
         if let Some(elements) = self.array.take() {
-            part(if elements { "\n  ]" } else { "]" });
+            self.text.push_str(if elements { "\n  ]" } else { "]" });
         }
     }
 }
 
-/// Prints a part of a line.
+/// Prints text as it is.
 fn part(text: &str) {
     use std::io::Write;
     if write!(std::io::stdout().lock(), "{text}").is_err() {
