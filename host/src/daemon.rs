@@ -6,6 +6,8 @@
 //! finishes what it answered or is about to answer, then the workers finish the step they are at; what is
 //! left is in the spool and goes on at the next start.
 
+mod systemd;
+
 use crate::cli::{Exit, Session};
 use crate::config::{self, Config, Loaded};
 use crate::control::{Call, Control, Request};
@@ -15,7 +17,8 @@ use crate::lmtp;
 use crate::logging::{self, Log};
 use crate::plugins::{PluginRegistry, Reload, Reloaded};
 use crate::post::{PostSettings, Processor, Worker};
-use crate::spool::Spool;
+use crate::pulse::{Hearts, Pulse};
+use crate::spool::{Progress, Spool};
 use crate::store::Store;
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -30,6 +33,8 @@ use tracing::{error, info, warn};
 /// First pause before an unfinished publication is tried again; doubles up to [`PUBLISH_PAUSE_MAX`].
 const PUBLISH_PAUSE: Duration = Duration::from_mins(1);
 const PUBLISH_PAUSE_MAX: Duration = Duration::from_hours(1);
+/// So long a reload may take, in which plugins are loaded and workers finish their step.
+const RELOAD: Duration = Duration::from_mins(10);
 
 /// Sets logging up and runs until SIGTERM or SIGINT. An error is logged, and returned too unless
 /// that would tell it twice to the same person.
@@ -64,7 +69,8 @@ async fn run(session: Session, log: Log) -> anyhow::Result<()> {
     // From here on nothing fails: what is begun is also ended in order.
     let (stop, stopped) = watch::channel(false);
     let (died, mut dead) = mpsc::channel(8);
-    let workers = workers.start(&died);
+    let hearts = Hearts::default();
+    let workers = workers.start(&died, &hearts);
     let lists_changed = Arc::new(Notify::new());
     let tables_doubted = Arc::new(AtomicBool::new(true));
     let publisher = publish_what_is_left(
@@ -76,11 +82,12 @@ async fn run(session: Session, log: Log) -> anyhow::Result<()> {
     );
     let publisher = tokio::spawn(publisher);
     let (calls, called) = mpsc::channel(16);
-    let lmtp = part_on_its_own_thread("LMTP", &died, server.run(stopped.clone()));
-    let control = part("the control socket", &died, control.run(calls, stopped));
+    let lmtp = part_on_its_own_thread("LMTP", &died, server.watched(&hearts).run(stopped.clone()));
+    let control =
+        part("the control socket", &died, control.watched(hearts.watch("the control socket")).run(calls, stopped));
 
     info!("ready: LMTP at {}", addresses.join(" "));
-    sd_notify::notify(&[sd_notify::NotifyState::Ready]).unwrap_or_else(|error| warn!("systemd: {error}"));
+    let reports = systemd::Reports::ready(&hearts, &spool);
     let mut daemon = Running {
         started: session.loaded.clone(),
         current: session.loaded.clone(),
@@ -92,6 +99,8 @@ async fn run(session: Session, log: Log) -> anyhow::Result<()> {
         tables_doubted,
         log,
         died,
+        pulse: hearts.watch("the daemon's own loop"),
+        hearts,
         workers: Some(workers),
         leaving: Vec::new(),
     };
@@ -101,7 +110,7 @@ async fn run(session: Session, log: Log) -> anyhow::Result<()> {
     };
 
     info!("stopping");
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    reports.end();
     publisher.abort();
     stop.send_replace(true);
     ended(lmtp).await;
@@ -178,7 +187,7 @@ impl Workers {
         })
     }
 
-    fn start(self, died: &mpsc::Sender<&'static str>) -> RunningWorkers {
+    fn start(self, died: &mpsc::Sender<&'static str>, hearts: &Hearts) -> RunningWorkers {
         let (phase, phases) = watch::channel(Phase::Working);
         let until = |wanted: Phase| {
             let mut phases = phases.clone();
@@ -186,8 +195,15 @@ impl Workers {
                 let _ = phases.wait_for(|phase| *phase >= wanted).await;
             }
         };
-        let post = part("the post pipeline", died, self.post.run(until(Phase::Replaced)));
-        let deliver = self.deliver.run_until_replaced(until(Phase::Replaced), until(Phase::Ending));
+        let post = part(
+            "the post pipeline",
+            died,
+            self.post.watched(hearts.watch("the post pipeline")).run(until(Phase::Replaced)),
+        );
+        let deliver = self
+            .deliver
+            .watched(hearts.watch("delivery"))
+            .run_until_replaced(until(Phase::Replaced), until(Phase::Ending));
         RunningWorkers { phase, post, deliver: part_on_its_own_thread("delivery", died, deliver) }
     }
 }
@@ -257,6 +273,8 @@ struct Running {
     tables_doubted: Arc<AtomicBool>,
     log: Log,
     died: mpsc::Sender<&'static str>,
+    hearts: Hearts,
+    pulse: Pulse,
     workers: Option<RunningWorkers>,
     /// Those that were replaced and still deliver something.
     leaving: Vec<RunningWorkers>,
@@ -269,6 +287,7 @@ impl Running {
             tokio::select! {
                 _ = signals.terminate.recv() => return,
                 _ = signals.interrupt.recv() => return,
+                () = self.pulse.asked() => {}
                 _ = signals.hangup.recv() => {
                     if let Err(error) = self.reload().await {
                         error!("{error}");
@@ -295,6 +314,7 @@ impl Running {
             Request::Lists => self.lists_changed.notify_one(),
             Request::Reload => return self.reload().await,
             Request::Plugins(name) => return self.reload_plugins(name.as_deref()).await,
+            Request::Progress(outgoing) => return Ok(progress(&self.spool, outgoing)),
             Request::Status => {
                 return Ok(json!({
                     "pid": std::process::id(),
@@ -308,6 +328,7 @@ impl Running {
 
     /// Reads the configuration again. A wrong one changes nothing.
     async fn reload(&mut self) -> Result<Value, String> {
+        let _excuse = self.pulse.excuse(RELOAD);
         let kept = |error: String| format!("the configuration was not read again, the old one stays: {error}");
         let new = Config::load(self.current.config.file.as_deref()).map_err(|errors| kept(errors.to_string()))?;
         let plugins = Arc::clone(&self.plugins);
@@ -344,6 +365,7 @@ impl Running {
 
     /// Loads plugins anew, and makes those use them who have adapters of the old ones.
     async fn reload_plugins(&mut self, name: Option<&str>) -> Result<Value, String> {
+        let _excuse = self.pulse.excuse(RELOAD);
         let plugins = Arc::clone(&self.plugins);
         let anew = block_in_place(|| plugins.reload(name)).map_err(|error| error.to_string())?;
         let workers = if anew.plugins().iter().any(|one| one.version.is_ok()) {
@@ -394,8 +416,22 @@ impl Running {
             old.make_way().await;
             self.leaving.push(old);
         }
-        self.workers = Some(workers.start(&self.died));
+        self.workers = Some(workers.start(&self.died, &self.hearts));
     }
+}
+
+/// What the spool alone does not know: who is being delivered to just now, and how fast it goes.
+fn progress(spool: &Spool, outgoing: Option<i64>) -> Value {
+    let running = spool.progress();
+    let chosen = running.iter().filter(|one| outgoing.is_none_or(|wanted| wanted == one.outgoing));
+    let told = |one: &Progress| {
+        let mut value = json!({ "id": one.outgoing, "in_flight": one.leased.len(), "per_second": one.per_second });
+        if outgoing.is_some() {
+            value["leased"] = json!(one.leased);
+        }
+        value
+    };
+    json!({ "out": chosen.map(told).collect::<Vec<_>>() })
 }
 
 /// Compares the tables with the lists at the start (the configuration may have changed, a publication

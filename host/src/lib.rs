@@ -15,6 +15,7 @@
 //! | [`hookup`] | an adapter's plan becomes files of the MTA |
 //! | [`conformance`] | `postrider plugin check`: what a plugin must keep, tested from outside |
 //! | [`control`] | the daemon's own socket |
+//! | [`pulse`] | whether the parts of the daemon still turn |
 //! | [`daemon`] | `postrider serve`: all of it together |
 //! | [`logging`] | log lines, to the journal, a file or standard error |
 //! | [`notice`] | what Postrider writes to people |
@@ -38,6 +39,7 @@ pub mod nearest;
 pub mod notice;
 pub mod plugins;
 pub mod post;
+pub mod pulse;
 pub mod request;
 pub mod spool;
 pub mod store;

@@ -241,6 +241,12 @@ _postrider() {
             postrider__subcmd__help__subcmd__queue,drop)
                 cmd="postrider__subcmd__help__subcmd__queue__subcmd__drop"
                 ;;
+            postrider__subcmd__help__subcmd__queue,export)
+                cmd="postrider__subcmd__help__subcmd__queue__subcmd__export"
+                ;;
+            postrider__subcmd__help__subcmd__queue,import)
+                cmd="postrider__subcmd__help__subcmd__queue__subcmd__import"
+                ;;
             postrider__subcmd__help__subcmd__queue,list)
                 cmd="postrider__subcmd__help__subcmd__queue__subcmd__list"
                 ;;
@@ -286,8 +292,14 @@ _postrider() {
             postrider__subcmd__queue,drop)
                 cmd="postrider__subcmd__queue__subcmd__drop"
                 ;;
+            postrider__subcmd__queue,export)
+                cmd="postrider__subcmd__queue__subcmd__export"
+                ;;
             postrider__subcmd__queue,help)
                 cmd="postrider__subcmd__queue__subcmd__help"
+                ;;
+            postrider__subcmd__queue,import)
+                cmd="postrider__subcmd__queue__subcmd__import"
                 ;;
             postrider__subcmd__queue,list)
                 cmd="postrider__subcmd__queue__subcmd__list"
@@ -304,8 +316,14 @@ _postrider() {
             postrider__subcmd__queue__subcmd__help,drop)
                 cmd="postrider__subcmd__queue__subcmd__help__subcmd__drop"
                 ;;
+            postrider__subcmd__queue__subcmd__help,export)
+                cmd="postrider__subcmd__queue__subcmd__help__subcmd__export"
+                ;;
             postrider__subcmd__queue__subcmd__help,help)
                 cmd="postrider__subcmd__queue__subcmd__help__subcmd__help"
+                ;;
+            postrider__subcmd__queue__subcmd__help,import)
+                cmd="postrider__subcmd__queue__subcmd__help__subcmd__import"
                 ;;
             postrider__subcmd__queue__subcmd__help,list)
                 cmd="postrider__subcmd__queue__subcmd__help__subcmd__list"
@@ -1289,7 +1307,7 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__help__subcmd__queue)
-            opts="list show retry drop bounces"
+            opts="list show retry drop export import bounces"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1317,6 +1335,34 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__help__subcmd__queue__subcmd__drop)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__help__subcmd__queue__subcmd__export)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__help__subcmd__queue__subcmd__import)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1829,7 +1875,7 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__queue)
-            opts="-C -h -V --json --config --help --version list show retry drop bounces help"
+            opts="-C -h -V --json --config --help --version list show retry drop export import bounces help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1873,12 +1919,70 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__queue__subcmd__drop)
-            opts="-C -h -V --json --config --help --version in out"
+            opts="-y -C -h -V --list --state --recipient --yes --json --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --list)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -W "new kept shunted due deferred" -- "${cur}"))
+                    return 0
+                    ;;
+                --recipient)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__queue__subcmd__export)
+            opts="-o -C -h -V --list --state --recipient --all --format --output --remove --json --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --list)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -W "new kept shunted due deferred" -- "${cur}"))
+                    return 0
+                    ;;
+                --recipient)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "json mbox" -- "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1895,7 +1999,7 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__queue__subcmd__help)
-            opts="list show retry drop bounces help"
+            opts="list show retry drop export import bounces help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1936,7 +2040,35 @@ _postrider() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        postrider__subcmd__queue__subcmd__help__subcmd__export)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         postrider__subcmd__queue__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__queue__subcmd__help__subcmd__import)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1992,13 +2124,51 @@ _postrider() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        postrider__subcmd__queue__subcmd__list)
-            opts="-C -h -V --json --config --help --version"
+        postrider__subcmd__queue__subcmd__import)
+            opts="-C -h -V --dry-run --again --json --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        postrider__subcmd__queue__subcmd__list)
+            opts="-C -h -V --list --state --recipient --watch --json --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --list)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -W "new kept shunted due deferred" -- "${cur}"))
+                    return 0
+                    ;;
+                --recipient)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --watch)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2015,12 +2185,28 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__queue__subcmd__retry)
-            opts="-C -h -V --json --config --help --version in out"
+            opts="-C -h -V --list --state --recipient --reply --json --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --list)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -W "new kept shunted due deferred" -- "${cur}"))
+                    return 0
+                    ;;
+                --recipient)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reply)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2037,7 +2223,7 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__queue__subcmd__show)
-            opts="-C -h -V --raw --json --config --help --version in out"
+            opts="-C -h -V --recipients --body --raw --json --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

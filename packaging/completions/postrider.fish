@@ -213,41 +213,93 @@ complete -c postrider -n "__fish_postrider_using_subcommand held; and __fish_see
 complete -c postrider -n "__fish_postrider_using_subcommand held; and __fish_seen_subcommand_from help" -f -a "reject" -d 'Send back to the author'
 complete -c postrider -n "__fish_postrider_using_subcommand held; and __fish_seen_subcommand_from help" -f -a "discard" -d 'Throw away'
 complete -c postrider -n "__fish_postrider_using_subcommand held; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop bounces help" -s C -l config -d 'The configuration file' -r -F
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop bounces help" -l json -d 'Print JSON'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop bounces help" -s h -l help -d 'Print help'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop bounces help" -s V -l version -d 'Print version'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop bounces help" -f -a "list" -d 'Show everything that waits (the default)'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop bounces help" -f -a "show" -d 'Show one entry and its message'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop bounces help" -f -a "retry" -d 'Try again now: shunted mail, or mail that waits for a retry'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop bounces help" -f -a "drop" -d 'Throw an entry away'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop bounces help" -f -a "bounces" -d 'Show the permanent failures that wait for bounce processing'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop bounces help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop export import bounces help" -s C -l config -d 'The configuration file' -r -F
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop export import bounces help" -l json -d 'Print JSON'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop export import bounces help" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop export import bounces help" -s V -l version -d 'Print version'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop export import bounces help" -f -a "list" -d 'Show what waits (the default)'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop export import bounces help" -f -a "show" -d 'Show one entry: its header, and its recipients with what the mail server said of them'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop export import bounces help" -f -a "retry" -d 'Try again now: mail that waits for a later try, and shunted mail'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop export import bounces help" -f -a "drop" -d 'Throw entries away, or some recipients of them'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop export import bounces help" -f -a "export" -d 'Write entries to a file from which they can be put back'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop export import bounces help" -f -a "import" -d 'Put back what `queue export` wrote'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop export import bounces help" -f -a "bounces" -d 'Show the permanent failures that wait for bounce processing'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop export import bounces help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l list -d 'Only of this list' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l state -d 'Only in this state' -r -f -a "new\t'In: to be processed'
+kept\t'In: kept for a function that processes it later'
+shunted\t'In: could not be processed'
+due\t'Out: somebody is to be delivered to now'
+deferred\t'Out: everybody waits for a later try'"
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l recipient -d 'Only for this recipient' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l watch -d 'Show it again and again, every so many seconds, until Ctrl-C' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -s C -l config -d 'The configuration file' -r -F
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -s C -l config -d 'The configuration file' -r -F
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l recipients -d 'Show every recipient that waits'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l body -d 'Show the message\'s body too'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l raw -d 'Print only the message, octet by octet, to a terminal too'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l json -d 'Print JSON'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -l list -d 'Only of this list' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -l state -d 'Only in this state' -r -f -a "new\t'In: to be processed'
+kept\t'In: kept for a function that processes it later'
+shunted\t'In: could not be processed'
+due\t'Out: somebody is to be delivered to now'
+deferred\t'Out: everybody waits for a later try'"
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -l recipient -d 'Only for this recipient' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -l reply -d 'Only recipients whose last reply contains this text' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -s C -l config -d 'The configuration file' -r -F
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -l json -d 'Print JSON'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from retry" -s V -l version -d 'Print version'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from drop" -l list -d 'Only of this list' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from drop" -l state -d 'Only in this state' -r -f -a "new\t'In: to be processed'
+kept\t'In: kept for a function that processes it later'
+shunted\t'In: could not be processed'
+due\t'Out: somebody is to be delivered to now'
+deferred\t'Out: everybody waits for a later try'"
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from drop" -l recipient -d 'Only for this recipient' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from drop" -s C -l config -d 'The configuration file' -r -F
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from drop" -s y -l yes -d 'Do not ask; needed for several at once (`--list`, `--state`, `--recipient`) when nobody can be asked'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from drop" -l json -d 'Print JSON'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from drop" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from drop" -s V -l version -d 'Print version'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from export" -l list -d 'Only of this list' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from export" -l state -d 'Only in this state' -r -f -a "new\t'In: to be processed'
+kept\t'In: kept for a function that processes it later'
+shunted\t'In: could not be processed'
+due\t'Out: somebody is to be delivered to now'
+deferred\t'Out: everybody waits for a later try'"
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from export" -l recipient -d 'Only for this recipient' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from export" -l format -d 'How it is written; mbox is for people and other tools' -r -f -a "json\t'One record a line'
+mbox\t'Messages with their envelope in header fields `X-Postrider-…`'"
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from export" -s o -l output -d 'The file; `-` is standard output' -r -F
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from export" -s C -l config -d 'The configuration file' -r -F
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from export" -l all -d 'Everything'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from export" -l remove -d 'Take out of the queue what was written, after the file is on disk'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from export" -l json -d 'Print JSON'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from export" -s V -l version -d 'Print version'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from import" -s C -l config -d 'The configuration file' -r -F
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from import" -l dry-run -d 'Only check the file, and say what it has'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from import" -l again -d 'Queue also what was imported before or is in the queue still; it is then sent twice'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from import" -l json -d 'Print JSON'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from import" -s V -l version -d 'Print version'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounces" -s C -l config -d 'The configuration file' -r -F
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounces" -l json -d 'Print JSON'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounces" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounces" -s V -l version -d 'Print version'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from help" -f -a "list" -d 'Show everything that waits (the default)'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show one entry and its message'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from help" -f -a "retry" -d 'Try again now: shunted mail, or mail that waits for a retry'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from help" -f -a "drop" -d 'Throw an entry away'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from help" -f -a "list" -d 'Show what waits (the default)'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show one entry: its header, and its recipients with what the mail server said of them'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from help" -f -a "retry" -d 'Try again now: mail that waits for a later try, and shunted mail'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from help" -f -a "drop" -d 'Throw entries away, or some recipients of them'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from help" -f -a "export" -d 'Write entries to a file from which they can be put back'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from help" -f -a "import" -d 'Put back what `queue export` wrote'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from help" -f -a "bounces" -d 'Show the permanent failures that wait for bounce processing'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c postrider -n "__fish_postrider_using_subcommand backup" -s C -l config -d 'The configuration file' -r -F
@@ -300,8 +352,10 @@ complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_see
 complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from held" -f -a "accept" -d 'Distribute'
 complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from held" -f -a "reject" -d 'Send back to the author'
 complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from held" -f -a "discard" -d 'Throw away'
-complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from queue" -f -a "list" -d 'Show everything that waits (the default)'
-complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from queue" -f -a "show" -d 'Show one entry and its message'
-complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from queue" -f -a "retry" -d 'Try again now: shunted mail, or mail that waits for a retry'
-complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from queue" -f -a "drop" -d 'Throw an entry away'
+complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from queue" -f -a "list" -d 'Show what waits (the default)'
+complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from queue" -f -a "show" -d 'Show one entry: its header, and its recipients with what the mail server said of them'
+complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from queue" -f -a "retry" -d 'Try again now: mail that waits for a later try, and shunted mail'
+complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from queue" -f -a "drop" -d 'Throw entries away, or some recipients of them'
+complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from queue" -f -a "export" -d 'Write entries to a file from which they can be put back'
+complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from queue" -f -a "import" -d 'Put back what `queue export` wrote'
 complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from queue" -f -a "bounces" -d 'Show the permanent failures that wait for bounce processing'

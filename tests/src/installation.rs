@@ -189,11 +189,20 @@ impl Installation {
         self.serve_by(&build_dir().join("postrider"))
     }
 
+    /// The same with these variables in its environment.
+    pub fn serve_with(&self, environment: &[(&str, &str)]) -> Daemon {
+        let mut command = self.command(&["serve"]);
+        self.started(command.envs(environment.iter().copied()))
+    }
+
     /// The same with another file of the program.
     pub fn serve_by(&self, program: &Path) -> Daemon {
+        self.started(&mut self.command_by(program, &["serve"]))
+    }
+
+    fn started(&self, command: &mut Command) -> Daemon {
         let log = fs::File::options().create(true).append(true).open(self.path().join("log")).expect("log");
-        let child = self
-            .command_by(program, &["serve"])
+        let child = command
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("log"))
             .stderr(log)

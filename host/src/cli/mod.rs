@@ -15,7 +15,7 @@ mod info;
 mod inject;
 mod lists;
 mod members;
-mod output;
+pub(crate) mod output;
 mod plugin;
 mod plugins;
 pub(crate) mod privileges;

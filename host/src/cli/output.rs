@@ -9,26 +9,137 @@ pub fn json(value: &Value) {
 }
 
 /// Prints rows in aligned columns under a heading; nothing when there are no rows.
-pub fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) {
-    if rows.is_empty() {
-        return;
-    }
-    let mut widths = heading.map(|title| title.chars().count());
+pub fn table<const N: usize>(heading: [&'static str; N], rows: &[[String; N]]) {
+    let mut columns = Columns::new(heading);
     for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+        columns.row(row.clone());
+    }
+    columns.end();
+}
+
+/// A table of any length: rows are printed in portions, whose columns only ever become wider.
+pub struct Columns<const N: usize> {
+    heading: [&'static str; N],
+    widths: [usize; N],
+    rows: Vec<[String; N]>,
+    printed: usize,
+}
+
+/// Rows of a portion.
+const PORTION: usize = 500;
+
+impl<const N: usize> Columns<N> {
+    /// With this heading, which is printed with the first rows.
+    pub fn new(heading: [&'static str; N]) -> Self {
+        Columns { heading, widths: heading.map(|title| title.chars().count()), rows: Vec::new(), printed: 0 }
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, row: [String; N]) {
+        self.rows.push(row);
+        if self.rows.len() == PORTION {
+            self.print();
         }
     }
-    let show = |cells: &[String; N]| {
-        let mut text = String::new();
-        for (cell, width) in cells.iter().zip(widths) {
-            text.push_str(cell);
-            text.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.chars().count()) + 2));
+
+    /// Prints the rest; returns how many rows there were.
+    pub fn end(mut self) -> usize {
+        self.print();
+        self.printed
+    }
+
+    fn print(&mut self) {
+        for row in &self.rows {
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
         }
-        line(text.trim_end());
-    };
-    show(&heading.map(str::to_owned));
-    rows.iter().for_each(show);
+        let mut text = String::new();
+        let mut show = |cells: &[String; N]| {
+            for (cell, width) in cells.iter().zip(self.widths) {
+                text.push_str(cell);
+                text.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.chars().count()) + 2));
+            }
+            text.truncate(text.trim_end_matches(' ').len());
+            text.push('\n');
+        };
+        if self.printed == 0 && !self.rows.is_empty() {
+            show(&self.heading.map(str::to_owned));
+        }
+        self.rows.iter().for_each(show);
+        part(&text);
+        self.printed += self.rows.len();
+        self.rows.clear();
+    }
+}
+
+/// A JSON object that is printed while it is made: one line a value, or an element of an array.
+pub struct JsonObject {
+    text: String,
+    first: bool,
+    /// In an array: whether it has an element already.
+    array: Option<bool>,
+}
+
+/// So much is printed at once, in octets.
+const AT_ONCE: usize = 64 * 1024;
+
+impl JsonObject {
+    /// Begins it.
+    pub fn begin() -> Self {
+        JsonObject { text: "{\n".to_owned(), first: true, array: None }
+    }
+
+    /// Adds a value.
+    pub fn value(&mut self, key: &str, value: &Value) {
+        self.key(key);
+        self.text.push_str(&value.to_string());
+    }
+
+    /// Adds an array; its elements follow.
+    pub fn array(&mut self, key: &str) {
+        self.key(key);
+        self.text.push('[');
+        self.array = Some(false);
+    }
+
+    /// Adds an element to the array.
+    pub fn element(&mut self, value: &Value) {
+        let others = self.array.replace(true).unwrap_or_default();
+        self.text.push_str(if others { ",\n    " } else { "\n    " });
+        self.text.push_str(&value.to_string());
+        if self.text.len() >= AT_ONCE {
+            part(&std::mem::take(&mut self.text));
+        }
+    }
+
+    /// Ends it.
+    pub fn end(mut self) {
+        self.end_array();
+        self.text.push_str("\n}\n");
+        part(&self.text);
+    }
+
+    fn key(&mut self, key: &str) {
+        self.end_array();
+        self.text.push_str(if std::mem::take(&mut self.first) { "  " } else { ",\n  " });
+        self.text.push_str(&Value::from(key).to_string());
+        self.text.push_str(": ");
+    }
+
+    fn end_array(&mut self) {
+        if let Some(elements) = self.array.take() {
+            self.text.push_str(if elements { "\n  ]" } else { "]" });
+        }
+    }
+}
+
+/// Prints text as it is.
+fn part(text: &str) {
+    use std::io::Write;
+    if write!(std::io::stdout().lock(), "{text}").is_err() {
+        std::process::exit(0);
+    }
 }
 
 /// Prints a line. A closed pipe (`postrider members x | head`) is no error.
@@ -62,6 +173,35 @@ pub fn time(seconds: i64) -> String {
     match jiff::Timestamp::from_second(seconds) {
         Ok(moment) => moment.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
         Err(_) => seconds.to_string(),
+    }
+}
+
+/// A number with its thousands apart: `1,204`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number of things: `1 message`, `2 messages`.
+pub fn counted(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+/// A time span in its largest unit: `45s`, `4m`, `2h`, `3d`.
+pub fn span(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
     }
 }
 
@@ -108,6 +248,14 @@ fn visible(message: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_and_times_are_for_people() {
+        assert_eq!([0, 999, 1000, 1_204_000].map(count), ["0", "999", "1,000", "1,204,000"]);
+        assert_eq!([1, 1200].map(|n| counted(n, "message")), ["1 message", "1,200 messages"]);
+        let spans = [-5, 59, 60, 3599, 3600, 172_799, 172_800].map(span);
+        assert_eq!(spans, ["0s", "59s", "1m", "59m", "1h", "47h", "2d"]);
+    }
 
     #[test]
     fn a_message_cannot_play_with_the_terminal() {

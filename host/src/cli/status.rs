@@ -2,7 +2,6 @@
 
 use super::{Exit, Session, output};
 use crate::control::{self, Request};
-use crate::spool::ArrivalState;
 use serde_json::json;
 
 /// Is the daemon running, and how far is it? Exit status 1 when it is not running
@@ -18,25 +17,16 @@ impl Status {
     pub async fn run(&self, session: &Session) -> anyhow::Result<Exit> {
         let daemon = control::send(&session.config().paths.socket, Request::Status).await?;
         let spool = session.spool().await?;
-        let arrivals = spool.arrivals().await?;
-        let outgoing = spool.outgoing().await?;
-        let count = |state| arrivals.iter().filter(|arrival| arrival.state == state).count();
-        let waiting: u64 = outgoing.iter().map(|message| message.waiting).sum();
-        let oldest = arrivals
-            .iter()
-            .filter(|arrival| arrival.state == ArrivalState::New)
-            .map(|arrival| arrival.received)
-            .chain(outgoing.iter().map(|message| message.queued))
-            .min();
+        let queues = spool.summary().await?;
         let generation = session.store().await?.generation().await?;
         let running = daemon.is_some();
         if self.json {
             output::json(&json!({
                 "daemon": daemon,
                 "running": running,
-                "in": {"new": count(ArrivalState::New), "kept": count(ArrivalState::Kept), "shunted": count(ArrivalState::Shunted)},
-                "out": {"messages": outgoing.len(), "recipients": waiting},
-                "oldest": oldest,
+                "in": {"new": queues.new, "kept": queues.kept, "shunted": queues.shunted},
+                "out": {"messages": queues.outgoing, "recipients": queues.recipients},
+                "oldest": queues.oldest(),
                 "mta_up_to_date": generation.applied >= generation.wanted,
             }));
         } else {
@@ -49,15 +39,18 @@ impl Status {
                     }
                 }
             }
+            let [new, kept, shunted] = [queues.new, queues.kept, queues.shunted].map(output::count);
+            output::line(&format!("Queue in   {new} new, {kept} kept for later, {shunted} shunted"));
             output::line(&format!(
-                "Queue in   {} new, {} kept for later, {} shunted",
-                count(ArrivalState::New),
-                count(ArrivalState::Kept),
-                count(ArrivalState::Shunted)
+                "Queue out  {} to {}",
+                output::counted(queues.outgoing, "message"),
+                output::counted(queues.recipients, "recipient")
             ));
-            output::line(&format!("Queue out  {} messages to {waiting} recipients", outgoing.len()));
-            if let Some(oldest) = oldest {
+            if let Some(oldest) = queues.oldest() {
                 output::line(&format!("Oldest     {}", output::time(oldest)));
+            }
+            if queues.shunted > 0 {
+                output::line("Shunted    could not be processed: `postrider queue list --state shunted` tells why");
             }
             let tables =
                 if generation.applied >= generation.wanted { "up to date" } else { "behind; run `postrider aliases`" };

@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::request::Request;
 use super::socket::{self, SocketError, SocketFile};
+use crate::pulse::Pulse;
 
 /// Only the daemon's own user may ask.
 const MODE: u32 = 0o600;
@@ -29,6 +30,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Control {
     file: SocketFile,
     listener: UnixListener,
+    pulse: Pulse,
 }
 
 /// A request that waits for its answer.
@@ -64,7 +66,13 @@ impl Control {
     /// [`SocketError::InUse`] when another daemon answers there.
     pub async fn bind(path: &Path) -> Result<Self, SocketError> {
         let (listener, file) = socket::listen(path, MODE).await?;
-        Ok(Control { file, listener })
+        Ok(Control { file, listener, pulse: Pulse::unwatched() })
+    }
+
+    /// Shows by this pulse that it takes connections.
+    #[must_use]
+    pub fn watched(self, pulse: Pulse) -> Self {
+        Control { pulse, ..self }
     }
 
     /// Where it is.
@@ -74,7 +82,7 @@ impl Control {
 
     /// Passes requests on until `stop` becomes true (or its sender is gone); then the socket is
     /// removed, and answers under way have as long as a client's silence to leave.
-    pub async fn run(self, calls: mpsc::Sender<Call>, mut stop: watch::Receiver<bool>) {
+    pub async fn run(mut self, calls: mpsc::Sender<Call>, mut stop: watch::Receiver<bool>) {
         let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut connections = JoinSet::new();
         let stop_of_connections = stop.clone();
@@ -86,6 +94,7 @@ impl Control {
             tokio::select! {
                 biased;
                 () = stop_asked(&mut stop) => break,
+                () = self.pulse.asked() => {}
                 Some(_) = connections.join_next() => {}
                 (slot, accepted) = next => match accepted {
                     Ok((stream, _)) => {

@@ -10,6 +10,7 @@ use super::job::{self, JobEnd};
 use super::queue::DeliveryQueue;
 use super::{Context, Way};
 use crate::clock::unix_now;
+use crate::pulse::Pulse;
 use crate::spool::{DeliveryResult, DueBatch, SpoolError};
 use rand::Rng;
 use std::collections::VecDeque;
@@ -45,6 +46,7 @@ struct Dispatcher<Q> {
 
 pub(super) async fn run<Q: DeliveryQueue>(
     context: Arc<Context<Q>>,
+    mut pulse: Pulse,
     replaced: impl Future<Output = ()> + Send,
     end: impl Future<Output = ()> + Send,
 ) {
@@ -72,7 +74,10 @@ pub(super) async fn run<Q: DeliveryQueue>(
         let alarm = dispatcher.alarm().await;
         tokio::select! {
             () = &mut end => break,
+            () = pulse.asked() => {}
             () = &mut replaced => {
+                // What is left to do may take as long as the mail server likes.
+                drop(pulse);
                 dispatcher.begin_nothing_new().await;
                 tokio::select! {
                     () = &mut end => {}

@@ -56,6 +56,7 @@ pub(crate) use injection::check as check_injection;
 pub use queue::DeliveryQueue;
 pub use settings::{DeliverySettings, SettingsError};
 
+use crate::pulse::Pulse;
 use limit::LearnedLimit;
 use pool::Pool;
 use postrider_plugin_api::sdk::OutgoingAdapter;
@@ -90,6 +91,7 @@ impl Outgoing {
 /// Hands mail to the MTA.
 pub struct Deliverer<Q> {
     context: Arc<Context<Q>>,
+    pulse: Pulse,
 }
 
 /// What all jobs share.
@@ -124,7 +126,14 @@ impl<Q: DeliveryQueue> Deliverer<Q> {
             })),
             Outgoing::Adapter(handover) => Way::Adapter(handover),
         };
-        Deliverer { context: Arc::new(Context { settings, queue, outgoing, stopping: watch::Sender::new(false) }) }
+        let context = Context { settings, queue, outgoing, stopping: watch::Sender::new(false) };
+        Deliverer { context: Arc::new(context), pulse: Pulse::unwatched() }
+    }
+
+    /// Shows by this pulse that it turns; not that the mail server does.
+    #[must_use]
+    pub fn watched(self, pulse: Pulse) -> Self {
+        Deliverer { pulse, ..self }
     }
 
     /// Delivers until `end` is ready, then ends the transactions that run, gives back the
@@ -141,6 +150,6 @@ impl<Q: DeliveryQueue> Deliverer<Q> {
         replaced: impl Future<Output = ()> + Send,
         end: impl Future<Output = ()> + Send,
     ) {
-        dispatch::run(self.context, replaced, end).await;
+        dispatch::run(self.context, self.pulse, replaced, end).await;
     }
 }

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::config::ListenAddress;
+use crate::pulse::{Hearts, Pulse};
 
 use super::connection::{Stop, stop_asked};
 use super::listen::{self, BoundAddress, ListenError, Listener, Peer, Stream};
@@ -57,7 +58,7 @@ impl<D: Directory, I: Intake> Server<D, I> {
             let number = index + 1;
             bound.push(listener.address().map_err(|source| ListenError::Activation { number, source })?);
         }
-        Ok(BoundServer { shared: self.shared, listeners, addresses: bound })
+        Ok(BoundServer { shared: self.shared, listeners, addresses: bound, hearts: Hearts::default() })
     }
 }
 
@@ -66,12 +67,19 @@ pub struct BoundServer<D, I> {
     shared: Arc<Shared<D, I>>,
     listeners: Vec<Listener>,
     addresses: Vec<BoundAddress>,
+    hearts: Hearts,
 }
 
 impl<D: Directory, I: Intake> BoundServer<D, I> {
     /// Where it listens.
     pub fn addresses(&self) -> &[BoundAddress] {
         &self.addresses
+    }
+
+    /// Each listener shows that it takes connections.
+    #[must_use]
+    pub fn watched(self, hearts: &Hearts) -> Self {
+        BoundServer { hearts: hearts.clone(), ..self }
     }
 
     /// Serves until `stop` becomes true (or its sender is gone). Then nothing more is accepted,
@@ -89,7 +97,8 @@ impl<D: Directory, I: Intake> BoundServer<D, I> {
         for (listener, address) in self.listeners.into_iter().zip(self.addresses) {
             tracing::info!(target: "lmtp", "listening at {address}");
             let (shared, slots, refusals) = (self.shared.clone(), slots.clone(), refusals.clone());
-            doors.spawn(Door { shared, slots, refusals, stop: told.clone() }.keep(listener));
+            let pulse = self.hearts.watch(format!("LMTP at {address}"));
+            doors.spawn(Door { shared, slots, refusals, stop: told.clone(), pulse }.keep(listener));
         }
         let _ = stop.wait_for(|stop| *stop).await;
         tell.send_replace(Some(Instant::now() + self.shared.settings.stop_grace));
@@ -107,6 +116,7 @@ struct Door<D, I> {
     /// One permit a connection that is being refused.
     refusals: Arc<Semaphore>,
     stop: Stop,
+    pulse: Pulse,
 }
 
 impl<D: Directory, I: Intake> Door<D, I> {
@@ -117,6 +127,7 @@ impl<D: Directory, I: Intake> Door<D, I> {
             tokio::select! {
                 biased;
                 () = stop_asked(&mut self.stop, false) => break,
+                () = self.pulse.asked() => {}
                 Some(ended) = sessions.join_next() => log_panic(ended),
                 accepted = listener.accept() => match accepted {
                     Ok(Stream::Tcp(stream, peer)) => self.admit(stream, peer, &mut sessions),

@@ -129,7 +129,13 @@ impl Processor {
     /// # Errors
     /// [`Temporary`] when the spool cannot do it.
     pub async fn shunt(&self, arrival: &Arrival, reason: &str) -> Result<(), Temporary> {
-        warn!(arrival = arrival.id, recipient = arrival.recipient.recipient, reason, "shunted");
+        warn!(
+            arrival = arrival.id,
+            recipient = arrival.recipient.recipient,
+            reason,
+            "shunted: `postrider queue show in {id}` shows it, `postrider queue retry in {id}` processes it again",
+            id = arrival.id
+        );
         let done = self.spool.set_state(arrival.id, ArrivalState::Shunted, reason).await;
         done.map(|_| ()).map_err(Temporary::Spool)
     }

@@ -6,6 +6,7 @@
 //! finishes what it has begun and leaves the rest in the spool.
 
 use super::process::{Processor, Temporary};
+use crate::pulse::Pulse;
 use crate::spool::{Arrival, SpoolError};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -27,6 +28,7 @@ const LONGEST_DELAY: Duration = Duration::from_mins(5);
 /// Processes everything that arrives.
 pub struct Worker {
     processor: Processor,
+    pulse: Pulse,
 }
 
 /// How one arrival ended.
@@ -35,11 +37,17 @@ type Outcome = Result<(), Temporary>;
 impl Worker {
     /// Over this processor.
     pub fn new(processor: Processor) -> Self {
-        Worker { processor }
+        Worker { processor, pulse: Pulse::unwatched() }
+    }
+
+    /// Shows by this pulse that it turns.
+    #[must_use]
+    pub fn watched(self, pulse: Pulse) -> Self {
+        Worker { pulse, ..self }
     }
 
     /// Runs until `shutdown` completes, or the spool is closed.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut agenda = Agenda::default();
         let mut running: JoinSet<Outcome> = JoinSet::new();
@@ -61,6 +69,7 @@ impl Worker {
             let wake = [agenda.next_due(), search.not_before.filter(|time| *time > now)].into_iter().flatten().min();
             tokio::select! {
                 () = &mut shutdown => break,
+                () = self.pulse.asked() => {}
                 () = self.processor.spool.arrivals_changed().notified() => search.start(),
                 Some(done) = running.join_next_with_id() => {
                     let (id, outcome) = match done {
@@ -79,6 +88,8 @@ impl Worker {
                 () = std::future::ready(()), if search.wanted(now) && agenda.has_room() => {}
             }
         }
+        // What is left to do is no turn of the loop.
+        drop(self);
         while running.join_next().await.is_some() {}
     }
 

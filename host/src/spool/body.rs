@@ -266,6 +266,10 @@ impl BodyDirectory {
         std::fs::read(&path).map(Arc::from).map_err(|error| SpoolError::from_io(&path, "read a message", &error))
     }
 
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.path.join(name).exists()
+    }
+
     fn lock_file(&self) -> std::io::Result<File> {
         OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&self.lock_path)
     }

@@ -1,7 +1,10 @@
 //! The SQL of every change. Each function runs inside a transaction of the writer.
 
 use super::body::Body;
-use super::types::{ArrivalState, DeliveryResult, EnvelopeSender, Incoming, Outgoing};
+use super::types::{
+    Arrival, ArrivalState, DeliveryResult, EnvelopeSender, Import, ImportedOutgoing, Incoming, Outgoing,
+    RecipientFilter,
+};
 use super::writer::Effects;
 use crate::clock::unix_now;
 use crate::lists::EmailAddress;
@@ -74,12 +77,7 @@ pub(super) fn fan_out(
 
 /// Queues the messages unless this was done before in the name of `origin`. `false`: it was.
 pub(super) fn fan_out_once(db: &Connection, effects: &mut Effects, origin: &str, messages: &[Settled]) -> Result<bool> {
-    let now = unix_now();
-    db.prepare_cached("DELETE FROM origin WHERE time < ?1")?.execute([now - ORIGINS_KEPT])?;
-    let new = db
-        .prepare_cached("INSERT INTO origin (name, time) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING")?
-        .execute(params![origin, now])?;
-    if new == 0 {
+    if !is_first(db, origin)? {
         return Ok(false);
     }
     for message in messages {
@@ -88,17 +86,23 @@ pub(super) fn fan_out_once(db: &Connection, effects: &mut Effects, origin: &str,
     Ok(true)
 }
 
+/// Notes that this was done now. `false`: it was done before.
+fn is_first(db: &Connection, origin: &str) -> Result<bool> {
+    let now = unix_now();
+    db.prepare_cached("DELETE FROM origin WHERE time < ?1")?.execute([now - ORIGINS_KEPT])?;
+    let new = db
+        .prepare_cached("INSERT INTO origin (name, time) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING")?
+        .execute(params![origin, now])?;
+    Ok(new > 0)
+}
+
 fn queue(db: &Connection, effects: &mut Effects, message: &Settled) -> Result<()> {
     let Settled { outgoing, body } = message;
     if outgoing.recipients.is_empty() {
         return Ok(());
     }
     let body = insert_body(db, effects, body)?;
-    let (kind, sender) = match &outgoing.sender {
-        EnvelopeSender::Null => ("null", ""),
-        EnvelopeSender::Fixed(sender) => ("fixed", sender.as_str()),
-        EnvelopeSender::Verp(bounces) => ("verp", bounces.as_str()),
-    };
+    let (kind, sender) = stored_sender(&outgoing.sender);
     let id = db
         .prepare_cached(
             "INSERT INTO outgoing (body, list, list_address, message_id, sender_kind, sender, queued)
@@ -111,6 +115,14 @@ fn queue(db: &Connection, effects: &mut Effects, message: &Settled) -> Result<()
         .execute(params![id, Rc::new(addresses)])?;
     effects.outgoing_changed = true;
     Ok(())
+}
+
+fn stored_sender(sender: &EnvelopeSender) -> (&str, &str) {
+    match sender {
+        EnvelopeSender::Null => ("null", ""),
+        EnvelopeSender::Fixed(sender) => ("fixed", sender.as_str()),
+        EnvelopeSender::Verp(bounces) => ("verp", bounces.as_str()),
+    }
 }
 
 /// Removes an arrival, and its message when it was the last one. `false`: it is gone already.
@@ -182,13 +194,13 @@ pub(super) fn keep(
     Ok(true)
 }
 
-/// Rows that are gone (dropped meanwhile, or recorded before) are passed over.
+/// Rows that are gone (dropped meanwhile, or recorded before) are passed over. `true`: that was the last of it.
 pub(super) fn record(
     db: &Connection,
     effects: &mut Effects,
     outgoing: i64,
     results: &[(i64, DeliveryResult)],
-) -> Result<()> {
+) -> Result<bool> {
     let now = unix_now();
     let mut done = Vec::with_capacity(results.len());
     let mut last_reply = None;
@@ -226,19 +238,20 @@ pub(super) fn record(
     settle(db, effects, outgoing, removed, last_reply)
 }
 
-/// After recipients have changed: the message's own row follows, or goes with the last of them.
-fn settle(db: &Connection, effects: &mut Effects, outgoing: i64, done: usize, reply: Option<&str>) -> Result<()> {
+/// After recipients have changed: the message's own row follows, or goes with the last of them (`true`).
+fn settle(db: &Connection, effects: &mut Effects, outgoing: i64, done: usize, reply: Option<&str>) -> Result<bool> {
     let next_try: Option<i64> = db
         .prepare_cached("SELECT min(next_try) FROM recipient WHERE outgoing = ?1")?
         .query_row([outgoing], |row| row.get(0))?;
     if next_try.is_none() {
-        return remove_outgoing(db, effects, outgoing).map(|_| ());
+        remove_outgoing(db, effects, outgoing)?;
+        return Ok(true);
     }
     db.prepare_cached(
         "UPDATE outgoing SET done = done + ?2, next_try = ?3, last_reply = coalesce(?4, last_reply) WHERE id = ?1",
     )?
     .execute(params![outgoing, done as i64, next_try, reply])?;
-    Ok(())
+    Ok(false)
 }
 
 /// Removes an outgoing message whether somebody waits for it or not. `false`: it is gone already.
@@ -254,21 +267,168 @@ pub(super) fn remove_outgoing(db: &Connection, effects: &mut Effects, outgoing: 
     Ok(body.is_some())
 }
 
-/// Makes due what waits for a later try. Returns how many recipients.
-pub(super) fn retry_now(db: &Connection, effects: &mut Effects, outgoing: Option<i64>) -> Result<u64> {
+/// Makes due what waits for a later try, among these rows. Returns how many it were.
+pub(super) fn retry_recipients(
+    db: &Connection,
+    effects: &mut Effects,
+    outgoing: i64,
+    filter: &RecipientFilter,
+    rows: (i64, i64),
+) -> Result<usize> {
+    // Row by row, not by the index: that would read the table all over the place.
     let changed = db
         .prepare_cached(
-            "UPDATE recipient SET next_try = 0
-             WHERE outgoing IN (SELECT id FROM outgoing WHERE ?1 IS NULL OR id = ?1) AND next_try > ?2",
+            "UPDATE recipient SET next_try = 0 WHERE id BETWEEN ?5 AND ?6 AND +outgoing = ?1 AND next_try > ?2
+             AND (?3 IS NULL OR address = ?3 COLLATE NOCASE)
+             AND (?4 IS NULL OR instr(lower(reply), lower(?4)) > 0)",
         )?
-        .execute(params![outgoing, unix_now()])?;
+        .execute(params![outgoing, unix_now(), filter.address, filter.reply, rows.0, rows.1])?;
     if changed > 0 {
-        db.prepare_cached(
-            "UPDATE outgoing SET next_try = 0 WHERE (?1 IS NULL OR id = ?1)
-             AND EXISTS (SELECT 1 FROM recipient r WHERE r.outgoing = outgoing.id AND r.next_try = 0)",
-        )?
-        .execute(params![outgoing])?;
+        db.prepare_cached("UPDATE outgoing SET next_try = 0 WHERE id = ?1")?.execute([outgoing])?;
         effects.outgoing_changed = true;
     }
-    Ok(changed as u64)
+    Ok(changed)
+}
+
+/// Removes recipients who still wait, among these rows, and the message with the last. Returns how many it were.
+pub(super) fn drop_recipients(
+    db: &Connection,
+    effects: &mut Effects,
+    outgoing: i64,
+    filter: &RecipientFilter,
+    rows: (i64, i64),
+) -> Result<usize> {
+    let dropped = db
+        .prepare_cached(
+            "DELETE FROM recipient WHERE id BETWEEN ?4 AND ?5 AND +outgoing = ?1
+             AND (?2 IS NULL OR address = ?2 COLLATE NOCASE)
+             AND (?3 IS NULL OR instr(lower(reply), lower(?3)) > 0)",
+        )?
+        .execute(params![outgoing, filter.address, filter.reply, rows.0, rows.1])?;
+    if dropped > 0 {
+        settle(db, effects, outgoing, 0, None)?;
+    }
+    Ok(dropped)
+}
+
+/// Removes just these recipients, as far as they are still there. Returns how many it were.
+pub(super) fn remove_recipients(db: &Connection, effects: &mut Effects, outgoing: i64, ids: &[i64]) -> Result<usize> {
+    let ids: Vec<Value> = ids.iter().copied().map(Value::Integer).collect();
+    let removed = db
+        .prepare_cached("DELETE FROM recipient WHERE id IN (SELECT value FROM rarray(?1)) AND +outgoing = ?2")?
+        .execute(params![Rc::new(ids), outgoing])?;
+    if removed > 0 {
+        settle(db, effects, outgoing, 0, None)?;
+    }
+    Ok(removed)
+}
+
+/// Puts an arrival back. With an `origin` only once, and not when it is still here.
+pub(super) fn import_arrival(
+    db: &Connection,
+    effects: &mut Effects,
+    origin: Option<&str>,
+    arrival: &Arrival,
+    message: &Body,
+) -> Result<Import> {
+    if let Some(origin) = origin {
+        let here: bool = db
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM arrival a JOIN body b ON b.id = a.message WHERE a.id = ?1
+                 AND a.received = ?2 AND a.recipient = ?3 AND a.list_address = ?4 AND b.size = ?5)",
+            )?
+            .query_row(
+                params![
+                    arrival.id,
+                    arrival.received,
+                    arrival.recipient.recipient,
+                    arrival.recipient.list_address,
+                    message.len() as i64
+                ],
+                |row| row.get(0),
+            )?;
+        if here {
+            return Ok(Import::StillHere);
+        }
+        if !is_first(db, origin)? {
+            return Ok(Import::Before);
+        }
+    }
+    let message = insert_body(db, effects, message)?;
+    let one = &arrival.recipient;
+    db.prepare_cached(
+        "INSERT INTO arrival (message, sender, list, list_address, function, recipient, detail, state, reason, received)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?
+    .execute(params![
+        message,
+        arrival.sender.as_ref().map(EmailAddress::as_str),
+        one.list,
+        one.list_address,
+        one.function.as_str(),
+        one.recipient,
+        one.detail,
+        arrival.state.as_str(),
+        arrival.reason,
+        arrival.received
+    ])?;
+    effects.arrivals_changed |= arrival.state == ArrivalState::New;
+    Ok(Import::Queued)
+}
+
+/// Puts an outgoing message back. With an `origin` only once, and not when it is still here.
+pub(super) fn import_outgoing(
+    db: &Connection,
+    effects: &mut Effects,
+    origin: Option<&str>,
+    outgoing: &ImportedOutgoing,
+    message: &Body,
+) -> Result<Import> {
+    if let Some(origin) = origin {
+        let here: bool = db
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM outgoing o JOIN body b ON b.id = o.body WHERE o.id = ?1
+                 AND o.queued = ?2 AND o.message_id = ?3 AND o.list_address = ?4 AND b.size = ?5)",
+            )?
+            .query_row(
+                params![outgoing.id, outgoing.queued, outgoing.message_id, outgoing.list_address, message.len() as i64],
+                |row| row.get(0),
+            )?;
+        if here {
+            return Ok(Import::StillHere);
+        }
+        if !is_first(db, origin)? {
+            return Ok(Import::Before);
+        }
+    }
+    let Some(next_try) = outgoing.recipients.iter().map(|one| one.next_try).min() else {
+        return Ok(Import::Queued);
+    };
+    let body = insert_body(db, effects, message)?;
+    let (kind, sender) = stored_sender(&outgoing.sender);
+    let id = db
+        .prepare_cached(
+            "INSERT INTO outgoing (body, list, list_address, message_id, sender_kind, sender, queued, done, next_try,
+             last_reply) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .insert(params![
+            body,
+            outgoing.list,
+            outgoing.list_address,
+            outgoing.message_id,
+            kind,
+            sender,
+            outgoing.queued,
+            outgoing.done as i64,
+            next_try,
+            outgoing.last_reply
+        ])?;
+    let mut insert = db.prepare_cached(
+        "INSERT INTO recipient (outgoing, address, attempts, next_try, reply) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for one in &outgoing.recipients {
+        insert.execute(params![id, one.address, one.attempts, one.next_try, one.reply])?;
+    }
+    effects.outgoing_changed = true;
+    Ok(Import::Queued)
 }

@@ -16,7 +16,9 @@ mod cache;
 mod commands;
 mod error;
 mod exclusive;
+mod look;
 mod pace;
+mod progress;
 mod queries;
 mod schema;
 mod shared;
@@ -29,9 +31,11 @@ mod writer;
 
 pub use body::{Body, BodyWriter, MAX_INLINE, StagedBody};
 pub use error::SpoolError;
+pub use look::Snapshot;
 pub use types::{
-    Arrival, ArrivalState, BounceEvent, DeliveryResult, DueBatch, DueRecipient, EnvelopeSender, Incoming,
-    IncomingRecipient, Outgoing, QueuedOutgoing,
+    Arrival, ArrivalFilter, ArrivalState, BounceEvent, DeliveryResult, DueBatch, DueRecipient, EnvelopeSender, Import,
+    ImportedArrival, ImportedOutgoing, Incoming, IncomingRecipient, Outgoing, OutgoingFilter, OutgoingState, Progress,
+    QueueSummary, QueuedOutgoing, QueuedRecipient, RecipientFilter, SameReply,
 };
 
 use crate::clock::unix_now;
@@ -42,12 +46,13 @@ use pace::Pace;
 use rusqlite::Connection;
 use shared::{Found, Lease, Shared};
 use space::SpaceWatch;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use turns::Turns;
 use writer::{Call, Effects, Job, Writer};
@@ -63,6 +68,8 @@ const DIRECTORY: &str = "spool";
 pub const MAX_KEPT: usize = 64 * 1024;
 /// So long a message whose file cannot be read waits.
 const UNREADABLE_RETRY: Duration = Duration::from_mins(15);
+/// So many recipients are changed at a time when a person asks for it: the daemon's commits wait meanwhile.
+const AT_A_TIME: usize = 10_000;
 
 /// How the spool behaves.
 #[derive(Clone, Debug)]
@@ -119,6 +126,8 @@ impl Spool {
             commits: AtomicU64::new(0),
             arrivals_changed: Notify::new(),
             outgoing_changed: Notify::new(),
+            committed: Notify::new(),
+            rates: progress::Rates::default(),
             pressed: AtomicBool::new(false),
             file,
         });
@@ -350,18 +359,167 @@ impl Spool {
     /// # Errors
     /// After an error the recipients stay leased: try to record again, they were dealt with.
     pub async fn record(&self, outgoing: i64, results: Vec<(i64, DeliveryResult)>) -> Result<()> {
-        self.change_patiently(move |db, effects| commands::record(db, effects, outgoing, &results)).await
+        let dealt = results.iter().filter(|(_, result)| !matches!(result, DeliveryResult::Retry { .. })).count() as u64;
+        let last = self.change_patiently(move |db, effects| commands::record(db, effects, outgoing, &results)).await?;
+        let (rates, now) = (&self.inner.shared.rates, Instant::now());
+        if last {
+            if let Some(took) = rates.ended(outgoing, now) {
+                tracing::info!(outgoing, "the last recipient of a long delivery is done, after {} s", took.as_secs());
+            }
+        } else if dealt > 0 && rates.dealt(outgoing, dealt, now) {
+            self.tell_progress(outgoing).await;
+        }
+        Ok(())
     }
 
-    /// Makes everything that waits for a retry due now (`queue retry`); `None`: of all messages.
-    /// Returns how many recipients.
+    /// A line in the log for a delivery that takes long.
+    async fn tell_progress(&self, outgoing: i64) {
+        if let Ok(Some(one)) = self.look(move |queues| queues.outgoing(outgoing)).await {
+            let rate = self.inner.shared.rates.per_second(outgoing, Instant::now());
+            tracing::info!(
+                outgoing,
+                message_id = one.message_id,
+                list = one.list_address,
+                "{} of {} recipients done, {rate:.0}/s",
+                one.done,
+                one.done + one.waiting
+            );
+        }
+    }
+
+    /// What is being delivered by this process.
+    pub fn progress(&self) -> Vec<Progress> {
+        let shared = &self.inner.shared;
+        let leased = shared.with_turns(|turns| Ok(turns.leased())).unwrap_or_default();
+        let now = Instant::now();
+        let mut all: BTreeMap<i64, Vec<i64>> = leased.into_iter().collect();
+        for outgoing in shared.rates.running(now) {
+            all.entry(outgoing).or_default();
+        }
+        all.into_iter()
+            .map(|(outgoing, leased)| Progress { outgoing, leased, per_second: shared.rates.per_second(outgoing, now) })
+            .collect()
+    }
+
+    /// Makes everything that waits for a retry due now; `None`: of all messages. Returns how many recipients.
     pub async fn retry_now(&self, outgoing: Option<i64>) -> Result<u64> {
-        self.change(move |db, effects| commands::retry_now(db, effects, outgoing)).await
+        let messages = match outgoing {
+            Some(one) => vec![one],
+            None => self.outgoing().await?.iter().map(|message| message.id).collect(),
+        };
+        let mut count = 0;
+        for message in messages {
+            count += self.retry_recipients(message, &RecipientFilter::default()).await?;
+        }
+        Ok(count)
+    }
+
+    /// Makes those of a message due now that wait for a retry (`queue retry`). Returns how many.
+    pub async fn retry_recipients(&self, outgoing: i64, filter: &RecipientFilter) -> Result<u64> {
+        let mut count = 0;
+        for rows in self.portions(outgoing).await? {
+            let filter = filter.clone();
+            let step = move |db: &Connection, effects: &mut Effects| {
+                commands::retry_recipients(db, effects, outgoing, &filter, rows)
+            };
+            count += self.change(step).await? as u64;
+        }
+        Ok(count)
     }
 
     /// Removes an outgoing message with all its recipients (`queue drop`). `false`: no such.
     pub async fn drop_outgoing(&self, outgoing: i64) -> Result<bool> {
-        self.change(move |db, effects| commands::remove_outgoing(db, effects, outgoing)).await
+        let dropped = self.drop_recipients(outgoing, &RecipientFilter::default()).await?;
+        let rest = self.change(move |db, effects| commands::remove_outgoing(db, effects, outgoing)).await?;
+        Ok(dropped > 0 || rest)
+    }
+
+    /// Removes recipients of an outgoing message, and with the last one the message (`queue drop`). Returns how
+    /// many. Those who are just being delivered to get it all the same.
+    pub async fn drop_recipients(&self, outgoing: i64, filter: &RecipientFilter) -> Result<u64> {
+        let mut count = 0;
+        for rows in self.portions(outgoing).await? {
+            let filter = filter.clone();
+            let step = move |db: &Connection, effects: &mut Effects| {
+                commands::drop_recipients(db, effects, outgoing, &filter, rows)
+            };
+            count += self.change(step).await? as u64;
+        }
+        Ok(count)
+    }
+
+    /// The rows of a message's recipients in ranges that one transaction can change without others waiting for long.
+    async fn portions(&self, outgoing: i64) -> Result<impl Iterator<Item = (i64, i64)> + use<>> {
+        let rows = self.read(move |db| queries::recipient_rows(db, outgoing)).await?;
+        let (first, last) = rows.unwrap_or((1, 0));
+        Ok((first..=last).step_by(AT_A_TIME).map(move |start| (start, last.min(start + AT_A_TIME as i64 - 1))))
+    }
+
+    /// Removes just these recipients of an outgoing message (`queue export --remove`), and with the last one the
+    /// message. Returns how many were still there.
+    pub async fn remove_recipients(&self, outgoing: i64, ids: Vec<i64>) -> Result<u64> {
+        let mut count = 0;
+        for some in ids.chunks(AT_A_TIME) {
+            let some = some.to_vec();
+            let step =
+                move |db: &Connection, effects: &mut Effects| commands::remove_recipients(db, effects, outgoing, &some);
+            count += self.change(step).await? as u64;
+        }
+        Ok(count)
+    }
+
+    /// Removes an arrival. `false`: it is gone already.
+    pub async fn drop_arrival(&self, arrival: i64) -> Result<bool> {
+        self.change(move |db, effects| commands::remove_arrival(db, effects, arrival)).await
+    }
+
+    /// Puts an arrival back as it was (`queue import`). With an `origin`, which says what it comes from, only if that
+    /// was not done within the last 30 days, and if it is not here still under its own number.
+    pub async fn import_arrival(&self, origin: Option<String>, import: ImportedArrival) -> Result<Import> {
+        let ImportedArrival { arrival, message } = import;
+        let body = self.settled_body(message).await?;
+        self.change(move |db, effects| commands::import_arrival(db, effects, origin.as_deref(), &arrival, &body)).await
+    }
+
+    /// Puts an outgoing message back as it was (`queue import`); see [`Spool::import_arrival`].
+    pub async fn import_outgoing(&self, origin: Option<String>, import: ImportedOutgoing) -> Result<Import> {
+        let body = self.settled_body(import.message.clone()).await?;
+        self.change(move |db, effects| commands::import_outgoing(db, effects, origin.as_deref(), &import, &body)).await
+    }
+
+    async fn settled_body(&self, message: Arc<[u8]>) -> Result<Body> {
+        let bodies = self.inner.shared.bodies.clone();
+        blocking(move || Body::Memory(message).settled(&bodies)).await
+    }
+
+    /// How much waits.
+    pub async fn summary(&self) -> Result<QueueSummary> {
+        self.read(look::summary).await
+    }
+
+    /// Looks at the queues as they are at this moment, whatever others change meanwhile.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let shared = self.inner.shared.clone();
+        blocking(move || {
+            shared.with_reader(|db| {
+                let moment = db.unchecked_transaction().map_err(|error| shared.sqlite(&error))?;
+                work(&Snapshot { db: &moment, file: &shared.file, bodies: &shared.bodies })
+            })
+        })
+        .await
+    }
+
+    /// Returns when the writer has come around to an empty job; whether that went well is another matter.
+    pub async fn turn_over(&self) {
+        let _ = self.change(|_, _| Ok(())).await;
+    }
+
+    /// Told after each commit, for one waiting loop, as [`Spool::arrivals_changed`].
+    pub fn committed(&self) -> &Notify {
+        &self.inner.shared.committed
     }
 
     /// The outgoing queue, for people; oldest first.

@@ -1,6 +1,9 @@
 //! The SQL of everything that only reads, except whose turn it is (`turns.rs`).
 
-use super::types::{Arrival, ArrivalState, BounceEvent, EnvelopeSender, IncomingRecipient, QueuedOutgoing};
+use super::look;
+use super::types::{
+    Arrival, ArrivalState, BounceEvent, EnvelopeSender, IncomingRecipient, OutgoingFilter, QueuedOutgoing,
+};
 use crate::lists::{EmailAddress, Subaddress};
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
@@ -31,10 +34,11 @@ pub(super) fn arrivals(db: &Connection) -> Result<Vec<Arrival>> {
     db.prepare_cached(&format!("{ARRIVAL} ORDER BY a.id"))?.query_map([], arrival)?.collect()
 }
 
-const ARRIVAL: &str = "SELECT a.id, a.message, a.sender, a.list, a.list_address, a.function, a.recipient, a.detail,
+pub(super) const ARRIVAL: &str =
+    "SELECT a.id, a.message, a.sender, a.list, a.list_address, a.function, a.recipient, a.detail,
     a.state, a.reason, a.received, b.size FROM arrival a JOIN body b ON b.id = a.message";
 
-fn arrival(row: &Row<'_>) -> Result<Arrival> {
+pub(super) fn arrival(row: &Row<'_>) -> Result<Arrival> {
     let function: String = row.get(5)?;
     let state: String = row.get(8)?;
     Ok(Arrival {
@@ -56,38 +60,35 @@ fn arrival(row: &Row<'_>) -> Result<Arrival> {
 }
 
 pub(super) fn outgoing(db: &Connection) -> Result<Vec<QueuedOutgoing>> {
-    db.prepare_cached(
-        "SELECT o.id, o.list_address, o.message_id, (SELECT count(*) FROM recipient r WHERE r.outgoing = o.id), o.done,
-         o.queued, max(o.next_try, o.queued), o.last_reply FROM outgoing o ORDER BY o.id",
-    )?
-    .query_map([], |row| {
-        Ok(QueuedOutgoing {
-            id: row.get(0)?,
-            list_address: row.get(1)?,
-            message_id: row.get(2)?,
-            waiting: row.get::<_, i64>(3)? as u64,
-            done: row.get::<_, i64>(4)? as u64,
-            queued: row.get(5)?,
-            next_try: row.get(6)?,
-            last_reply: row.get(7)?,
-        })
-    })?
-    .collect()
+    let mut all = Vec::new();
+    look::each_outgoing(db, &OutgoingFilter::default(), &mut |one| all.push(one))?;
+    Ok(all)
 }
 
 pub(super) fn bounce_events(db: &Connection) -> Result<Vec<BounceEvent>> {
-    db.prepare_cached("SELECT id, list_address, recipient, reply, message_id, time FROM bounce_event ORDER BY id")?
-        .query_map([], |row| {
-            Ok(BounceEvent {
-                id: row.get(0)?,
-                list_address: row.get(1)?,
-                recipient: row.get(2)?,
-                reply: row.get(3)?,
-                message_id: row.get(4)?,
-                time: row.get(5)?,
-            })
-        })?
-        .collect()
+    db.prepare_cached(&format!("{BOUNCE_EVENT} ORDER BY id"))?.query_map([], bounce_event)?.collect()
+}
+
+pub(super) const BOUNCE_EVENT: &str = "SELECT id, list_address, recipient, reply, message_id, time FROM bounce_event";
+
+pub(super) fn bounce_event(row: &Row<'_>) -> Result<BounceEvent> {
+    Ok(BounceEvent {
+        id: row.get(0)?,
+        list_address: row.get(1)?,
+        recipient: row.get(2)?,
+        reply: row.get(3)?,
+        message_id: row.get(4)?,
+        time: row.get(5)?,
+    })
+}
+
+/// First and last row of those who still have to get a message. They were queued in one go, so they lie together, and
+/// no others come.
+pub(super) fn recipient_rows(db: &Connection, outgoing: i64) -> Result<Option<(i64, i64)>> {
+    let ends: (Option<i64>, Option<i64>) = db
+        .prepare_cached("SELECT min(id), max(id) FROM recipient WHERE outgoing = ?1")?
+        .query_row([outgoing], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(ends.0.zip(ends.1))
 }
 
 /// What all batches of an outgoing message have in common.
@@ -102,21 +103,26 @@ pub(super) struct OutgoingRow {
 pub(super) fn outgoing_row(db: &Connection, id: i64) -> Result<Option<OutgoingRow>> {
     db.prepare_cached("SELECT body, list_address, message_id, sender_kind, sender, queued FROM outgoing WHERE id = ?1")?
         .query_row([id], |row| {
-            let kind: String = row.get(3)?;
             Ok(OutgoingRow {
                 body: row.get(0)?,
                 list_address: row.get(1)?,
                 message_id: row.get(2)?,
-                sender: match kind.as_str() {
-                    "fixed" => EnvelopeSender::Fixed(row.get(4)?),
-                    "verp" => EnvelopeSender::Verp(row.get(4)?),
-                    "null" => EnvelopeSender::Null,
-                    other => return Err(unreadable(3, other)),
-                },
+                sender: envelope_sender(row, 3)?,
                 queued: row.get(5)?,
             })
         })
         .optional()
+}
+
+/// From the columns `sender_kind` and, behind it, `sender`.
+pub(super) fn envelope_sender(row: &Row<'_>, column: usize) -> Result<EnvelopeSender> {
+    let kind: String = row.get(column)?;
+    match kind.as_str() {
+        "fixed" => row.get(column + 1).map(EnvelopeSender::Fixed),
+        "verp" => row.get(column + 1).map(EnvelopeSender::Verp),
+        "null" => Ok(EnvelopeSender::Null),
+        other => Err(unreadable(column, other)),
+    }
 }
 
 fn address(column: usize, text: &str) -> Result<EmailAddress> {

@@ -2,6 +2,7 @@
 
 use super::body::BodyDirectory;
 use super::cache::BodyCache;
+use super::progress::Rates;
 use super::queries::{self, StoredBody};
 use super::space::SpaceWatch;
 use super::turns::{Turns, Unusable};
@@ -25,6 +26,9 @@ pub(super) struct Shared {
     pub(super) commits: AtomicU64,
     pub(super) arrivals_changed: Notify,
     pub(super) outgoing_changed: Notify,
+    /// Something was committed.
+    pub(super) committed: Notify,
+    pub(super) rates: Rates,
     /// A command asked for deliveries, not mail that came in.
     pub(super) pressed: AtomicBool,
 }

@@ -919,3 +919,103 @@ async fn figures() {
         );
     }
 }
+
+#[tokio::test]
+async fn many_recipients_are_retried_and_dropped_in_portions_and_only_those_who_are_meant() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    let many = 2 * AT_A_TIME + 500;
+    let messages = vec![outgoing(b"first", 3), outgoing(b"many", many), outgoing(b"last", 3)];
+    spool.fan_out(None, messages).await.expect("fan_out");
+    let ids: Vec<i64> = spool.outgoing().await.expect("queue").iter().map(|one| one.id).collect();
+    let by_address = |address: &str| RecipientFilter { address: Some(address.into()), reply: None };
+    let by_reply = |reply: &str| RecipientFilter { address: None, reply: Some(reply.into()) };
+    assert_eq!(next(&spool, 10).await.outgoing, ids[0]);
+    let batch = next(&spool, many).await;
+    assert_eq!((batch.outgoing, batch.recipients.len()), (ids[1], many));
+    let later = |n: usize| DeliveryResult::Retry {
+        after: Duration::from_hours(1),
+        reply: format!("450 {}", if n.is_multiple_of(2) { "Greylisted" } else { "mailbox full" }),
+    };
+    let results = batch.recipients.iter().enumerate().map(|(n, one)| (one.id, later(n))).collect();
+    spool.record(batch.outgoing, results).await.expect("record");
+
+    let half = many as u64 / 2;
+    assert_eq!(spool.retry_recipients(ids[1], &by_reply("nobody said this")).await.expect("retry"), 0);
+    assert_eq!(spool.retry_recipients(ids[1], &by_reply("greyLISTED")).await.expect("retry"), half);
+    assert_eq!(spool.retry_recipients(ids[1], &by_address("Member020001@EXAMPLE.com")).await.expect("retry"), 1);
+    let queued = async |id: i64| spool.look(move |queues| queues.outgoing(id)).await.expect("look");
+    let state = queued(ids[1]).await.expect("the message");
+    assert_eq!((state.waiting, state.deferred), (many as u64, half - 1));
+    let id = ids[1];
+    let replies = spool.look(move |queues| queues.replies(id, 10)).await.expect("look");
+    assert_eq!((replies.len(), replies[0].recipients, replies[0].attempts), (1, half - 1, (1, 1)));
+
+    assert_eq!(spool.drop_recipients(ids[1], &by_address("member000007@example.com")).await.expect("drop"), 1);
+    assert_eq!(spool.drop_recipients(ids[1], &by_reply("mailbox")).await.expect("drop"), half - 1);
+    assert!(spool.drop_outgoing(ids[1]).await.expect("drop"));
+    assert!(queued(ids[1]).await.is_none());
+    for id in [ids[0], ids[2]] {
+        assert_eq!(queued(id).await.map(|one| one.waiting), Some(3), "others keep theirs");
+    }
+}
+
+#[tokio::test]
+async fn progress_tells_who_is_leased_and_how_fast_it_goes() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    spool.fan_out(None, vec![outgoing(b"post", 40)]).await.expect("fan_out");
+    assert!(spool.progress().is_empty());
+    let batch = next(&spool, 30).await;
+    let progress = spool.progress();
+    assert_eq!((progress.len(), progress[0].outgoing, progress[0].leased.len()), (1, batch.outgoing, 30));
+    let all = delivered(&batch);
+    spool.record(batch.outgoing, all[..20].to_vec()).await.expect("record");
+    let progress = spool.progress();
+    assert_eq!(progress[0].leased.len(), 10);
+    // 20 in less than half a second, which counts as half a second.
+    assert!((0.5..=40.0).contains(&progress[0].per_second), "{progress:?}");
+    spool.record(batch.outgoing, all[20..].to_vec()).await.expect("record");
+    let rest = next(&spool, 30).await;
+    spool.record(rest.outgoing, delivered(&rest)).await.expect("record");
+    assert!(spool.progress().is_empty(), "it is done");
+}
+
+#[tokio::test]
+async fn a_writer_that_waits_for_a_lock_does_not_turn_over() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    tokio::time::timeout(Duration::from_secs(20), spool.turn_over()).await.expect("it turns");
+    let other = Connection::open(dir.path().join(DATABASE)).expect("another process");
+    other.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    assert!(tokio::time::timeout(Duration::from_millis(100), spool.turn_over()).await.is_err());
+    other.execute_batch("ROLLBACK").expect("the lock");
+    tokio::time::timeout(Duration::from_secs(20), spool.turn_over()).await.expect("it turns again");
+}
+
+#[tokio::test]
+async fn a_snapshot_stays_as_it_was_while_others_change_the_queues() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    spool.fan_out(None, vec![outgoing(b"post", 3)]).await.expect("fan_out");
+    let (looked, seen) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    let other = spool.clone();
+    let look = tokio::spawn(async move {
+        let look = other.look(move |queues| {
+            let before = queues.summary()?;
+            looked.send(()).expect("the test");
+            may_go_on.recv().expect("the test");
+            Ok((before, queues.summary()?))
+        });
+        look.await
+    });
+    tokio::task::spawn_blocking(move || seen.recv()).await.expect("task").expect("the snapshot");
+    let id = spool.outgoing().await.expect("queue")[0].id;
+    assert!(spool.drop_outgoing(id).await.expect("drop"));
+    go_on.send(()).expect("the snapshot");
+    let (before, after) = look.await.expect("task").expect("look");
+    assert_eq!(before, after);
+    assert_eq!((before.outgoing, before.recipients), (1, 3));
+    assert_eq!(spool.summary().await.expect("summary"), QueueSummary::default());
+}

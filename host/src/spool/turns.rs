@@ -84,6 +84,11 @@ impl Turns {
         }
     }
 
+    /// What is leased: each outgoing message with its recipients, in no order.
+    pub(super) fn leased(&self) -> Vec<(i64, Vec<i64>)> {
+        self.leases.iter().map(|(outgoing, taken)| (*outgoing, taken.iter().copied().collect())).collect()
+    }
+
     /// When the next recipient that is not leased becomes due.
     pub(super) fn next_due(&self) -> Result<Option<i64>> {
         let snapshot = self.connection.unchecked_transaction()?;

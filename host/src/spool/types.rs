@@ -183,8 +183,14 @@ pub struct QueuedOutgoing {
     pub list_address: String,
     /// The Message-ID header's value.
     pub message_id: String,
-    /// Recipients that wait.
+    /// Envelope sender.
+    pub sender: EnvelopeSender,
+    /// Octets of the message.
+    pub size: u64,
+    /// Recipients that wait, now or for a later try.
     pub waiting: u64,
+    /// Those of them that wait for a later try.
+    pub deferred: u64,
     /// Recipients that were delivered or failed.
     pub done: u64,
     /// Unix time, in seconds, at which it was queued.
@@ -193,4 +199,161 @@ pub struct QueuedOutgoing {
     pub next_try: i64,
     /// The last reply that made a recipient wait; may be empty.
     pub last_reply: String,
+}
+
+/// Which arrivals are meant; nothing means all.
+#[derive(Clone, Debug, Default)]
+pub struct ArrivalFilter {
+    /// Posting address of the list.
+    pub list: Option<String>,
+    /// The envelope recipient, in any case.
+    pub recipient: Option<String>,
+    /// State.
+    pub state: Option<ArrivalState>,
+}
+
+/// Which outgoing messages are meant; nothing means all.
+#[derive(Clone, Debug, Default)]
+pub struct OutgoingFilter {
+    /// Posting address of the list.
+    pub list: Option<String>,
+    /// Somebody who still has to get it, in any case.
+    pub recipient: Option<String>,
+    /// State.
+    pub state: Option<OutgoingState>,
+}
+
+/// Which recipients of an outgoing message are meant; nothing means all.
+#[derive(Clone, Debug, Default)]
+pub struct RecipientFilter {
+    /// The address, in any case.
+    pub address: Option<String>,
+    /// What the last reply contains, in any case.
+    pub reply: Option<String>,
+}
+
+/// State of an outgoing message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutgoingState {
+    /// Somebody is due now.
+    Due,
+    /// Everybody waits for a later try.
+    Deferred,
+}
+
+/// A recipient that still has to get an outgoing message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuedRecipient {
+    /// Number of its row.
+    pub id: i64,
+    /// The address, as it stands in the spool.
+    pub address: String,
+    /// How often delivery was tried.
+    pub attempts: u32,
+    /// Unix time, in seconds, of the next try; 0: at once.
+    pub next_try: i64,
+    /// The last reply; empty when there was none.
+    pub reply: String,
+}
+
+/// Recipients of one message that wait for the same reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SameReply {
+    /// The last reply; each recipient's own address in it is `*`. Empty: never tried.
+    pub reply: String,
+    /// How many.
+    pub recipients: u64,
+    /// Fewest and most tries.
+    pub attempts: (u32, u32),
+    /// First and last time of their next tries: Unix time, in seconds.
+    pub next_try: (i64, i64),
+    /// The first two of them, or the only one twice.
+    pub examples: [String; 2],
+}
+
+/// How much waits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueueSummary {
+    /// Arrivals to be processed.
+    pub new: u64,
+    /// Arrivals that are kept for a function that processes them later.
+    pub kept: u64,
+    /// Arrivals that could not be processed.
+    pub shunted: u64,
+    /// When the oldest arrival came: Unix time, in seconds.
+    pub oldest_arrival: Option<i64>,
+    /// Outgoing messages.
+    pub outgoing: u64,
+    /// Their recipients that wait.
+    pub recipients: u64,
+    /// When the oldest outgoing message was queued: Unix time, in seconds.
+    pub oldest_outgoing: Option<i64>,
+}
+
+impl QueueSummary {
+    /// All arrivals.
+    pub fn arrivals(&self) -> u64 {
+        self.new + self.kept + self.shunted
+    }
+
+    /// Since when the oldest of both queues waits.
+    pub fn oldest(&self) -> Option<i64> {
+        self.oldest_arrival.into_iter().chain(self.oldest_outgoing).min()
+    }
+}
+
+/// An outgoing message that is being delivered by this process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// Its number.
+    pub outgoing: i64,
+    /// Rows of the recipients that are being delivered to.
+    pub leased: Vec<i64>,
+    /// Recipients dealt with a second, over the last seconds.
+    pub per_second: f64,
+}
+
+/// An arrival that is put back as it was in this or another spool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportedArrival {
+    /// The arrival with the number that it had; that of its message and its size mean nothing.
+    pub arrival: Arrival,
+    /// The message.
+    pub message: Arc<[u8]>,
+}
+
+/// An outgoing message that is put back as it was in this or another spool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportedOutgoing {
+    /// The number that it had.
+    pub id: i64,
+    /// The list it belongs to here.
+    pub list: Option<i64>,
+    /// Posting address of the list, or empty.
+    pub list_address: String,
+    /// The Message-ID header's value.
+    pub message_id: String,
+    /// Envelope sender.
+    pub sender: EnvelopeSender,
+    /// Unix time, in seconds, at which it was queued first.
+    pub queued: i64,
+    /// Recipients that were dealt with before.
+    pub done: u64,
+    /// The last reply that made a recipient wait.
+    pub last_reply: String,
+    /// The message.
+    pub message: Arc<[u8]>,
+    /// Who still has to get it; `id` means nothing.
+    pub recipients: Vec<QueuedRecipient>,
+}
+
+/// What became of an import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Import {
+    /// It is queued.
+    Queued,
+    /// It was imported before.
+    Before,
+    /// It never left this spool.
+    StillHere,
 }

@@ -226,6 +226,7 @@ impl Writer {
             self.shared.end_leases(&released);
         }
         self.bodies.remove(&mut self.unnamed);
+        self.shared.committed.notify_one();
         if arrivals {
             self.shared.arrivals_changed.notify_one();
         }

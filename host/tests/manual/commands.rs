@@ -40,6 +40,11 @@ pub fn page() -> String {
     for test in conformance::TESTS {
         page.entry(&bold(test.name), test.proves);
     }
+    page.section("QUEUES");
+    page.paragraphs(QUEUES);
+    for (keys, meaning) in QUEUE_KEYS {
+        page.entry(&bold(keys), meaning);
+    }
     page.section("\"EXIT STATUS\"");
     for (status, meaning) in EXITS {
         page.entry(&bold(&status.to_string()), meaning);
@@ -60,8 +65,9 @@ pub fn page() -> String {
     page.entry(&bold(FILE_VARIABLE), &format!("The configuration file, when there is no `-C`. Else `{DEFAULT_FILE}`."));
     page.entry(&bold("RUST_LOG"), "Which lines are logged, in place of `filter` in section `[logging]`.");
     page.entry(
-        "NOTIFY_SOCKET, LISTEN_FDS, LISTEN_PID, JOURNAL_STREAM",
-        "Set by systemd: readiness is told, sockets are taken over (`lmtp_listen: systemd`), lines go to the journal.",
+        "NOTIFY_SOCKET, WATCHDOG_USEC, LISTEN_FDS, LISTEN_PID, JOURNAL_STREAM",
+        "Set by systemd: readiness and how far the queues are is told, signs of life go to its watchdog, sockets are taken \
+         over (`lmtp_listen: systemd`), lines go to the journal.",
     );
     page.section("FILES");
     for (file, meaning) in FILES {
@@ -91,6 +97,60 @@ limit of time and memory, so a plugin that crashes, hangs or ends the process fa
 network, no mail server and no configuration, and writes nothing. It runs the code of the plugin with your rights: check only \
 what you trust as much. What fails is told with what was seen, what was expected, what to do, and the command that shows it \
 again.";
+
+const QUEUES: &str = "\
+Mail that came in waits in one queue until it is processed (`new`), is `kept` for a function that processes it later, or \
+could not be processed (`shunted`, with the reason). Mail that goes out waits in the other, with one row for each recipient \
+who still has to get it: `due` when somebody is to be delivered to now, `deferred` when everybody waits for a later try.
+
+`queue retry` makes waiting mail due, has shunted mail processed once more (Mailman's `unshunt`), and ends the pause of a \
+daemon that leaves the mail server alone because it was away. `queue drop` throws away what was not sent; recipients who \
+are being delivered to at that moment get the message all the same, and their results are passed over.
+
+`queue export` writes what is needed to put mail back, here or on another machine: a line of JSON each for a message and its \
+recipients, with the octets of the message, or an mbox with the same in header fields `X-Postrider-...`. The first line \
+of JSON has the version, `{\"postrider_queue\":1,...}`, the last one counts, so a file that was cut off is refused. \
+`queue import` checks all of the file, then queues each entry in one transaction. An entry that was imported in the last 30 \
+days, or that is in the queue still, is passed over. Mail that came in needs its list; mail that goes out is \
+delivered without it. An entry that was exported and delivered meanwhile would be sent again: stop the daemon before \
+`queue export --remove`.
+
+The watchdog of systemd (`WatchdogSec=` in the unit) hears of a daemon whose parts all turn and whose spool can be written. \
+A mail server that is slow, a long fan-out or a plugin that uses up its time limit is no reason for a restart; a disk \
+that does not finish a sync, or another process that holds the spool for longer than that time, is one.
+
+`--json` gives these keys, which stay as they are; times are Unix seconds.";
+
+const QUEUE_KEYS: [(&str, &str); 7] = [
+    ("queue list", "One object with `in`, `out` (arrays with one element a line) and `summary`."),
+    (
+        "in",
+        "`id`, `state` (new, kept, shunted), `list`, `function`, `recipient`, `sender` (null: none), `received`, `size`, \
+         `reason`.",
+    ),
+    (
+        "out",
+        "`id`, `state` (due, deferred), `list`, `message_id`, `sender`, `waiting` and of these `deferred`, `done`, `queued`, \
+         `next_try`, `last_reply`, `size`; while the daemon delivers it also `in_flight`, `per_second`, `seconds_left` (null: \
+         it stands still).",
+    ),
+    (
+        "summary",
+        "Of all that waits: `in`, `new`, `kept`, `shunted`, `oldest_in`, `out`, `recipients`, `oldest_out` (null: none).",
+    ),
+    (
+        "queue show",
+        "The same keys and `message_id`, `age` (seconds), `header` (pairs of name and decoded value); for `out` also \
+         `recipients`, `replies` and `bounces`, with `--recipients` also `recipient_list` (`address`, `state`, `attempts`, \
+         `next_try`, `reply`).",
+    ),
+    (
+        "recipients, replies",
+        "How many are `delivered`, `failed`, `in_flight`, `due`, `deferred`; the deferred by their last reply: `reply` (`*` \
+         stands for the recipient's address), `recipients`, `attempts` and `next_try` (least and most), `examples`.",
+    ),
+    ("queue bounces", "An array of `id`, `list`, `recipient`, `reply`, `message_id`, `time`."),
+];
 
 /// What clap ends with when the command line is wrong.
 const USAGE: u8 = 2;
@@ -139,6 +199,11 @@ fn describe(page: &mut Page, command: &Command) {
         page.inner();
         options(page, action);
         page.outer();
+        if let Some(more) = action.get_after_help() {
+            page.inner();
+            page.paragraphs(&more.to_string());
+            page.outer();
+        }
     }
     if let Some(more) = command.get_after_help() {
         page.paragraphs(&more.to_string());

@@ -76,7 +76,9 @@ impl Page {
         let words: Vec<&str> = source.split_whitespace().collect();
         let mut line = String::new();
         for word in words {
-            if !line.is_empty() && line.len() + word.len() >= 90 {
+            // A line that ended inside of `code` would leave it open.
+            let open = !line.matches('`').count().is_multiple_of(2);
+            if !open && !line.is_empty() && line.len() + word.len() >= 90 {
                 self.raw(&text(&std::mem::take(&mut line)));
             }
             let _ = write!(line, "{}{word}", if line.is_empty() { "" } else { " " });

@@ -13,9 +13,21 @@ fn usage_mistakes_have_exit_status_2_and_name_what_is_near() {
     let error = installation.fails(2, &["lsits"]);
     assert!(error.contains("'lists'"), "{error}");
     installation.fails(2, &[]);
-    for args in
-        [&["create"][..], &["queue", "show"], &["queue", "show", "in", "x"], &["held", "accept"], &["conf", "--chekc"]]
-    {
+    for args in [
+        &["create"][..],
+        &["queue", "show"],
+        &["queue", "show", "in", "x"],
+        &["queue", "show", "in", "1", "2"],
+        &["queue", "show", "7"],
+        &["queue", "retry", "in"],
+        &["queue", "drop"],
+        &["queue", "drop", "in", "1", "--state", "new"],
+        &["queue", "export"],
+        &["queue", "export", "--all", "--remove"],
+        &["queue", "import"],
+        &["held", "accept"],
+        &["conf", "--chekc"],
+    ] {
         installation.fails(2, args);
     }
     assert!(installation.run(&["--help"]).contains("Exit status"));
@@ -81,7 +93,11 @@ fn injected_mail_is_queued_without_a_daemon_and_delivered_by_the_next_one() {
     assert_eq!(queue["in"].as_array().map(Vec::len), Some(4));
     let number = queue["in"][0]["id"].to_string();
     let shown = installation.run(&["queue", "show", "in", &number]);
-    assert!(shown.contains("sender: anne@example.org") && shown.contains("Hello, ants."), "{shown}");
+    assert!(shown.contains("sender: anne@example.org") && shown.contains("Subject: Hello\n"), "{shown}");
+    assert!(!shown.contains("Hello, ants."), "the body is shown to those who ask for it");
+    for asked in ["--body", "--raw"] {
+        assert!(installation.run(&["queue", "show", "in", &number, asked]).contains("Hello, ants."), "{asked}");
+    }
     let last = queue["in"][2]["id"].to_string();
     installation.run(&["queue", "drop", "in", &last]);
 

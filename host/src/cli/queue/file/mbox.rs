@@ -1,0 +1,236 @@
+//! mbox (the variant mboxrd, RFC 4155 and its relatives): messages that other programs read too.
+//!
+//! In front of each message's own header stand `X-Postrider-Queue` with the version, `X-Postrider-Entry` with the
+//! record that JSON files have, without the message, `X-Postrider-Recipients` as often as needed, and
+//! `X-Postrider-End` with the number of recipients. All of it is written by us: a message's own fields of such names
+//! stand behind that and are not read. Lines end in LF; a `From ` at the beginning of a line, and one that was quoted
+//! so before, gets a `>`.
+
+use super::record::{InRecord, OutRecord, RecipientRecord, Record, add_recipients};
+use super::{FileError, Imported, Item, VERSION, WriteError, read_line};
+use crate::spool::{Arrival, EnvelopeSender, QueuedOutgoing};
+use std::io::{self, BufRead, Write};
+
+const QUEUE: &str = "X-Postrider-Queue";
+const ENTRY: &str = "X-Postrider-Entry";
+pub(super) const RECIPIENTS: &str = "X-Postrider-Recipients";
+const END: &str = "X-Postrider-End";
+/// Longest line of a header field of ours, in octets.
+const MAX_FIELD: usize = 1 << 20;
+/// Longest message, in octets.
+const MAX_MESSAGE: usize = 256 << 20;
+
+pub(super) fn write_arrival(
+    out: &mut impl Write,
+    arrival: &Arrival,
+    record: InRecord,
+    message: &[u8],
+) -> Result<(), WriteError> {
+    check(&format!("in {}", arrival.id), message)?;
+    let sender = arrival.sender.as_ref().map_or("MAILER-DAEMON", |sender| sender.as_str());
+    begin(out, sender, arrival.received, &Record::In(record))?;
+    Ok(end(out, 0, message)?)
+}
+
+/// Its recipients follow, then [`end_outgoing`].
+pub(super) fn begin_outgoing(
+    out: &mut impl Write,
+    one: &QueuedOutgoing,
+    record: OutRecord,
+    message: &[u8],
+) -> Result<(), WriteError> {
+    check(&format!("out {}", one.id), message)?;
+    let sender = match &one.sender {
+        EnvelopeSender::Null => "MAILER-DAEMON",
+        EnvelopeSender::Fixed(sender) | EnvelopeSender::Verp(sender) => sender,
+    };
+    Ok(begin(out, sender, one.queued, &Record::Out(record))?)
+}
+
+pub(super) fn end_outgoing(out: &mut impl Write, recipients: u64, message: &[u8]) -> Result<(), WriteError> {
+    Ok(end(out, recipients, message)?)
+}
+
+/// Whether it comes back as it was.
+fn check(entry: &str, message: &[u8]) -> Result<(), WriteError> {
+    let bare = memchr::memchr_iter(b'\n', message).any(|at| at == 0 || message[at - 1] != b'\r');
+    if bare || !message.ends_with(b"\r\n") {
+        return Err(WriteError::NotForMbox { entry: entry.to_owned() });
+    }
+    Ok(())
+}
+
+fn begin(out: &mut impl Write, sender: &str, time: i64, record: &Record) -> io::Result<()> {
+    // A blank would end the address in the eyes of every reader; nothing of ours is read from this line.
+    let sender: String = sender.chars().map(|c| if c.is_whitespace() || c.is_control() { '_' } else { c }).collect();
+    let date = jiff::Timestamp::from_second(time).map_or_else(
+        |_| "Thu Jan  1 00:00:00 1970".to_owned(),
+        |time| time.to_zoned(jiff::tz::TimeZone::UTC).strftime("%a %b %e %H:%M:%S %Y").to_string(),
+    );
+    write!(out, "From {sender} {date}\n{QUEUE}: {VERSION}\n{ENTRY}: ")?;
+    serde_json::to_writer(&mut *out, record)?;
+    out.write_all(b"\n")
+}
+
+fn end(out: &mut impl Write, recipients: u64, message: &[u8]) -> io::Result<()> {
+    writeln!(out, "{END}: {recipients}")?;
+    for line in message.split_inclusive(|b| *b == b'\n') {
+        let line = line.strip_suffix(b"\r\n").unwrap_or(line);
+        if is_quoted(line) {
+            out.write_all(b">")?;
+        }
+        out.write_all(line)?;
+        out.write_all(b"\n")?;
+    }
+    out.write_all(b"\n")
+}
+
+/// `From `, with any number of `>` before it.
+fn is_quoted(line: &[u8]) -> bool {
+    let start = line.iter().position(|b| *b != b'>').unwrap_or(line.len());
+    line[start..].starts_with(b"From ")
+}
+
+/// Reads such a file.
+pub(in super::super) struct Reader<R> {
+    input: R,
+    /// Number of the line that was read last.
+    line: u64,
+    /// That line, not yet looked at.
+    ahead: Option<Vec<u8>>,
+}
+
+impl<R: BufRead> Reader<R> {
+    pub(super) fn new(input: R) -> Self {
+        Reader { input, line: 0, ahead: None }
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<Item>, FileError> {
+        let from = self.take(MAX_FIELD)?;
+        if from.is_empty() {
+            return Ok(None);
+        }
+        let first = self.line;
+        if !from.starts_with(b"From ") {
+            return Err(FileError::at(first, "a message of an mbox begins with a line `From `"));
+        }
+        let version = self.field(QUEUE)?.ok_or_else(|| {
+            FileError::at(
+                first,
+                format!(
+                    "the message has no {QUEUE}: nobody knows who is to get it. This takes what `postrider queue export` \
+                     wrote; `postrider inject LIST FILE` takes a message for a list"
+                ),
+            )
+        })?;
+        if version != VERSION.to_string() {
+            return Err(FileError::at(
+                self.line,
+                format!("the file is of version {version} and this program reads version {VERSION}"),
+            ));
+        }
+        let missing = |line, name: &str| FileError::at(line, format!("the header field {name} is missing"));
+        let record = self.field(ENTRY)?.ok_or_else(|| missing(self.line, ENTRY))?;
+        let record: Record = self.parsed(&record)?;
+        let entry_line = self.line;
+        let mut groups = Vec::new();
+        while let Some(group) = self.field(RECIPIENTS)? {
+            let group: Vec<RecipientRecord> = self.parsed(&group)?;
+            groups.push((self.line, group));
+        }
+        let told = self.field(END)?.ok_or_else(|| missing(self.line, END))?;
+        let found: usize = groups.iter().map(|(_, group)| group.len()).sum();
+        if told != found.to_string() {
+            return Err(FileError::at(
+                self.line,
+                format!("{found} recipients are named and {told} announced: the file was changed"),
+            ));
+        }
+        let message = self.message()?;
+        let wrong = |what: String| FileError::at(entry_line, what);
+        match record {
+            Record::In(record) if groups.is_empty() => {
+                let (origin, arrival) = record.checked(message).map_err(wrong)?;
+                Ok(Some(Item { line: first, origin, entry: Imported::Arrival(arrival) }))
+            }
+            Record::Out(record) => {
+                let wanted = record.recipients;
+                let (origin, mut outgoing) = record.checked(message).map_err(wrong)?;
+                for (line, group) in groups {
+                    add_recipients(&mut outgoing, group, wanted).map_err(|what| FileError::at(line, what))?;
+                }
+                if outgoing.recipients.len() as u64 != wanted {
+                    return Err(wrong(format!(
+                        "the entry is said to have {wanted} recipients and has {}",
+                        outgoing.recipients.len()
+                    )));
+                }
+                Ok(Some(Item { line: first, origin, entry: Imported::Outgoing(outgoing) }))
+            }
+            Record::In(_) | Record::Recipients(_) | Record::End(_) => Err(wrong("this is no entry".to_owned())),
+        }
+    }
+
+    /// The value of our field, if it stands here.
+    fn field(&mut self, name: &str) -> Result<Option<String>, FileError> {
+        let line = self.take(MAX_FIELD)?;
+        let value = line.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b": "));
+        let Some(value) = value else {
+            self.give_back(line);
+            return Ok(None);
+        };
+        match std::str::from_utf8(value) {
+            Ok(value) => Ok(Some(value.trim_end().to_owned())),
+            Err(_) => Err(FileError::at(self.line, format!("{name} is not UTF-8"))),
+        }
+    }
+
+    fn parsed<T: serde::de::DeserializeOwned>(&self, text: &str) -> Result<T, FileError> {
+        serde_json::from_str(text).map_err(|error| {
+            let what = error.to_string();
+            let what = what.split(" at line ").next().unwrap_or_default();
+            FileError::at(self.line, format!("this is no record of a queue: {what}"))
+        })
+    }
+
+    /// The message as it was: up to the blank line before the next `From `, or the end.
+    fn message(&mut self) -> Result<Vec<u8>, FileError> {
+        let mut message = Vec::new();
+        loop {
+            let line = self.take(MAX_MESSAGE)?;
+            if line.is_empty() {
+                break;
+            }
+            if line.starts_with(b"From ") {
+                self.give_back(line);
+                break;
+            }
+            let line = line.strip_suffix(b"\n").unwrap_or(&line);
+            let line = if is_quoted(line) { line.strip_prefix(b">").unwrap_or(line) } else { line };
+            message.extend_from_slice(line);
+            message.extend_from_slice(b"\r\n");
+            if message.len() > MAX_MESSAGE {
+                return Err(FileError::at(self.line, format!("the message is longer than {MAX_MESSAGE} octets")));
+            }
+        }
+        // The blank line belongs to the file; without it the message's own size will tell.
+        if message.ends_with(b"\r\n\r\n") || message == b"\r\n" {
+            message.truncate(message.len() - 2);
+        }
+        Ok(message)
+    }
+
+    fn take(&mut self, limit: usize) -> Result<Vec<u8>, FileError> {
+        if let Some(line) = self.ahead.take() {
+            return Ok(line);
+        }
+        let mut line = Vec::new();
+        read_line(&mut self.input, limit, self.line + 1, &mut line)?;
+        self.line += 1;
+        Ok(line)
+    }
+
+    fn give_back(&mut self, line: Vec<u8>) {
+        self.ahead = Some(line);
+    }
+}

@@ -1,0 +1,236 @@
+use super::*;
+use crate::lists::{EmailAddress, Subaddress};
+use crate::spool::{ArrivalState, EnvelopeSender, IncomingRecipient};
+use std::convert::Infallible;
+
+const MESSAGE: &[u8] = b"Subject: x\r\nX-Postrider-Queue: 1\r\n\r\nFrom me\r\n>From you\r\n.\r\n\r\nlast\r\n\r\n";
+
+fn arrival(message: &[u8]) -> Arrival {
+    Arrival {
+        id: 12,
+        message: 3,
+        sender: Some(EmailAddress::parse("\"a b\"@example.com").expect("address")),
+        recipient: IncomingRecipient {
+            list: 7,
+            list_address: "ants@lists.example.com".into(),
+            function: Subaddress::Post,
+            recipient: "Ants+x@Lists.example.com".into(),
+            detail: Some("x".into()),
+        },
+        state: ArrivalState::Shunted,
+        reason: "a mail loop\r\nX: y".into(),
+        received: 1_790_000_000,
+        size: message.len() as u64,
+    }
+}
+
+fn outgoing(message: &[u8], recipients: u64) -> QueuedOutgoing {
+    QueuedOutgoing {
+        id: 5,
+        list_address: "ants@lists.example.com".into(),
+        message_id: "<m@x>".into(),
+        sender: EnvelopeSender::Verp("ants-bounces@lists.example.com".into()),
+        size: message.len() as u64,
+        waiting: recipients,
+        deferred: 0,
+        done: 3,
+        queued: 1_790_000_000,
+        next_try: 1_790_000_300,
+        last_reply: "451 4.3.0 greylisted".into(),
+    }
+}
+
+fn recipient(number: u64) -> QueuedRecipient {
+    QueuedRecipient {
+        id: number as i64,
+        address: format!("member{number}@example.com"),
+        attempts: (number % 3) as u32,
+        next_try: 1_790_000_300 * (number % 2) as i64,
+        reply: if number % 2 == 1 { "451 \u{7}from \"them\"\n".into() } else { String::new() },
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Failed(#[from] WriteError);
+
+impl From<Infallible> for Failed {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+fn written(format: Format, message: &[u8], recipients: u64) -> Result<Vec<u8>, Failed> {
+    let mut writer = Writer::begin(Vec::new(), format, 1_790_000_500)?;
+    writer.arrival(&arrival(message), message)?;
+    writer.outgoing::<Failed>(&outgoing(message, recipients), message, |write| {
+        (1..=recipients).for_each(|number| write(recipient(number)));
+        Ok(())
+    })?;
+    let (file, counts) = writer.end()?;
+    assert_eq!(counts, Counts { arrivals: 1, outgoing: 1, recipients });
+    Ok(file)
+}
+
+fn read(file: &[u8]) -> Result<Vec<Item>, String> {
+    let mut reader = Reader::begin(file).map_err(|error| error.to_string())?;
+    let mut items = Vec::new();
+    while let Some(item) = reader.next().map_err(|error| error.to_string())? {
+        items.push(item);
+    }
+    Ok(items)
+}
+
+fn assert_same(items: &[Item], message: &[u8], recipients: u64) {
+    let [Item { entry: Imported::Arrival(one), .. }, Item { entry: Imported::Outgoing(two), .. }] = items else {
+        panic!("{items:?}");
+    };
+    let mut wanted = arrival(message);
+    (wanted.message, wanted.recipient.list) = (0, 0);
+    assert_eq!((&one.arrival, &one.message[..]), (&wanted, message));
+    let from = outgoing(message, recipients);
+    assert_eq!((two.id, &two.sender, two.queued, two.done), (5, &from.sender, from.queued, 3));
+    assert_eq!(
+        (&two.list_address, &two.message_id, &two.last_reply),
+        (&from.list_address, &from.message_id, &from.last_reply)
+    );
+    assert_eq!(&two.message[..], message);
+    let recipients: Vec<_> = (1..=recipients).map(|number| QueuedRecipient { id: 0, ..recipient(number) }).collect();
+    assert_eq!(two.recipients, recipients);
+}
+
+#[test]
+fn what_is_written_is_read_back_octet_by_octet() {
+    let odd: [&[u8]; 6] = [
+        MESSAGE,
+        b"",
+        b"no end",
+        b"\r\n",
+        b"X: \xff\xfe\0\r\n\r\nbare \n and \r\r\n",
+        "Subject: Gr\u{fc}\u{df}e\r\n\r\n\u{2028}\r\n".as_bytes(),
+    ];
+    for message in odd {
+        let file = written(Format::Json, message, 2_501).expect("JSON");
+        assert_same(&read(&file).expect("the file"), message, 2_501);
+    }
+    for message in [MESSAGE, b"\r\n", b"X: \xff\r\n\r\n\r\nFrom \r\r\n", b"\r\n\r\n"] {
+        let file = written(Format::Mbox, message, 21).expect("mbox");
+        assert_same(&read(&file).expect("the file"), message, 21);
+    }
+    for message in [&b"no end"[..], b"bare\nlf\r\n", b""] {
+        let error = written(Format::Mbox, message, 1).expect_err("cannot be kept").to_string();
+        assert!(error.contains("in 12") && error.contains("--format json"), "{error}");
+    }
+}
+
+#[test]
+fn the_same_entry_has_the_same_origin_in_both_formats_and_others_have_others() {
+    let origins = |format, message: &[u8]| -> Vec<String> {
+        let file = written(format, message, 1).expect("file");
+        read(&file).expect("items").into_iter().map(|item| item.origin).collect()
+    };
+    let first = origins(Format::Json, MESSAGE);
+    assert_eq!(first, origins(Format::Mbox, MESSAGE));
+    assert_ne!(first[0], first[1]);
+    assert_ne!(first, origins(Format::Json, b"X: another\r\n"));
+}
+
+#[test]
+fn a_file_that_was_cut_off_anywhere_is_refused() {
+    let file = written(Format::Json, MESSAGE, 3).expect("file");
+    for length in 0..file.len() {
+        let error = read(&file[..length]).expect_err("cut off");
+        assert!(error.starts_with("line "), "{length}: {error}");
+    }
+    let file = written(Format::Mbox, MESSAGE, 3).expect("file");
+    let second = file.windows(8).rposition(|window| window == b"\nX-Postr").expect("the second message");
+    for length in (second..file.len() - 1).chain([1, 30, 100]) {
+        let error = read(&file[..length]).err();
+        assert!(error.is_some_and(|error| error.starts_with("line ")), "{length}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_line() {
+    let file = String::from_utf8(written(Format::Json, MESSAGE, 3).expect("file")).expect("UTF-8");
+    let changed = |from: &str, to: &str| {
+        assert!(file.contains(from), "{from}");
+        read(file.replacen(from, to, 1).as_bytes()).expect_err(to)
+    };
+    for (from, to, complaint) in [
+        ("\"postrider_queue\":1", "\"postrider_queue\":2", "line 1: the file is of version 2"),
+        ("\"postrider_queue\":1", "\"postrider\":1", "line 1: this is no record of a queue: missing field"),
+        ("member2@", "member2\\r\\nRCPT TO:<x>@", "line 4: recipient: "),
+        ("member2@", "m e@", "line 4: recipient: "),
+        ("ants-bounces@lists", "x>\\r\\nDATA\\r\\n@lists", "line 3: sender: "),
+        ("\"<m@x>\"", "\"<m@x>\\n\"", "line 3: message_id "),
+        ("Ants+x@", "Ants\\n+x@", "line 2: recipient "),
+        ("\"ants@lists.example.com\"", "\"ants\"", "line 2: list: "),
+        ("\"shunted\"", "\"lost\"", "line 2: the state \"lost\""),
+        ("\"function\":\"post\"", "\"function\":\"pots\"", "line 2: \"pots\" is no function"),
+        ("\"received\":1790000000", "\"received\":-1", "line 2: received is -1"),
+        ("\"recipients\":3,", "\"recipients\":4,", "line 3: the entry is said to have 4 recipients, but 3 follow"),
+        ("\"recipients\":3,", "\"recipients\":2,", "line 4: there are more recipients"),
+        ("Subject: x", "Subject: xy", "line 2: the message has 70 octets"),
+        ("\"origin\":\"", "\"origin\":\"zz", "line 2: the origin "),
+        ("\"id\":12", "\"id\":12,\"idd\":1", "line 2: this is no record of a queue: unknown field `idd`"),
+        ("{\"end\":{\"in\":1", "{\"end\":{\"in\":2", "line 5: the file had 2 in"),
+        ("\"message\":\"Subject: x", "\"message_base64\":\"@", "line 2: message_base64 is no base64"),
+    ] {
+        let error = changed(from, to);
+        assert!(error.starts_with(complaint), "{to}: {error}");
+    }
+    let twice = format!("{file}{file}");
+    assert!(read(twice.as_bytes()).expect_err("twice").starts_with("line 6: something follows"));
+    let [head, _, third, ..] = file.lines().collect::<Vec<_>>()[..] else { panic!("lines") };
+    let lonely = format!("{head}\n{{\"recipients\":[]}}\n");
+    assert!(read(lonely.as_bytes()).expect_err("lonely").contains("belong to no message"));
+    let mut latin = format!("{head}\n{third}\n").into_bytes();
+    latin[head.len() + 30] = 0xe4;
+    assert!(read(&latin).expect_err("Latin-1").starts_with("line 2: it is not UTF-8, from octet 30 on"));
+    assert!(read(b"").expect_err("empty").starts_with("line 1: the file is empty"));
+    assert!(read(b"\x7fELF").expect_err("a program").starts_with("line 1: this is no file of"));
+    let endless = [b"{\"postrider_queue\":".to_vec(), vec![b' '; 1 << 20]].concat();
+    assert!(read(&endless).expect_err("endless").starts_with("line 1: the line is longer than 4096"));
+}
+
+#[test]
+fn an_mbox_that_others_wrote_or_changed_is_refused() {
+    let plain = b"From anne@example.com Sat Nov 28 07:47:10 2026\nSubject: x\n\nHi\n\n";
+    let error = read(plain).expect_err("no envelope");
+    assert!(
+        error.starts_with("line 1: the message has no X-Postrider-Queue") && error.contains("postrider inject"),
+        "{error}"
+    );
+    let file = String::from_utf8(written(Format::Mbox, MESSAGE, 12).expect("file")).expect("UTF-8");
+    for (from, to, complaint) in [
+        ("X-Postrider-Queue: 1", "X-Postrider-Queue: 2", "line 2: the file is of version 2"),
+        ("X-Postrider-Entry: ", "X-Entry: ", "line 3: the header field X-Postrider-Entry is missing"),
+        ("X-Postrider-End: 0", "X-Postrider-End: 1", "line 4: 0 recipients are named and 1 announced"),
+        ("\n>From me", "\nFrom me", "line 3: the message has "),
+        ("last\n", "lost it\n", "line 3: the message has "),
+        ("member11@", "mem ber11@", "line "),
+    ] {
+        assert!(file.contains(from), "{from}");
+        let error = read(file.replacen(from, to, 1).as_bytes()).expect_err(to);
+        assert!(error.starts_with(complaint), "{to}: {error}");
+    }
+    assert!(file.starts_with("From \"a_b\"@example.com Mon Sep 21 "), "{file}");
+}
+
+#[test]
+fn random_changes_never_panic() {
+    use rand::{Rng, SeedableRng};
+    let mut random = rand::rngs::StdRng::seed_from_u64(4155);
+    for format in [Format::Json, Format::Mbox] {
+        let file = written(format, MESSAGE, 3).expect("file");
+        for _ in 0..2_000 {
+            let mut changed = file.clone();
+            for _ in 0..random.random_range(1..4) {
+                let at = random.random_range(0..changed.len());
+                changed[at] = random.random();
+            }
+            let _ = read(&changed);
+        }
+    }
+}

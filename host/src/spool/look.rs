@@ -1,0 +1,279 @@
+//! One moment of the queues, for people: a snapshot that nothing changes while it is looked at.
+//!
+//! Everything is told one by one, so memory is bounded however much waits. Counts come from indexes; only a question
+//! for one recipient's address, which has no index because intake would pay for it, reads all recipients once.
+
+use super::body::BodyDirectory;
+use super::queries::{self, StoredBody};
+use super::types::{
+    Arrival, ArrivalFilter, ArrivalState, BounceEvent, OutgoingFilter, OutgoingState, QueueSummary, QueuedOutgoing,
+    QueuedRecipient, RecipientFilter, SameReply,
+};
+use super::{Result, SpoolError};
+use crate::clock::unix_now;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// So many different replies are told apart.
+const DIFFERENT_REPLIES: usize = 1000;
+
+/// The queues at one moment; made by [`Spool::look`](super::Spool::look).
+pub struct Snapshot<'a> {
+    pub(super) db: &'a Connection,
+    pub(super) file: &'a Path,
+    pub(super) bodies: &'a BodyDirectory,
+}
+
+impl Snapshot<'_> {
+    /// How much waits.
+    pub fn summary(&self) -> Result<QueueSummary> {
+        self.asked(summary(self.db))
+    }
+
+    /// Arrivals, oldest first.
+    pub fn each_arrival(&self, filter: &ArrivalFilter, mut visit: impl FnMut(Arrival)) -> Result<()> {
+        self.asked(each_arrival(self.db, filter, &mut visit))
+    }
+
+    /// The arrival with this number.
+    pub fn arrival(&self, id: i64) -> Result<Option<Arrival>> {
+        let find = || {
+            self.db
+                .prepare_cached(&format!("{} WHERE a.id = ?1", queries::ARRIVAL))?
+                .query_row([id], queries::arrival)
+                .optional()
+        };
+        self.asked(find())
+    }
+
+    /// Outgoing messages, oldest first.
+    pub fn each_outgoing(&self, filter: &OutgoingFilter, mut visit: impl FnMut(QueuedOutgoing)) -> Result<()> {
+        self.asked(each_outgoing(self.db, filter, &mut visit))
+    }
+
+    /// The outgoing message with this number.
+    pub fn outgoing(&self, id: i64) -> Result<Option<QueuedOutgoing>> {
+        let find = || {
+            self.db
+                .prepare_cached(&format!("{OUTGOING} WHERE o.id = ?2"))?
+                .query_row(params![unix_now(), id], outgoing)
+                .optional()
+        };
+        self.asked(find())
+    }
+
+    /// Who still has to get an outgoing message, in the order in which they were queued.
+    pub fn each_recipient(
+        &self,
+        outgoing: i64,
+        filter: &RecipientFilter,
+        mut visit: impl FnMut(QueuedRecipient),
+    ) -> Result<()> {
+        let mut walk = || {
+            let Some((first, last)) = queries::recipient_rows(self.db, outgoing)? else { return Ok(()) };
+            let mut select = self.db.prepare_cached(
+                "SELECT id, address, attempts, next_try, reply FROM recipient
+                 WHERE id BETWEEN ?4 AND ?5 AND +outgoing = ?1 AND (?2 IS NULL OR address = ?2 COLLATE NOCASE)
+                 AND (?3 IS NULL OR instr(lower(reply), lower(?3)) > 0) ORDER BY id",
+            )?;
+            let mut rows = select.query(params![outgoing, filter.address, filter.reply, first, last])?;
+            while let Some(row) = rows.next()? {
+                visit(recipient(row)?);
+            }
+            Ok(())
+        };
+        self.asked(walk())
+    }
+
+    /// Those who wait for a later try, by their last reply, the most frequent first; at most `limit` replies.
+    pub fn replies(&self, outgoing: i64, limit: usize) -> Result<Vec<SameReply>> {
+        let now = unix_now();
+        // Counted here: SQLite would sort all rows for it.
+        let mut found: HashMap<String, SameReply> = HashMap::new();
+        self.each_recipient(outgoing, &RecipientFilter::default(), |one| {
+            if one.next_try <= now {
+                return;
+            }
+            let reply = if one.reply.is_empty() { String::new() } else { one.reply.replace(&one.address, "*") };
+            if let Some(same) = found.get_mut(&reply) {
+                same.add(one);
+            } else if found.len() < DIFFERENT_REPLIES {
+                found.insert(reply.clone(), SameReply::first(reply, one));
+            }
+        })?;
+        let mut all: Vec<SameReply> = found.into_values().collect();
+        all.sort_by(|a, b| b.recipients.cmp(&a.recipients).then_with(|| a.reply.cmp(&b.reply)));
+        all.truncate(limit);
+        Ok(all)
+    }
+
+    /// Permanent failures of an outgoing message: how many, and the newest `limit` of them.
+    pub fn bounces(&self, of: &QueuedOutgoing, limit: usize) -> Result<(u64, Vec<BounceEvent>)> {
+        // An event does not know the message's number; these three are all that it has of it.
+        const OF: &str = "WHERE message_id = ?1 AND list_address = ?2 AND time >= ?3";
+        let find = || {
+            let count: i64 = self
+                .db
+                .prepare_cached(&format!("SELECT count(*) FROM bounce_event {OF}"))?
+                .query_row(params![of.message_id, of.list_address, of.queued], |row| row.get(0))?;
+            let events = self
+                .db
+                .prepare_cached(&format!("{} {OF} ORDER BY id DESC LIMIT ?4", queries::BOUNCE_EVENT))?
+                .query_map(params![of.message_id, of.list_address, of.queued, limit as i64], queries::bounce_event)?
+                .collect::<rusqlite::Result<_>>()?;
+            Ok((count as u64, events))
+        };
+        self.asked(find())
+    }
+
+    /// The octets of an arrival's message.
+    ///
+    /// # Errors
+    /// [`SpoolError::NoMessage`] when the daemon is done with it meanwhile.
+    pub fn message(&self, arrival: &Arrival) -> Result<Arc<[u8]>> {
+        self.body(arrival.message)
+    }
+
+    /// The octets of an outgoing message.
+    ///
+    /// # Errors
+    /// [`SpoolError::NoMessage`] when the daemon is done with it meanwhile.
+    pub fn outgoing_message(&self, outgoing: i64) -> Result<Arc<[u8]>> {
+        let row = self.asked(queries::outgoing_row(self.db, outgoing))?;
+        self.body(row.ok_or_else(|| self.gone(outgoing))?.body)
+    }
+
+    fn body(&self, id: i64) -> Result<Arc<[u8]>> {
+        match self.asked(queries::body(self.db, id))?.ok_or_else(|| self.gone(id))? {
+            StoredBody::Memory(bytes) => Ok(bytes),
+            // The snapshot has the row still, but files are no part of it.
+            StoredBody::File(name) if !self.bodies.has(&name) => Err(self.gone(id)),
+            StoredBody::File(name) => self.bodies.read(&name),
+        }
+    }
+
+    fn gone(&self, message: i64) -> SpoolError {
+        SpoolError::NoMessage { path: self.file.display().to_string(), message }
+    }
+
+    fn asked<T>(&self, outcome: rusqlite::Result<T>) -> Result<T> {
+        outcome.map_err(|error| SpoolError::from_sqlite(self.file, &error))
+    }
+}
+
+pub(super) fn summary(db: &Connection) -> rusqlite::Result<QueueSummary> {
+    let count = |sql: &str| db.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0)).map(|count| count as u64);
+    let arrivals = |state: ArrivalState| {
+        db.prepare_cached("SELECT count(*) FROM arrival WHERE state = ?1")?
+            .query_row([state.as_str()], |row| row.get::<_, i64>(0))
+            .map(|count| count as u64)
+    };
+    let oldest = |sql: &str| db.prepare_cached(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0)).optional();
+    // What is kept may be very much, and is not in a hurry: the first that came will do.
+    let kept = oldest("SELECT received FROM arrival WHERE state = 'kept' ORDER BY id LIMIT 1")?.flatten();
+    let others = oldest("SELECT min(received) FROM arrival WHERE state IN ('new', 'shunted')")?.flatten();
+    Ok(QueueSummary {
+        new: arrivals(ArrivalState::New)?,
+        kept: arrivals(ArrivalState::Kept)?,
+        shunted: arrivals(ArrivalState::Shunted)?,
+        oldest_arrival: kept.into_iter().chain(others).min(),
+        outgoing: count("SELECT count(*) FROM outgoing")?,
+        recipients: count("SELECT count(*) FROM recipient")?,
+        oldest_outgoing: oldest("SELECT min(queued) FROM outgoing")?.flatten(),
+    })
+}
+
+fn each_arrival(db: &Connection, filter: &ArrivalFilter, visit: &mut impl FnMut(Arrival)) -> rusqlite::Result<()> {
+    let by_state = if filter.state.is_some() { "a.state = ?1" } else { "?1 IS NULL" };
+    let mut select = db.prepare_cached(&format!(
+        "{} WHERE {by_state} AND (?2 IS NULL OR a.list_address = ?2)
+         AND (?3 IS NULL OR a.recipient = ?3 COLLATE NOCASE) ORDER BY a.id",
+        queries::ARRIVAL
+    ))?;
+    let mut rows = select.query(params![filter.state.map(ArrivalState::as_str), filter.list, filter.recipient])?;
+    while let Some(row) = rows.next()? {
+        visit(queries::arrival(row)?);
+    }
+    Ok(())
+}
+
+/// `?1` is the present time.
+const OUTGOING: &str = "SELECT o.id, o.list_address, o.message_id, o.sender_kind, o.sender,
+    (SELECT b.size FROM body b WHERE b.id = o.body), (SELECT count(*) FROM recipient r WHERE r.outgoing = o.id),
+    (SELECT count(*) FROM recipient r WHERE r.outgoing = o.id AND r.next_try > ?1), o.done, o.queued,
+    max(o.next_try, o.queued), o.last_reply FROM outgoing o";
+
+fn outgoing(row: &Row<'_>) -> rusqlite::Result<QueuedOutgoing> {
+    Ok(QueuedOutgoing {
+        id: row.get(0)?,
+        list_address: row.get(1)?,
+        message_id: row.get(2)?,
+        sender: queries::envelope_sender(row, 3)?,
+        size: row.get::<_, Option<i64>>(5)?.unwrap_or_default() as u64,
+        waiting: row.get::<_, i64>(6)? as u64,
+        deferred: row.get::<_, i64>(7)? as u64,
+        done: row.get::<_, i64>(8)? as u64,
+        queued: row.get(9)?,
+        next_try: row.get(10)?,
+        last_reply: row.get(11)?,
+    })
+}
+
+pub(super) fn each_outgoing(
+    db: &Connection,
+    filter: &OutgoingFilter,
+    visit: &mut impl FnMut(QueuedOutgoing),
+) -> rusqlite::Result<()> {
+    let by_state = match filter.state {
+        None => "1",
+        Some(OutgoingState::Due) => "o.next_try <= ?1",
+        Some(OutgoingState::Deferred) => "o.next_try > ?1",
+    };
+    // As a list that is made once: asked message by message it would cost a walk through the recipients of each.
+    let by_recipient = if filter.recipient.is_some() {
+        "o.id IN (SELECT outgoing FROM recipient WHERE address = ?3 COLLATE NOCASE)"
+    } else {
+        "?3 IS NULL"
+    };
+    let mut select = db.prepare_cached(&format!(
+        "{OUTGOING} WHERE {by_state} AND (?2 IS NULL OR o.list_address = ?2) AND {by_recipient} ORDER BY o.id"
+    ))?;
+    let mut rows = select.query(params![unix_now(), filter.list, filter.recipient])?;
+    while let Some(row) = rows.next()? {
+        visit(outgoing(row)?);
+    }
+    Ok(())
+}
+
+impl SameReply {
+    fn first(reply: String, one: QueuedRecipient) -> Self {
+        SameReply {
+            reply,
+            recipients: 1,
+            attempts: (one.attempts, one.attempts),
+            next_try: (one.next_try, one.next_try),
+            examples: [one.address.clone(), one.address],
+        }
+    }
+
+    fn add(&mut self, one: QueuedRecipient) {
+        if self.recipients == 1 {
+            self.examples[1] = one.address;
+        }
+        self.recipients += 1;
+        self.attempts = (self.attempts.0.min(one.attempts), self.attempts.1.max(one.attempts));
+        self.next_try = (self.next_try.0.min(one.next_try), self.next_try.1.max(one.next_try));
+    }
+}
+
+fn recipient(row: &Row<'_>) -> rusqlite::Result<QueuedRecipient> {
+    Ok(QueuedRecipient {
+        id: row.get(0)?,
+        address: row.get(1)?,
+        attempts: row.get(2)?,
+        next_try: row.get(3)?,
+        reply: row.get(4)?,
+    })
+}
