@@ -8,7 +8,7 @@ use std::{
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -191,15 +191,31 @@ impl Installation {
 
     /// The same with another file of the program.
     pub fn serve_by(&self, program: &Path) -> Daemon {
+        self.wait_for_lmtp(self.spawn(self.command_by(program, &["serve"])))
+    }
+
+    /// The same by a command of its own making, which should end in `serve`.
+    pub fn serve_with(&self, command: Command) -> Daemon {
+        self.wait_for_lmtp(self.spawn(command))
+    }
+
+    /// Starts the daemon and waits for nothing.
+    pub fn begin_to_serve(&self) -> Daemon {
+        self.spawn(self.command(&["serve"]))
+    }
+
+    fn spawn(&self, mut command: Command) -> Daemon {
         let log = fs::File::options().create(true).append(true).open(self.path().join("log")).expect("log");
-        let child = self
-            .command_by(program, &["serve"])
+        let child = command
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("log"))
             .stderr(log)
             .spawn()
             .expect("the program postrider; use tests/run");
-        let mut daemon = Daemon { child };
+        Daemon { child }
+    }
+
+    fn wait_for_lmtp(&self, mut daemon: Daemon) -> Daemon {
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.lmtp_port)).is_err() {
             let ended = daemon.child.try_wait().expect("child");
@@ -251,6 +267,11 @@ impl Daemon {
     /// Its process.
     pub fn pid(&self) -> i32 {
         self.child.id().cast_signed()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("child")
     }
 
     /// SIGKILL, as a crash would be.

@@ -15,5 +15,6 @@ mod names;
 mod plugins_seen_from_outside;
 mod serve;
 mod signals;
-mod site;
 mod smtp_faults;
+
+use postrider_tests::site;
