@@ -10,6 +10,7 @@ fn kills_and_a_faulty_mail_server_lose_nothing_and_bounce_only_what_it_refused()
         seed: random::seed(),
         kills: kills_or(16),
         faulty: true,
+        slow: None,
         backlog: 4000,
     }
     .lay();

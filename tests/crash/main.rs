@@ -9,10 +9,16 @@
 //! (not its timing), `CRASH_KILLS` says how often it kills.
 
 mod account;
+mod clock;
+mod descriptors;
+mod disk;
 mod faults;
 mod kills;
 mod load;
 mod random;
+mod read_only;
 mod record;
 mod siege;
+mod stop;
 mod trigger;
+mod two_daemons;

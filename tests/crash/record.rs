@@ -66,13 +66,16 @@ pub struct Record {
     trigger: Arc<Trigger>,
     seen: Mutex<Seen>,
     pairs: AtomicUsize,
+    /// How long it takes for each message while it is not told to behave.
+    slow: Option<Duration>,
+    behaves: AtomicBool,
     /// Whether faults are committed now, and what decides which.
     faulty: AtomicBool,
     random: Mutex<Random>,
 }
 
 impl Record {
-    pub fn new(seed: u64, trigger: Arc<Trigger>, faulty: bool) -> Arc<Self> {
+    pub fn new(seed: u64, trigger: Arc<Trigger>, faulty: bool, slow: Option<Duration>) -> Arc<Self> {
         Arc::new(Record {
             seed,
             start: Instant::now(),
@@ -80,6 +83,8 @@ impl Record {
             seen: Mutex::default(),
             pairs: AtomicUsize::new(0),
             faulty: AtomicBool::new(faulty),
+            slow,
+            behaves: AtomicBool::new(false),
             random: Mutex::new(Random::new(seed, 2)),
         })
     }
@@ -93,6 +98,7 @@ impl Record {
     /// From now on the sink is as a good server.
     pub fn behave(&self) {
         self.faulty.store(false, Ordering::SeqCst);
+        self.behaves.store(true, Ordering::SeqCst);
     }
 
     /// How many recipients have got something, twice counted once.
@@ -171,6 +177,9 @@ impl Record {
         }
         match fault {
             Some(fault) => fault.answer,
+            None if self.slow.is_some() && !self.behaves.load(Ordering::SeqCst) => {
+                Answer::After(self.slow.unwrap_or_default(), Box::new(Answer::Usual))
+            }
             // A little time now and then, as a disk would take.
             None if self.random.lock().expect("lock").chance(100) => Answer::After(
                 self.random.lock().expect("lock").shorter_than(Duration::from_millis(4)),

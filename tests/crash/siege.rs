@@ -29,19 +29,26 @@ pub struct Siege {
     pub kills: usize,
     /// The sink commits faults.
     pub faulty: bool,
+    /// It takes so long for each message.
+    pub slow: Option<Duration>,
     /// No more posts while so many recipients wait.
     pub backlog: usize,
 }
 
 impl Siege {
-    /// Lays it, lets everything be delivered, says what became of all.
+    /// Kills as often as it shall.
     pub fn lay(&self) {
+        self.lay_while(|installation, trigger, record| self.kill(installation, trigger, record));
+    }
+
+    /// Does this under load, lets everything be delivered, says what became of all.
+    pub fn lay_while(&self, work: impl FnOnce(&Installation, &Trigger, &Record) -> Vec<Kill>) {
         say(&format!("{}: CRASH_SEED={} CRASH_KILLS={}", self.title, self.seed, self.kills));
         let installation = bare();
         installation.configure("verp_delivery_interval: 2\n[lmtp]\nmin_free_space: 0\n");
         make_lists(&installation);
         let trigger = Arc::new(Trigger::default());
-        let record = Record::new(self.seed, Arc::clone(&trigger), self.faulty);
+        let record = Record::new(self.seed, Arc::clone(&trigger), self.faulty, self.slow);
         let sink = Server::start(&installation, record.script());
         let load = Load::new(self.seed, &installation, Arc::clone(&trigger));
         let over = AtomicBool::new(false);
@@ -55,7 +62,7 @@ impl Siege {
             if self.faulty {
                 scope.spawn(|| retry_again_and_again(&installation, &over));
             }
-            let kills = self.kill(&installation, &trigger, &record);
+            let kills = work(&installation, &trigger, &record);
             // The last one lives; it gets something to do besides what is left.
             let daemon = installation.serve();
             std::thread::sleep(Duration::from_millis(300));
