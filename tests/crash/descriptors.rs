@@ -18,13 +18,16 @@ fn without_descriptors_work_goes_on_and_connections_are_served_when_there_are_so
     let daemon = installation.serve_with(command);
 
     let mut early = installation.lmtp();
+    early.expect("MAIL FROM:<anne@example.org>", "250");
     let crowd: Vec<TcpStream> = (0..300)
         .map(|_| TcpStream::connect(("127.0.0.1", installation.lmtp_port)).expect("the system's queue takes it"))
         .collect();
     std::thread::sleep(Duration::from_millis(300));
     // Sessions that are open go on, and what they bring is delivered.
     for number in 0..3 {
-        early.expect("MAIL FROM:<anne@example.org>", "250");
+        if number > 0 {
+            early.expect("MAIL FROM:<anne@example.org>", "250");
+        }
         early.expect(&format!("RCPT TO:<{ANTS}>"), "250");
         early.expect("DATA", "354");
         early.write(format!("{}\r\n.\r\n", post(number).replace('\n', "\r\n")).as_bytes());

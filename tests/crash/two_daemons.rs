@@ -21,9 +21,9 @@ fn a_second_daemon_is_refused_under_load_and_the_first_goes_on_unharmed() {
         let linked = by_a_link(installation);
         let pid = daemon.pid();
         for _ in 0..4 {
-            let error = installation.fails(1, &["serve"]);
+            let error = installation.fails_to_serve(&[]);
             assert!(error.contains(REFUSED), "{error}");
-            let error = installation.fails(1, &["serve", "-C", &linked]);
+            let error = installation.fails_to_serve(&["-C", &linked]);
             assert!(error.contains(REFUSED), "{error}");
         }
         assert!(installation.run(&["status"]).contains(&pid.to_string()), "the first one answers");

@@ -165,6 +165,28 @@ impl Installation {
         error
     }
 
+    /// Runs `serve`, which must end by itself with status 1; returns its error text.
+    pub fn fails_to_serve(&self, args: &[&str]) -> String {
+        let mut child = self
+            .command(&[&["serve"], args].concat())
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program postrider; use tests/run");
+        let start = Instant::now();
+        while child.try_wait().expect("child").is_none() {
+            if start.elapsed() > Duration::from_secs(30) {
+                child.kill().expect("kill");
+                panic!("it serves");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let output = child.wait_with_output().expect("its end");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        error
+    }
+
     /// Runs a command with this standard input; it must succeed.
     pub fn run_with_input(&self, args: &[&str], input: &str) -> String {
         let mut child = self

@@ -118,6 +118,7 @@ impl StoreError {
                     Some(code::IOERR) if has_no_room(file) => {
                         ": no space left on the device; make room on its file system"
                     }
+                    Some(code::IOERR) => crate::spool::FAILING_DISK,
                     Some(code::NOTADB) => "; it is no SQLite file, or damaged: move it away or restore a backup",
                     _ => "",
                 };
