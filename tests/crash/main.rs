@@ -19,6 +19,7 @@ mod random;
 mod read_only;
 mod record;
 mod siege;
+mod smtp_sink;
 mod stop;
 mod trigger;
 mod two_daemons;

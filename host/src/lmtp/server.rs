@@ -87,7 +87,8 @@ impl<D: Directory, I: Intake> BoundServer<D, I> {
             limit => limit.min(Semaphore::MAX_PERMITS),
         };
         let slots = Arc::new(Semaphore::new(limit));
-        let refusals = Arc::new(Semaphore::new(REFUSALS_AT_A_TIME));
+        // Where few connections fit, few refusals do.
+        let refusals = Arc::new(Semaphore::new(REFUSALS_AT_A_TIME.min(limit)));
         let mut doors = JoinSet::new();
         for (listener, address) in self.listeners.into_iter().zip(self.addresses) {
             tracing::info!(target: "lmtp", "listening at {address}");

@@ -94,7 +94,8 @@ impl SpoolError {
                 "; another process has held it for too long: look for one with `fuser`"
             }
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                "; check owner and mode of the file, of those beside it that end in -wal and -shm, and of the directory"
+                "; check owner and mode of the file, of those beside it that end in -wal and -shm, and of the directory, and \
+                 whether they are read-only (`lsattr`, `mount`)"
             }
             Some(ErrorCode::SystemIoFailure) => FAILING_DISK,
             _ => "",

@@ -110,7 +110,8 @@ impl StoreError {
                         "; another process has held it for too long: look for one with `fuser`"
                     }
                     Some(code::READONLY | code::CANTOPEN) => {
-                        "; check owner and mode of the file, of those beside it that end in -wal and -shm, and of the directory"
+                        "; check owner and mode of the file, of those beside it that end in -wal and -shm, and of the directory, and \
+                 whether they are read-only (`lsattr`, `mount`)"
                     }
                     Some(code::CORRUPT) => "; the file is damaged: restore a backup",
                     Some(code::FULL) => "; make room on its file system",
