@@ -1,7 +1,7 @@
 //! The SQL of every change. Each function runs inside a transaction of the writer.
 
-use super::body::Body;
 use super::FARTHEST_TRY;
+use super::body::Body;
 use super::types::{ArrivalState, DeliveryResult, EnvelopeSender, Incoming, Outgoing};
 use super::writer::Effects;
 use crate::clock::unix_now;
