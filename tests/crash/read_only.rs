@@ -18,7 +18,9 @@ impl Immutable {
     fn database(installation: &Installation, name: &str) -> Self {
         let files = ["", "-wal"].map(|end| installation.data().join(format!("{name}{end}")));
         let files: Vec<PathBuf> = files.into_iter().filter(|file| file.exists()).collect();
-        files.iter().for_each(|file| assert!(chattr("+i", file), "{}", file.display()));
+        for file in &files {
+            assert!(chattr("+i", file), "{}", file.display());
+        }
         Immutable(files)
     }
 }
