@@ -3,6 +3,8 @@
 //! All through the real program: each test shows a clear error, and that nothing was lost or left
 //! half done. `cargo test -p postrider-tests --test robust NAME::` runs one file.
 
+use postrider_tests::site;
+
 mod backup;
 mod commands;
 mod configuration;
@@ -16,5 +18,3 @@ mod plugins_seen_from_outside;
 mod serve;
 mod signals;
 mod smtp_faults;
-
-use postrider_tests::site;
