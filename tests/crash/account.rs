@@ -272,6 +272,9 @@ impl Account {
             self.doubled_by_the_sink,
             self.faults
         );
+        if kills.is_empty() {
+            return text;
+        }
         let _ = writeln!(
             text,
             "  {:<20} {:>6} {:>14} {:>19} {:>22} {:>22}",
