@@ -8,7 +8,7 @@ use std::{
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -165,6 +165,28 @@ impl Installation {
         error
     }
 
+    /// Runs `serve`, which must end by itself with status 1; returns its error text.
+    pub fn fails_to_serve(&self, args: &[&str]) -> String {
+        let mut child = self
+            .command(&[&["serve"], args].concat())
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program postrider; use tests/run");
+        let start = Instant::now();
+        while child.try_wait().expect("child").is_none() {
+            if start.elapsed() > Duration::from_secs(30) {
+                child.kill().expect("kill");
+                panic!("it serves");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let output = child.wait_with_output().expect("its end");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        error
+    }
+
     /// Runs a command with this standard input; it must succeed.
     pub fn run_with_input(&self, args: &[&str], input: &str) -> String {
         let mut child = self
@@ -189,18 +211,22 @@ impl Installation {
         self.serve_by(&build_dir().join("postrider"))
     }
 
-    /// The same with these variables in its environment.
-    pub fn serve_with(&self, environment: &[(&str, &str)]) -> Daemon {
-        let mut command = self.command(&["serve"]);
-        self.started(command.envs(environment.iter().copied()))
-    }
-
     /// The same with another file of the program.
     pub fn serve_by(&self, program: &Path) -> Daemon {
-        self.started(&mut self.command_by(program, &["serve"]))
+        self.wait_for_lmtp(self.spawn(self.command_by(program, &["serve"])))
     }
 
-    fn started(&self, command: &mut Command) -> Daemon {
+    /// The same by a command of its own making, which should end in `serve`.
+    pub fn serve_with(&self, command: Command) -> Daemon {
+        self.wait_for_lmtp(self.spawn(command))
+    }
+
+    /// Starts the daemon and waits for nothing.
+    pub fn begin_to_serve(&self) -> Daemon {
+        self.spawn(self.command(&["serve"]))
+    }
+
+    fn spawn(&self, mut command: Command) -> Daemon {
         let log = fs::File::options().create(true).append(true).open(self.path().join("log")).expect("log");
         let child = command
             .stdin(Stdio::null())
@@ -208,7 +234,10 @@ impl Installation {
             .stderr(log)
             .spawn()
             .expect("the program postrider; use tests/run");
-        let mut daemon = Daemon { child };
+        Daemon { child }
+    }
+
+    fn wait_for_lmtp(&self, mut daemon: Daemon) -> Daemon {
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.lmtp_port)).is_err() {
             let ended = daemon.child.try_wait().expect("child");
@@ -260,6 +289,11 @@ impl Daemon {
     /// Its process.
     pub fn pid(&self) -> i32 {
         self.child.id().cast_signed()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("child")
     }
 
     /// SIGKILL, as a crash would be.

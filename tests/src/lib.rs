@@ -7,6 +7,9 @@
 //! - [`names`]: nasty names of lists, with the addresses that are theirs and those that only look so;
 //! - [`set_on_drop`]: ends the threads of a failing test;
 //! - [`qmail_stand_in`]: does what qmail does, where no real qmail can be had;
+//! - [`site`]: installations with a list, and an SMTP server that can be rude;
+//! - [`small_disk`]: a file system that can be filled to the last octet;
+//! - [`smtp_sink`]: Postfix's own test server, which can be told to be at fault;
 //! - [`stand_ins`]: what tests lend to adapters, where it is not what they are about;
 //! - [`require`]: what a test needs of the machine, asked before it starts;
 //! - [`third_party`]: plugins built outside the workspace, from the published crate.
@@ -19,5 +22,8 @@ pub mod names;
 pub mod qmail_stand_in;
 pub mod require;
 pub mod set_on_drop;
+pub mod site;
+pub mod small_disk;
+pub mod smtp_sink;
 pub mod stand_ins;
 pub mod third_party;

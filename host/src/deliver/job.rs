@@ -118,6 +118,8 @@ impl<Q: DeliveryQueue> Work<Q> {
             self.recorder.checkpoint().await;
         }
         if let Some(open) = session {
+            // Another job on it would add what it has in flight to what a crash now doubles.
+            self.recorder.flush().await;
             smtp.pool.give_back(open);
         }
         self.untried.extend(job.envelopes.iter().flat_map(|one| one.recipients.iter().map(|r| r.id)));

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -78,8 +79,12 @@ pub struct Moment<'a> {
     pub transaction: usize,
     /// The command line; empty for [`Step::Connect`] and [`Step::EndOfData`].
     pub line: &'a str,
+    /// The envelope sender, once MAIL was accepted.
+    pub sender: &'a str,
     /// Recipients that were accepted in this transaction.
     pub recipients: &'a [String],
+    /// At [`Step::EndOfData`] the message, without stuffed dots and final dot.
+    pub message: &'a [u8],
 }
 
 /// What the sink does.
@@ -96,6 +101,8 @@ pub enum Answer {
     Close,
     /// Says nothing and waits for more.
     Silence,
+    /// Hangs for so long, then does this.
+    After(Duration, Box<Answer>),
 }
 
 impl Answer {
@@ -130,6 +137,8 @@ pub struct Script {
     pub max_recipients: usize,
     /// Replies are sent octet by octet.
     pub trickle: bool,
+    /// Messages and dialogues are kept. A test that runs for long looks at them in its rule instead.
+    pub keep: bool,
     /// What is asked at each [`Step`].
     pub rule: Rule,
 }
@@ -145,6 +154,7 @@ impl Default for Script {
             mechanisms: "PLAIN LOGIN",
             max_recipients: usize::MAX,
             trickle: false,
+            keep: true,
             rule: Arc::new(|_| Answer::Usual),
         }
     }
@@ -288,6 +298,10 @@ struct Session {
     /// Sender and parameters, once MAIL was accepted.
     sender: Option<(String, String)>,
     recipients: Vec<String>,
+    /// The message whose final dot was read, while it is decided what becomes of it.
+    message: Vec<u8>,
+    /// How long to hang before the replies that wait go out.
+    pause: Duration,
 }
 
 /// Whether the dialogue goes on.
@@ -306,6 +320,8 @@ impl Session {
             transaction: 0,
             sender: None,
             recipients: Vec::new(),
+            message: Vec::new(),
+            pause: Duration::ZERO,
         };
         if session.script.tls_from_start {
             session.encrypt().await?;
@@ -314,7 +330,9 @@ impl Session {
         while flow.is_continue() {
             let Some(line) = session.line(MAX_COMMAND).await? else { return Ok(()) };
             let line = String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned();
-            if let Some(dialogue) = session.shared.lock().dialogues.get_mut(number - 1) {
+            if session.script.keep
+                && let Some(dialogue) = session.shared.lock().dialogues.get_mut(number - 1)
+            {
                 dialogue.push(line.clone());
             }
             flow = session.command(&line).await?;
@@ -427,10 +445,12 @@ impl Session {
             }
         }
         let usual = if self.recipients.is_empty() { "554 5.5.1 no valid recipients" } else { "250 2.0.0 Ok: kept" };
+        self.message = message;
         let (said, flow) = self.answer(Step::EndOfData, "", || usual.to_owned());
         let (sender, parameters) = self.sender.take().unwrap_or_default();
         let recipients = std::mem::take(&mut self.recipients);
-        if matches!(said, Some(2) | None) && !recipients.is_empty() {
+        let message = std::mem::take(&mut self.message);
+        if matches!(said, Some(2) | None) && !recipients.is_empty() && self.script.keep {
             self.shared.lock().messages.push(Captured {
                 session: self.number,
                 sender,
@@ -482,14 +502,27 @@ impl Session {
 
     /// Asks the script, queues the reply; returns the first digit of its code, if any was said.
     fn answer(&mut self, step: Step, line: &str, usual: impl FnOnce() -> String) -> (Option<u8>, Flow) {
-        let moment =
-            Moment { step, session: self.number, transaction: self.transaction, line, recipients: &self.recipients };
-        let (text, flow) = match (self.script.rule)(&moment) {
+        let moment = Moment {
+            step,
+            session: self.number,
+            transaction: self.transaction,
+            line,
+            sender: self.sender.as_ref().map_or("", |(sender, _)| sender),
+            recipients: &self.recipients,
+            message: &self.message,
+        };
+        let mut answer = (self.script.rule)(&moment);
+        while let Answer::After(pause, then) = answer {
+            self.pause += pause;
+            answer = *then;
+        }
+        let (text, flow) = match answer {
             Answer::Usual => (usual(), Flow::Continue(())),
             Answer::Say(text) => (text, Flow::Continue(())),
             Answer::SayAndClose(text) => (text, Flow::Break(())),
             Answer::Close => return (None, Flow::Break(())),
-            Answer::Silence => return (None, Flow::Continue(())),
+            // The loop above has no such answer left.
+            Answer::Silence | Answer::After(..) => return (None, Flow::Continue(())),
         };
         self.say(&text);
         let digit = text.bytes().next().filter(u8::is_ascii_digit).map(|b| b - b'0');
@@ -527,6 +560,9 @@ impl Session {
     }
 
     async fn flush(&mut self) -> io::Result<()> {
+        if !self.pause.is_zero() {
+            tokio::time::sleep(std::mem::take(&mut self.pause)).await;
+        }
         let Some(io) = &mut self.io else { return Ok(()) };
         if self.script.trickle {
             for octet in &self.out {

@@ -30,6 +30,7 @@
 mod commands;
 mod connection;
 mod data;
+mod descriptors;
 mod in_use;
 mod line;
 mod listen;

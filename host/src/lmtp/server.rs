@@ -13,6 +13,7 @@ use crate::config::ListenAddress;
 use crate::pulse::{Hearts, Pulse};
 
 use super::connection::{Stop, stop_asked};
+use super::descriptors;
 use super::listen::{self, BoundAddress, ListenError, Listener, Peer, Stream};
 use super::reply::Refusal;
 use super::session;
@@ -25,8 +26,10 @@ const REFUSALS_AT_A_TIME: usize = 100;
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
 /// How long sessions may take to say their last words after the grace of a stop is over.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-/// How long to wait when the system gives no connection (out of file descriptors).
+/// How long to wait when the system gives no connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The same when it is out of file descriptors.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// The LMTP server, not yet listening.
 pub struct Server<D, I> {
@@ -92,7 +95,8 @@ impl<D: Directory, I: Intake> BoundServer<D, I> {
             limit => limit.min(Semaphore::MAX_PERMITS),
         };
         let slots = Arc::new(Semaphore::new(limit));
-        let refusals = Arc::new(Semaphore::new(REFUSALS_AT_A_TIME));
+        // Where few connections fit, few refusals do.
+        let refusals = Arc::new(Semaphore::new(REFUSALS_AT_A_TIME.min(limit)));
         let mut doors = JoinSet::new();
         for (listener, address) in self.listeners.into_iter().zip(self.addresses) {
             tracing::info!(target: "lmtp", "listening at {address}");
@@ -179,8 +183,10 @@ async fn refuse<S: AsyncWrite + Unpin>(mut stream: S, host: String, _permit: Own
 /// A client that was gone before we took it is nothing; without file descriptors we must wait.
 async fn pause_after(error: &io::Error) {
     if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
-        tracing::error!(target: "lmtp", "cannot accept a connection: {error}");
-        sleep(ACCEPT_PAUSE).await;
+        let advice = descriptors::advice(error);
+        tracing::error!(target: "lmtp", "cannot accept a connection: {error}{}", advice.unwrap_or_default());
+        // Descriptors come back when sessions end, not in a moment.
+        sleep(if advice.is_some() { FULL_PAUSE } else { ACCEPT_PAUSE }).await;
     }
 }
 

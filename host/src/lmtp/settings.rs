@@ -28,7 +28,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The settings that the configuration asks for.
+    /// The settings that the configuration asks for, as far as the limit of open files allows.
     ///
     /// # Errors
     /// When `site_owner` is not an email address.
@@ -36,7 +36,7 @@ impl Settings {
         let site_owner = EmailAddress::parse(&config.site.site_owner)?;
         Ok(Settings {
             max_message_size: config.lmtp.max_message_size,
-            max_connections: config.lmtp.max_connections,
+            max_connections: super::descriptors::fitting(config.lmtp.max_connections),
             max_recipients: config.lmtp.max_recipients,
             timeout: config.lmtp.timeout,
             ..Settings::new(site_owner)

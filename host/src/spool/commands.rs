@@ -1,5 +1,6 @@
 //! The SQL of every change. Each function runs inside a transaction of the writer.
 
+use super::FARTHEST_TRY;
 use super::body::Body;
 use super::types::{
     Arrival, ArrivalState, DeliveryResult, EnvelopeSender, Import, ImportedOutgoing, Incoming, Outgoing,
@@ -15,6 +16,11 @@ use std::rc::Rc;
 /// So long the spool knows what was done once, in seconds: longer than anybody waits before repeating
 /// a command that was cut off.
 const ORIGINS_KEPT: i64 = 30 * 86_400;
+
+/// See [`FARTHEST_TRY`].
+pub(super) fn farthest_try(now: i64) -> i64 {
+    now.saturating_add(FARTHEST_TRY.as_secs() as i64)
+}
 
 /// An outgoing message whose body is already where it belongs.
 pub(super) struct Settled {
@@ -219,7 +225,7 @@ pub(super) fn record(
             DeliveryResult::Retry { after, reply } => {
                 // Rounded up, so that a short time does not become none.
                 let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-                let next_try = now.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX));
+                let next_try = now.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX)).min(farthest_try(now));
                 db.prepare_cached(
                     "UPDATE recipient SET attempts = attempts + 1, next_try = ?3, reply = ?4
                      WHERE id = ?1 AND +outgoing = ?2",

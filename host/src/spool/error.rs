@@ -4,6 +4,10 @@ use rusqlite::ErrorCode;
 use std::io::ErrorKind;
 use std::path::Path;
 
+/// What to do when the system refuses to read or write what is open.
+pub(crate) const FAILING_DISK: &str = "; the file or its file system is read-only, or the disk is failing: \
+    check `mount`, `lsattr` and the kernel's log (`dmesg`)";
+
 /// A spool operation failed; nothing was half done.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -90,8 +94,10 @@ impl SpoolError {
                 "; another process has held it for too long: look for one with `fuser`"
             }
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                "; check owner and mode of the file, of those beside it that end in -wal and -shm, and of the directory"
+                "; check owner and mode of the file, of those beside it that end in -wal and -shm, and of the directory, and \
+                 whether they are read-only (`lsattr`, `mount`)"
             }
+            Some(ErrorCode::SystemIoFailure) => FAILING_DISK,
             _ => "",
         };
         SpoolError::Database { path: path.display().to_string(), message: format!("{error}{hint}") }

@@ -20,6 +20,20 @@ pub(super) fn lock_for_daemon(spool: &Path) -> Result<File> {
     }
 }
 
+/// SQLite opens a file that cannot be written for reading only and says nothing; each commit would fail.
+pub(super) fn must_be_writable(connection: &Connection, file: &Path) -> Result<()> {
+    match connection.is_readonly("main") {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(SpoolError::Database {
+            path: file.display().to_string(),
+            message: "it is read-only for the user that postrider runs as; check its owner and mode, \
+                      `lsattr`, and whether its file system is mounted read-only"
+                .into(),
+        }),
+        Err(error) => Err(SpoolError::from_sqlite(file, &error)),
+    }
+}
+
 /// Removes the bodies that a crash has left without a row.
 pub(super) fn remove_leftovers(connection: &Connection, bodies: &BodyDirectory) -> Result<()> {
     let is_named = |name: &str| {

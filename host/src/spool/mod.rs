@@ -30,6 +30,7 @@ mod types;
 mod writer;
 
 pub use body::{Body, BodyWriter, MAX_INLINE, StagedBody};
+pub(crate) use error::FAILING_DISK;
 pub use error::SpoolError;
 pub use look::Snapshot;
 pub use types::{
@@ -66,6 +67,8 @@ const DATABASE: &str = "spool.db";
 const DIRECTORY: &str = "spool";
 /// So many octets of a message are kept for a function that comes later.
 pub const MAX_KEPT: usize = 64 * 1024;
+/// No try is farther away than this. One that seems to be was planned before the clock was set back.
+pub const FARTHEST_TRY: Duration = Duration::from_hours(6);
 /// So long a message whose file cannot be read waits.
 const UNREADABLE_RETRY: Duration = Duration::from_mins(15);
 /// So many recipients are changed at a time when a person asks for it: the daemon's commits wait meanwhile.
@@ -114,6 +117,7 @@ impl Spool {
         let lock = options.exclusive.then(|| exclusive::lock_for_daemon(&directory.join(DIRECTORY))).transpose()?;
         let connection = schema::open_writer(&file)?;
         if options.exclusive {
+            exclusive::must_be_writable(&connection, &file)?;
             exclusive::remove_leftovers(&connection, &bodies)?;
         }
         let shared = Arc::new(Shared {

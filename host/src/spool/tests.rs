@@ -477,6 +477,31 @@ async fn each_recipient_has_its_own_fate() {
 }
 
 #[tokio::test]
+async fn what_seems_to_be_due_later_than_any_retry_can_be_is_due() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    spool.fan_out(None, vec![outgoing(b"post", 2)]).await.expect("fan_out");
+    let batch = next(&spool, 10).await;
+    let far = DeliveryResult::Retry { after: Duration::from_hours(30 * 24), reply: "451 later".into() };
+    let results = batch.recipients.iter().map(|one| (one.id, far.clone())).collect();
+    spool.record(batch.outgoing, results).await.expect("record");
+    let due = spool.next_due().await.expect("next").expect("two wait");
+    assert!(due <= unix_now() + FARTHEST_TRY.as_secs() as i64, "nobody waits so long: {due}");
+    assert!(spool.due(10).await.expect("due").is_none());
+
+    // As if it had been planned before the clock was set back by a day.
+    let later = unix_now() + 86_400;
+    for table in ["recipient", "outgoing"] {
+        let planned = format!("UPDATE {table} SET next_try = {later}");
+        spool.change(move |db, _| db.execute(&planned, []).map(|_| ())).await.expect("changed");
+    }
+    let again = next(&spool, 10).await;
+    assert_eq!(again.recipients.len(), 2);
+    spool.record(again.outgoing, delivered(&again)).await.expect("record");
+    assert!(spool.outgoing().await.expect("queue").is_empty());
+}
+
+#[tokio::test]
 async fn a_recipient_that_is_no_address_fails_and_keeps_nobody_awake() {
     let dir = tempfile::tempdir().expect("tempdir");
     let spool = open(dir.path());

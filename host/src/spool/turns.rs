@@ -3,7 +3,11 @@
 //! Messages that are due stand in a ring; each is served once a round, so that a post to 100,000
 //! members does not keep a confirmation waiting. What was given away is leased until its result is
 //! committed. Leases live in memory only: when the process ends, they end.
+//!
+//! The clock may be set back by a day. What was to be tried in five minutes would then wait until that day is over
+//! again; so what seems to be due later than anything can be ([`FARTHEST_TRY`](super::FARTHEST_TRY)) is due.
 
+use super::commands::farthest_try;
 use super::queries::{OutgoingRow, outgoing_row};
 use super::types::DueRecipient;
 use crate::lists::EmailAddress;
@@ -62,8 +66,8 @@ impl Turns {
             rounds = 1;
             // Sorted here, because SQLite would rather walk through the whole table by its id.
             let mut due = snapshot
-                .prepare_cached("SELECT id FROM outgoing WHERE next_try <= ?1")?
-                .query_map([now], |row| row.get::<_, i64>(0))?
+                .prepare_cached("SELECT id FROM outgoing WHERE next_try <= ?1 OR next_try > ?2")?
+                .query_map([now, farthest_try(now)], |row| row.get::<_, i64>(0))?
                 .collect::<Result<Vec<_>>>()?;
             due.sort_unstable();
             ring.extend(due);
@@ -118,11 +122,15 @@ fn free_recipients(
     now: i64,
 ) -> Result<(Vec<DueRecipient>, Vec<Unusable>)> {
     // The index alone answers this; leased ones are at most as many as are in flight.
-    let mut due = snapshot
-        .prepare_cached("SELECT id FROM recipient WHERE outgoing = ?1 AND next_try <= ?2 ORDER BY next_try, id")?;
+    // Two halves, so that each goes along the index.
+    let mut due = snapshot.prepare_cached(
+        "SELECT * FROM (SELECT id FROM recipient WHERE outgoing = ?1 AND next_try <= ?2 ORDER BY next_try, id)
+         UNION ALL
+         SELECT * FROM (SELECT id FROM recipient WHERE outgoing = ?1 AND next_try > ?3 ORDER BY next_try, id)",
+    )?;
     let mut details = snapshot.prepare_cached("SELECT address, attempts FROM recipient WHERE id = ?1")?;
     let (mut found, mut unusable) = (Vec::new(), Vec::new());
-    let mut rows = due.query(params![outgoing, now])?;
+    let mut rows = due.query(params![outgoing, now, farthest_try(now)])?;
     while found.len() < limit
         && let Some(row) = rows.next()?
     {

@@ -145,7 +145,7 @@ pub enum DeliveryResult {
     Delivered,
     /// To be tried again in so long a time; with the MTA's reply or the reason.
     Retry {
-        /// How long from now.
+        /// How long from now; at most [`FARTHEST_TRY`](super::FARTHEST_TRY) counts.
         after: Duration,
         /// The reply.
         reply: String,

@@ -110,7 +110,8 @@ impl StoreError {
                         "; another process has held it for too long: look for one with `fuser`"
                     }
                     Some(code::READONLY | code::CANTOPEN) => {
-                        "; check owner and mode of the file, of those beside it that end in -wal and -shm, and of the directory"
+                        "; check owner and mode of the file, of those beside it that end in -wal and -shm, and of the directory, and \
+                 whether they are read-only (`lsattr`, `mount`)"
                     }
                     Some(code::CORRUPT) => "; the file is damaged: restore a backup",
                     Some(code::FULL) => "; make room on its file system",
@@ -118,6 +119,7 @@ impl StoreError {
                     Some(code::IOERR) if has_no_room(file) => {
                         ": no space left on the device; make room on its file system"
                     }
+                    Some(code::IOERR) => crate::spool::FAILING_DISK,
                     Some(code::NOTADB) => "; it is no SQLite file, or damaged: move it away or restore a backup",
                     _ => "",
                 };

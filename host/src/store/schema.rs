@@ -118,7 +118,14 @@ pub(super) async fn open(file: &Path) -> Result<(SqlitePool, SqlitePool)> {
             .acquire_timeout(BUSY_TIMEOUT)
     };
     let writing = plain.clone().synchronous(SqliteSynchronous::Full);
-    let writer = pool().max_connections(1).connect_with(writing).await.map_err(sqlx)?;
+    // After an input/output error or without room SQLite has ended the transaction by itself. sqlx does not notice,
+    // its ROLLBACK fails, and nothing could be begun on this connection ever again.
+    let writer = pool()
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+        .max_connections(1)
+        .connect_with(writing)
+        .await
+        .map_err(sqlx)?;
     migrate(&writer, file).await?;
     let readers = pool().max_connections(READERS).min_connections(0).connect_lazy_with(plain.read_only(true));
     Ok((writer, readers))

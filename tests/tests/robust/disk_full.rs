@@ -1,58 +1,12 @@
 //! No room on the data directory: a small file system of its own, filled to the last octet.
 
 use postrider_tests::installation::{Installation, wait_for};
-use postrider_tests::require::{self, Capability};
+use postrider_tests::require;
+use postrider_tests::small_disk::{NEEDS, SmallDisk, on_a_small_disk};
 use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::site::{ANTS, MEMBERS, POST, SOON, Server, make_ants, post, wait_until_queues_are_empty};
 use postrider::deliver::sink::Script;
-
-/// A file system in memory; unmounted when dropped.
-struct SmallDisk {
-    path: PathBuf,
-}
-
-impl SmallDisk {
-    fn mount(path: &Path, size: &str) -> Self {
-        fs::create_dir_all(path).expect("directory");
-        let options = format!("size={size},mode=0755");
-        let status = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(path).status();
-        assert!(status.expect("mount").success());
-        SmallDisk { path: path.to_owned() }
-    }
-
-    /// Leaves no octet free.
-    fn fill(&self) {
-        let mut filler = fs::File::create(self.path.join("filler")).expect("filler");
-        for size in [64 * 1024, 4096, 1] {
-            while filler.write_all(&vec![0; size]).is_ok() {}
-        }
-    }
-
-    fn make_room(&self) {
-        fs::remove_file(self.path.join("filler")).expect("filler");
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.path).status();
-    }
-}
-
-const NEEDS: &[Capability] = &[Capability::Root, Capability::Namespaces];
-
-/// An installation whose data directory is a small disk of its own; the disk is dropped first.
-fn on_a_small_disk(mta: &str, size: &str, lmtp: &str) -> (Installation, SmallDisk) {
-    let directory = tempfile::Builder::new().prefix("postrider-").tempdir().expect("directory");
-    let disk = SmallDisk::mount(&directory.path().join("var/data"), size);
-    let installation = Installation::in_directory(directory, mta);
-    installation.configure(&format!("[lmtp]\n{lmtp}"));
-    (installation, disk)
-}
 
 #[test]
 fn mail_is_put_off_while_the_disk_is_full_and_flows_again_afterwards() {
@@ -84,7 +38,7 @@ fn mail_is_put_off_while_the_disk_is_full_and_flows_again_afterwards() {
         }
     }
     let log = installation.log();
-    assert!(log.contains("no space left") && log.contains(&disk.path.display().to_string()), "{log}");
+    assert!(log.contains("no space left") && log.contains(&disk.path().display().to_string()), "{log}");
 
     disk.make_room();
     let replies = installation.deliver("anne@example.org", &[ANTS], &post(4));
@@ -160,22 +114,22 @@ fn tables_that_do_not_fit_are_published_when_there_is_room_and_the_list_is_kept(
     let installation = Installation::new();
     let disk = SmallDisk::mount(&installation.path().join("tables"), "2m");
     let config = fs::read_to_string(installation.config()).expect("configuration");
-    let config = config.replace("lock_dir:", &format!("table_dir: {}\nlock_dir:", disk.path.display()));
+    let config = config.replace("lock_dir:", &format!("table_dir: {}\nlock_dir:", disk.path().display()));
     installation.write("postrider.cfg", &config);
     installation.run(&["create", "bees@lists.example.com"]);
     let names = || {
         let mut names: Vec<_> =
-            fs::read_dir(&disk.path).expect("directory").flatten().map(|one| one.file_name()).collect();
+            fs::read_dir(disk.path()).expect("directory").flatten().map(|one| one.file_name()).collect();
         names.sort();
         names
     };
     let before = names();
-    let table = || fs::read(disk.path.join("postfix_lmtp.sqlite")).expect("table");
+    let table = || fs::read(disk.path().join("postfix_lmtp.sqlite")).expect("table");
     let published = table();
     disk.fill();
     let error = installation.fails(3, &["create", ANTS]);
     let first = error.lines().next().unwrap_or_default();
-    assert!(first.contains(&disk.path.display().to_string()), "{error}");
+    assert!(first.contains(&disk.path().display().to_string()), "{error}");
     assert!(first.contains("full") || first.to_lowercase().contains("no space left"), "{error}");
     assert!(error.contains("run `postrider aliases`"), "{error}");
     assert!(table() == published, "the published table is untouched");
@@ -194,10 +148,10 @@ fn a_backup_that_does_not_fit_leaves_nothing_behind() {
     let installation = super::site::ants();
     installation.run_with_input(&["inject", ANTS], &format!("{POST}\n{}", "x".repeat(70).repeat(30_000)));
     let disk = SmallDisk::mount(&installation.path().join("small"), "1m");
-    let target = disk.path.join("backup").display().to_string();
+    let target = disk.path().join("backup").display().to_string();
     let error = installation.fails(1, &["backup", &target]);
-    assert!(error.contains(&disk.path.display().to_string()), "{error}");
+    assert!(error.contains(&disk.path().display().to_string()), "{error}");
     assert!(error.to_lowercase().contains("no space left") || error.contains("full"), "{error}");
-    let left: Vec<_> = fs::read_dir(&disk.path).expect("directory").flatten().map(|entry| entry.path()).collect();
+    let left: Vec<_> = fs::read_dir(disk.path()).expect("directory").flatten().map(|entry| entry.path()).collect();
     assert!(left.is_empty(), "{left:?}");
 }

@@ -3,6 +3,8 @@
 //! All through the real program: each test shows a clear error, and that nothing was lost or left
 //! half done. `cargo test -p postrider-tests --test robust NAME::` runs one file.
 
+use postrider_tests::site;
+
 mod backup;
 mod commands;
 mod configuration;
@@ -16,6 +18,5 @@ mod plugins_seen_from_outside;
 mod queue;
 mod serve;
 mod signals;
-mod site;
 mod smtp_faults;
 mod watchdog;

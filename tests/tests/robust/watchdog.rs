@@ -2,7 +2,7 @@
 
 use super::site::{ANTS, POST, SOON, Server, ants, wait_for_log};
 use postrider::deliver::sink::{Answer, Script, Step};
-use postrider_tests::installation::{Installation, wait_for};
+use postrider_tests::installation::{Daemon, Installation, wait_for};
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,12 @@ impl Manager {
     }
 }
 
+fn serve_with(installation: &Installation, environment: &[(&str, &str)]) -> Daemon {
+    let mut command = installation.command(&["serve"]);
+    command.envs(environment.iter().copied());
+    installation.serve_with(command)
+}
+
 fn signs(heard: &[String], start: &str) -> usize {
     heard.iter().filter(|line| line.starts_with(start)).count()
 }
@@ -55,7 +61,7 @@ fn the_watchdog_hears_of_a_daemon_that_works_and_nothing_while_its_writer_is_stu
         Script::new(|moment| if moment.step == Step::EndOfData { Answer::Silence } else { Answer::Usual }),
     );
     let (manager, socket) = Manager::of(&installation);
-    let daemon = installation.serve_with(&[("NOTIFY_SOCKET", &socket), ("WATCHDOG_USEC", "600000")]);
+    let daemon = serve_with(&installation, &[("NOTIFY_SOCKET", &socket), ("WATCHDOG_USEC", "600000")]);
     manager.waits_for("READY=1", 1);
     installation.deliver("anne@example.org", &[ANTS], POST);
     wait_for("mail in flight", SOON, || {
@@ -84,7 +90,7 @@ fn the_watchdog_hears_of_a_daemon_that_works_and_nothing_while_its_writer_is_stu
 fn systemd_reads_how_far_the_queues_are_and_no_sign_of_life_unless_it_asks_for_them() {
     let installation = ants();
     let (manager, socket) = Manager::of(&installation);
-    let daemon = installation.serve_with(&[("NOTIFY_SOCKET", &socket)]);
+    let daemon = serve_with(&installation, &[("NOTIFY_SOCKET", &socket)]);
     let mut heard = manager.waits_for("STATUS=No mail waits", 1);
     assert_eq!(signs(&heard, "READY=1"), 1);
     installation.deliver("anne@example.org", &[ANTS], POST);

@@ -1,12 +1,13 @@
-//! What the tests of this folder share: installations with a list, and an SMTP server that can be rude.
+//! What black-box tests share: installations with a list, and an SMTP server that can be rude.
 
+use crate::installation::{Installation, wait_for};
 use postrider::deliver::sink::{Captured, Script, Sink};
-use postrider_tests::installation::{Installation, wait_for};
 use std::time::Duration;
 
 /// Long enough for anything that is not to be waited for on purpose.
 pub const SOON: Duration = Duration::from_secs(30);
 
+/// The list of [`ants`].
 pub const ANTS: &str = "ants@lists.example.com";
 
 /// From a member of [`ants`].
@@ -66,6 +67,10 @@ pub struct Server {
 }
 
 impl Server {
+    /// Listens at once.
+    ///
+    /// # Panics
+    /// When the port is taken.
     pub fn start(installation: &Installation, script: Script) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("runtime");
@@ -76,14 +81,17 @@ impl Server {
         Server { sink, _runtime: runtime }
     }
 
+    /// Every message so far.
     pub fn messages(&self) -> Vec<Captured> {
         self.sink.messages()
     }
 
+    /// Every recipient of every message so far, sorted.
     pub fn recipients(&self) -> Vec<String> {
         self.sink.recipients()
     }
 
+    /// Waits until so many recipients got a message.
     pub fn wait_for(&self, recipients: usize) {
         wait_for("mail at the SMTP server", SOON, || (self.recipients().len() >= recipients).then_some(()));
     }
