@@ -52,7 +52,7 @@ impl Mlmmj {
     /// Sends a message of 4 KiB to all; returns when the program has ended.
     pub fn send(&self) -> Duration {
         let mail = self.directory.path().join("queue/mail");
-        fs::write(&mail, crate::sites::post("mlmmj").replace('\n', "\r\n")).expect("mail");
+        fs::write(&mail, crate::sites::post("mlmmj")).expect("mail");
         let start = Instant::now();
         let status = Command::new(&self.program)
             .arg("-L")
