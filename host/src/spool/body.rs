@@ -241,6 +241,12 @@ impl Drop for TemporaryFile {
     }
 }
 
+/// Syncs the directory in which this one is.
+fn sync_name(directory: &Path) -> std::io::Result<()> {
+    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent)?.sync_all()
+}
+
 /// `spool/bodies/`, and the lock by which a backup in any process keeps files from being removed.
 #[derive(Debug)]
 pub(super) struct BodyDirectory {
@@ -249,16 +255,27 @@ pub(super) struct BodyDirectory {
 }
 
 impl BodyDirectory {
-    /// Makes `spool/bodies/` below the data directory if it is not there.
+    /// Makes `spool/bodies/` below the data directory if it is not there, and then syncs the names of
+    /// both directories: a body is synced with its own directory only, and after a power loss a file
+    /// system need not know a directory whose name was not.
     pub(super) fn open(spool: &Path) -> Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
         let path = spool.join("bodies");
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)
-            .map_err(|error| SpoolError::from_io(&path, "make the directory", &error))?;
+        for directory in [spool, &path] {
+            let failed = |error| SpoolError::from_io(directory, "make the directory", &error);
+            match std::fs::DirBuilder::new().mode(0o700).create(directory) {
+                Ok(()) => sync_name(directory).map_err(failed)?,
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
         Ok(BodyDirectory { path, lock_path: spool.join("bodies.lock") })
+    }
+
+    /// Syncs the names of both directories, whoever made them: a process may have been killed just before it could.
+    pub(super) fn sync_names(&self) -> Result<()> {
+        let directories = self.path.ancestors().take(2);
+        directories.map(sync_name).collect::<std::io::Result<()>>().map_err(|error| SpoolError::from_io(&self.path, "sync its name", &error))
     }
 
     pub(super) fn read(&self, name: &str) -> Result<Arc<[u8]>> {

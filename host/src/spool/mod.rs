@@ -105,6 +105,7 @@ impl Spool {
         let lock = options.exclusive.then(|| exclusive::lock_for_daemon(&directory.join(DIRECTORY))).transpose()?;
         let connection = schema::open_writer(&file)?;
         if options.exclusive {
+            bodies.sync_names()?;
             exclusive::remove_leftovers(&connection, &bodies)?;
         }
         let shared = Arc::new(Shared {
