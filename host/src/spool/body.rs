@@ -275,7 +275,10 @@ impl BodyDirectory {
     /// Syncs the names of both directories, whoever made them: a process may have been killed just before it could.
     pub(super) fn sync_names(&self) -> Result<()> {
         let directories = self.path.ancestors().take(2);
-        directories.map(sync_name).collect::<std::io::Result<()>>().map_err(|error| SpoolError::from_io(&self.path, "sync its name", &error))
+        directories
+            .map(sync_name)
+            .collect::<std::io::Result<()>>()
+            .map_err(|error| SpoolError::from_io(&self.path, "sync its name", &error))
     }
 
     pub(super) fn read(&self, name: &str) -> Result<Arc<[u8]>> {

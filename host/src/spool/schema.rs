@@ -100,15 +100,28 @@ pub(super) fn open_writer(file: &Path) -> Result<Connection> {
     }
     use_write_ahead_log(&connection).map_err(sqlite)?;
     connection
-        .execute_batch(
-            "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;
+        .execute_batch(&format!(
+            "PRAGMA synchronous = {}; PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;
              PRAGMA cache_size = -16384;",
-        )
+            synchronous()
+        ))
         .map_err(sqlite)?;
     migrate(&mut connection, file)?;
     rusqlite::vtab::array::load_module(&connection).map_err(sqlite)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// How SQLite syncs. FULL: the log at each commit, and so the directory in which it was made. Of a debug build the
+/// power-loss test can want less, to show that it would find what is lost then.
+fn synchronous() -> &'static str {
+    #[cfg(debug_assertions)]
+    for less in ["OFF", "NORMAL"] {
+        if std::env::var_os("POSTRIDER_TEST_SYNCHRONOUS").is_some_and(|value| value == less) {
+            return less;
+        }
+    }
+    "FULL"
 }
 
 /// SQLite does not wait for others in this one case: two processes that make the file at once.

@@ -85,8 +85,7 @@ pub struct Disk {
 impl Disk {
     /// With an empty directory that has this inode.
     pub fn new(root: u64, entries: Entries) -> Self {
-        let mut disk =
-            Disk { entries, objects: Vec::new(), by_inode: HashMap::new(), syncs: HashMap::new(), time: 0 };
+        let mut disk = Disk { entries, objects: Vec::new(), by_inode: HashMap::new(), syncs: HashMap::new(), time: 0 };
         disk.add(root, true);
         disk
     }

@@ -22,7 +22,7 @@ use disk::{Disk, Entries, Luck};
 use load::{Amount, Recording};
 use record::Event;
 use replay::{Effort, Findings, replay};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 fn is_long() -> bool {
@@ -38,9 +38,21 @@ fn recording() -> &'static Recording {
     })
 }
 
-fn effort() -> Effort {
-    let (moments, throws) = if is_long() { (usize::MAX / 4, 4) } else { (150, 2) };
+/// Where nothing must be found.
+fn effort(entries: Entries) -> Effort {
+    let (moments, throws) = match (is_long(), entries) {
+        (true, Entries::Strict) => (2500, 3),
+        (true, Entries::Journal) => (600, 2),
+        (false, Entries::Strict) => (60, 2),
+        (false, Entries::Journal) => (20, 1),
+    };
     Effort { moments, throws, enough: 1, seed: 1 }
+}
+
+/// Where something must be found; in the short run, one is enough.
+fn effort_to_find() -> Effort {
+    let (moments, enough) = if is_long() { (400, usize::MAX) } else { (60, 1) };
+    Effort { moments, throws: 0, enough, seed: 1 }
 }
 
 fn show(title: &str, findings: &Findings) {
@@ -105,12 +117,72 @@ fn names_of(events: &[Event]) -> BTreeMap<u64, String> {
 fn what_was_answered_250_outlives_a_power_loss() {
     let recording = recording();
     for entries in [Entries::Strict, Entries::Journal] {
-        let findings = replay(recording, &recording.events, entries, effort());
+        let findings = replay(recording, &recording.events, entries, effort(entries));
         show(&format!("{entries:?}"), &findings);
         assert_eq!(findings.bad(), 0, "{}", findings.examples.join("\n"));
         assert!(findings.looked_for > 0);
         // `deliver/mod.rs`: on each connection, two transactions of bulk mail; with VERP, 41 messages.
         let window = recording.connections * (2 * recording.batch).max(41);
-        assert!(findings.twice <= window, "{} recipients would get a message twice, more than {window}", findings.twice);
+        assert!(
+            findings.twice <= window,
+            "{} recipients would get a message twice, more than {window}",
+            findings.twice
+        );
     }
+}
+
+#[test]
+fn the_same_is_lost_on_a_disk_that_lies_about_syncs() {
+    let recording = recording();
+    let names = names_of(&recording.events);
+    let of = |inode: &u64, found: &dyn Fn(&str) -> bool| names.get(inode).is_some_and(|name| found(name));
+    let is_directory = |name: &str| ["", "data", "spool", "bodies", "locks", "logs"].contains(&name);
+    // Which syncs are left out, where all of them would be `None`; and whether losses or damage follow.
+    let lies: [(&str, &dyn Fn(&str) -> bool); 6] = [
+        ("all", &|_| true),
+        ("of directories", &is_directory),
+        ("of the log of the spool", &|name| name == "spool.db-wal"),
+        ("of the spool, into which its log is copied", &|name| name == "spool.db"),
+        ("of the log of the store", &|name| name == "postrider.db-wal"),
+        ("of bodies in files", &|name| name.ends_with(".tmp")),
+    ];
+    for (what, is_left_out) in lies {
+        let left_out = |inode: &Option<u64>| match inode {
+            Some(inode) => of(inode, is_left_out) || *inode == recording.root && is_left_out(""),
+            None => is_left_out(""),
+        };
+        let events = without_syncs(&recording.events, left_out);
+        assert!(events.len() < recording.events.len(), "no syncs {what} in the record");
+        let findings = replay(recording, &events, Entries::Strict, effort_to_find());
+        show(&format!("without syncs {what}"), &findings);
+        assert!(findings.bad() > 0, "nothing is lost without syncs {what}: this test would not notice");
+        if is_long() {
+            println!("{}", findings.examples[0]);
+        }
+    }
+}
+
+#[test]
+fn the_same_is_lost_when_the_database_does_not_sync_each_commit() {
+    for synchronous in ["OFF", "NORMAL"] {
+        let amount = Amount { posts: 2, big_posts: 0 };
+        let recording = load::record(amount, &[("POSTRIDER_TEST_SYNCHRONOUS", synchronous)]);
+        let findings = replay(&recording, &recording.events, Entries::Strict, effort_to_find());
+        show(&format!("synchronous={synchronous}"), &findings);
+        assert!(findings.with_losses > 0, "nothing is lost with synchronous={synchronous}: this test would not notice");
+    }
+}
+
+/// All events but the syncs of some files and directories.
+fn without_syncs(events: &[Event], left_out: impl Fn(&Option<u64>) -> bool) -> Vec<Event> {
+    let begins = |event: &Event| match event {
+        Event::SyncBegins { number, inode } if left_out(inode) => Some(*number),
+        _ => None,
+    };
+    let numbers: BTreeSet<u64> = events.iter().filter_map(begins).collect();
+    let stays = |event: &&Event| match event {
+        Event::SyncBegins { number, .. } | Event::SyncEnds { number } => !numbers.contains(number),
+        _ => true,
+    };
+    events.iter().filter(stays).cloned().collect()
 }

@@ -1,5 +1,8 @@
 //! Numbered posts whose octets can be told from their number.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
 /// To them all posts go.
 pub const ANTS: &str = "ants@lists.example.com";
 /// Never gets anything: the MTA says "later" for it each time.
@@ -41,20 +44,25 @@ impl Post {
              Date: Sun, 22 Nov 2026 10:00:00 +0000\r\n\r\n"
         )
         .into_bytes();
-        message.extend(self.text());
+        message.extend_from_slice(&self.text());
         message
     }
 
-    /// Its text: begins with number and size; no part of it is like another part or another post.
-    fn text(&self) -> Vec<u8> {
+    /// Its text: begins with number and size; no part of it is like another part or another post. Made once.
+    fn text(&self) -> Arc<[u8]> {
+        static TEXTS: Mutex<BTreeMap<Post, Arc<[u8]>>> = Mutex::new(BTreeMap::new());
+        TEXTS.lock().expect("texts").entry(*self).or_insert_with(|| self.write().into()).clone()
+    }
+
+    fn write(&self) -> Vec<u8> {
         let mut text = format!("{BEGIN}{} of {} octets\r\n", self.number, self.size).into_bytes();
         let mut line = 0_u64;
         while text.len() < self.size {
             let word = (u64::from(self.number) << 32 | line).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            text.extend(format!("{line} {word:016x} {:016x}\r\n", !word.rotate_left(21)).bytes());
+            text.extend_from_slice(format!("{line} {word:016x} {:016x}\r\n", !word.rotate_left(21)).as_bytes());
             line += 1;
         }
-        text.extend(format!("end of post {}\r\n", self.number).bytes());
+        text.extend_from_slice(format!("end of post {}\r\n", self.number).as_bytes());
         text
     }
 
@@ -68,7 +76,11 @@ impl Post {
         let (header, text) = message.split_at(end_of_header + 4);
         let Some(first) = text.strip_prefix(BEGIN.as_bytes()) else {
             let is_notice = position(header, b"Auto-Submitted: auto-generated").is_some() && text.ends_with(b"\n");
-            return if is_notice { Ok(None) } else { Err(format!("{} octets that are no post: {:?}", message.len(), shown())) };
+            return if is_notice {
+                Ok(None)
+            } else {
+                Err(format!("{} octets that are no post: {:?}", message.len(), shown()))
+            };
         };
         let line = String::from_utf8_lossy(&first[..first.len().min(40)]).into_owned();
         let mut words = line.split(' ').step_by(2).map(str::parse::<u32>);
@@ -78,8 +90,8 @@ impl Post {
         let held = position(header, STRANGER.as_bytes()).is_some();
         let post = Post { number, size: size as usize, held };
         let whole = post.text();
-        if text != whole {
-            let same = text.iter().zip(&whole).take_while(|(left, right)| left == right).count();
+        if text != &whole[..] {
+            let same = text.iter().zip(&whole[..]).take_while(|(left, right)| left == right).count();
             let (have, all) = (text.len(), whole.len());
             return Err(format!("post {number} is not whole: {have} of {all} octets, wrong from {same} on"));
         }

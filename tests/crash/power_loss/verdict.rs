@@ -58,7 +58,8 @@ pub fn judge(data: &Path, expected: &Expected) -> Verdict {
             continue;
         }
         let there = found.outgoing.get(&post.number);
-        let missing: Vec<&String> = waiting.iter().filter(|name| there.is_none_or(|there| !there.contains(*name))).collect();
+        let missing: Vec<&String> =
+            waiting.iter().filter(|name| there.is_none_or(|there| !there.contains(*name))).collect();
         if !missing.is_empty() {
             verdict.lost.push(format!("post {} for {missing:?}", post.number));
         }
