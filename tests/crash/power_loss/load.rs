@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_secs(60);
 /// LMTP sessions at a time.
 const SESSIONS: usize = 4;
 /// More than the spool keeps in its database.
-const LARGE: usize = 300_000;
+pub const LARGE: usize = 300_000;
 
 /// How much is done.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +69,7 @@ pub fn record(amount: Amount, environment: &[(&str, &str)]) -> Recording {
         accepted: Mutex::default(),
     };
     load.make_list("ants", &members());
+    installation.run(&["set", ANTS, "max_message_size=0"]);
     let sink = Sink::default();
     thread::scope(|scope| {
         let stop = SetOnDrop(&sink.stop);

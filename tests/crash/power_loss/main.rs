@@ -20,6 +20,7 @@ mod verdict;
 
 use disk::{Disk, Entries, Luck};
 use load::{Amount, Recording};
+use post::Post;
 use record::Event;
 use replay::{Effort, Findings, replay};
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,12 +79,18 @@ fn the_record_is_complete() {
     let count = |what: &dyn Fn(&Event) -> bool| recording.events.iter().filter(|event| what(event)).count();
     let names = names_of(&recording.events);
     let is = |inode: &u64, name: &str| names.get(inode).is_some_and(|found| found == name);
+    let numbers = |what: &dyn Fn(&Post) -> bool| -> BTreeSet<u32> {
+        recording.posts.values().filter(|post| what(post)).map(|post| post.number).collect()
+    };
+    let (large, held) = (numbers(&|post| post.size >= load::LARGE), numbers(&|post| post.held));
     let counts = [
         ("events", recording.events.len()),
         ("syncs", count(&|event| matches!(event, Event::SyncEnds { .. }))),
         ("replies", count(&|event| matches!(event, Event::Reply(_)))),
         ("deliveries", count(&|event| matches!(event, Event::Mark(text) if text.starts_with("got ")))),
-        ("bodies in files", count(&|event| matches!(event, Event::Rename { .. }))),
+        ("bodies in files", count(&|event| matches!(event, Event::Rename { new, .. } if new.len() == 32))),
+        ("deliveries of large posts", count(&|event| is_delivery_of(event, &large))),
+        ("deliveries of posts that were held", count(&|event| is_delivery_of(event, &held))),
         (
             "checkpoints of the spool",
             count(&|event| matches!(event, Event::SyncBegins { inode: Some(inode), .. } if is(inode, "spool.db"))),
@@ -96,12 +103,17 @@ fn the_record_is_complete() {
             "times that a log of the spool was made",
             count(&|event| matches!(event, Event::Made { name, .. } if name == "spool.db-wal")),
         ),
-        ("posts for moderators", recording.posts.values().filter(|post| post.held).count()),
     ];
     println!("{counts:?}");
     for (what, count) in counts {
         assert!(count > 0, "no {what} in the record");
     }
+}
+
+fn is_delivery_of(event: &Event, posts: &BTreeSet<u32>) -> bool {
+    let Event::Mark(text) = event else { return false };
+    let number = text.strip_prefix("got ").and_then(|rest| rest.split(' ').next()?.parse().ok());
+    number.is_some_and(|number| posts.contains(&number))
 }
 
 /// The last name that each file was made with.
