@@ -278,11 +278,8 @@ impl BodyDirectory {
 
     /// Syncs the names of both directories, whoever made them: a process may have been killed just before it could.
     pub(super) fn sync_names(&self) -> Result<()> {
-        let directories = self.path.ancestors().take(2);
-        directories
-            .map(sync_name)
-            .collect::<std::io::Result<()>>()
-            .map_err(|error| SpoolError::from_io(&self.path, "sync its name", &error))
+        let mut directories = self.path.ancestors().take(2);
+        directories.try_for_each(sync_name).map_err(|error| SpoolError::from_io(&self.path, "sync its name", &error))
     }
 
     pub(super) fn read(&self, name: &str) -> Result<Arc<[u8]>> {

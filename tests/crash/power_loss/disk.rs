@@ -226,10 +226,11 @@ impl Object {
                         content.apply(change, |_| !torn || dice.even());
                     }
                 }
-                (_, Some(until)) if *time < until => content.apply(change, |_| true),
-                (_, Some(_)) => {}
-                (_, None) if dice.names() => content.apply(change, |_| true),
-                (_, None) => {}
+                (_, until) => {
+                    if until.map_or_else(|| dice.names(), |until| *time < until) {
+                        content.apply(change, |_| true);
+                    }
+                }
             }
         }
         content

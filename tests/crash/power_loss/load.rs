@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use std::{fs, thread};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 /// LMTP sessions at a time.
 const SESSIONS: usize = 4;
 /// More than the spool keeps in its database.
@@ -49,7 +49,7 @@ pub struct Recording {
 pub fn record(amount: Amount, environment: &[(&str, &str)]) -> Recording {
     let (batch, connections) = (10, 2);
     let mut installation = Installation::with_mta(&format!(
-        "incoming: null.NullMTA\nmax_recipients: {batch}\nmax_delivery_threads: {connections}\nverp_delivery_interval: 3\n[lmtp]\nmin_free_space: 0\n"
+        "incoming: postfix.LMTP\nconfiguration: $DIR/postfix.cfg\nmax_recipients: {batch}\nmax_delivery_threads: {connections}\nverp_delivery_interval: 3\n[lmtp]\nmin_free_space: 0\n"
     ));
     let var = installation.path().join("var");
     fs::create_dir(&var).expect("directory");

@@ -3,9 +3,10 @@
 use super::disk::State;
 use super::expected::Expected;
 use super::post::Post;
+use super::tables;
 use postrider::config::DatabaseUrl;
 use postrider::spool::{ArrivalState, Spool, SpoolOptions};
-use postrider::store::Store;
+use postrider::store::{Generation, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -45,6 +46,8 @@ pub fn judge(data: &Path, expected: &Expected) -> Verdict {
     if let Err(error) = runtime.block_on(look(data, &mut found)) {
         verdict.damaged.push(error);
     }
+    let lists = found.lists.keys().cloned().collect();
+    tables::judge(data, expected, &lists, found.generation.as_ref(), &mut verdict);
     for name in ["spool.db", "postrider.db"] {
         match integrity(&data.join(name)) {
             Ok(()) => {}
@@ -84,6 +87,7 @@ struct Found {
     /// Who is still to get which post.
     outgoing: BTreeMap<u32, BTreeSet<String>>,
     lists: BTreeMap<String, BTreeSet<String>>,
+    generation: Option<Generation>,
 }
 
 impl Found {
@@ -110,6 +114,7 @@ async fn look(data: &Path, found: &mut Found) -> Result<(), String> {
         let members = members.iter().map(|member| member.address.as_str().to_owned()).collect();
         found.lists.insert(list.address.to_string(), members);
     }
+    found.generation = Some(store.generation().await.map_err(|error| text(&error))?);
     for held in store.held(None).await.map_err(|error| text(&error))? {
         let Some((held, message)) = store.held_post(held.id).await.map_err(|error| text(&error))? else { continue };
         let number = found.message(&format!("held post {}", held.id), &message, held.size);
