@@ -3,7 +3,7 @@
 //! A Postrider at work is recorded: every change of a file, every sync, every reply that takes responsibility for a message
 //! (`recorder.c`, [`record`], [`load`]). Then the power fails at every moment of the record, or at many of them: what the
 //! disk may hold then ([`disk`]) is opened with the code of the product ([`verdict`]), and must have what was promised
-//! until then ([`expected`]).
+//! until then ([`expected`]); the MTA's tables are wholly old or wholly new ([`tables`]).
 //!
 //! The same must find losses when syncs are left out: in the record (a disk that lies), and in the database
 //! (`synchronous` OFF and NORMAL).
@@ -45,8 +45,8 @@ fn effort(entries: Entries) -> Effort {
     let (moments, throws) = match (is_long(), entries) {
         (true, Entries::Strict) => (2500, 3),
         (true, Entries::Journal) => (600, 2),
-        (false, Entries::Strict) => (60, 2),
-        (false, Entries::Journal) => (20, 1),
+        (false, Entries::Strict) => (54, 2),
+        (false, Entries::Journal) => (16, 1),
     };
     Effort { moments, throws, enough: 1, seed: 1 }
 }
