@@ -54,7 +54,7 @@ install: $(BUILT)/postrider
 	  install -m 0644 plugins/$$plugin/$$plugin.cfg.sample $(SHARE)/doc/postrider/; \
 	done
 	install -m 0644 packaging/postrider.cfg.sample packaging/systemd/postrider-injection.conf \
-	  packaging/systemd/postrider-home.conf README.md CHANGELOG.md $(SHARE)/doc/postrider/
+	  packaging/systemd/postrider-home.conf README.md CHANGELOG.md docs/durability.md $(SHARE)/doc/postrider/
 	install -m 0644 packaging/man/postrider.1 packaging/man/qmail-lmtp.1 $(SHARE)/man/man1/
 	install -m 0644 packaging/man/postrider.cfg.5 $(SHARE)/man/man5/
 	install -m 0644 packaging/completions/postrider.bash $(SHARE)/bash-completion/completions/postrider

@@ -3,6 +3,7 @@
 //! The programs are those of this build (`target/debug`); `tests/run` builds them first.
 
 use std::{
+    ffi::OsString,
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
@@ -48,6 +49,7 @@ pub struct Installation {
     pub lmtp_port: u16,
     /// The SMTP port in the configuration.
     pub smtp_port: u16,
+    environment: Vec<(OsString, OsString)>,
 }
 
 impl Installation {
@@ -64,7 +66,7 @@ impl Installation {
     /// The same in a directory that exists already.
     pub fn in_directory(directory: tempfile::TempDir, mta: &str) -> Self {
         let (lmtp_port, smtp_port) = (free_port(), free_port());
-        let installation = Installation { directory, lmtp_port, smtp_port };
+        let installation = Installation { directory, lmtp_port, smtp_port, environment: Vec::new() };
         let dir = installation.path().display().to_string();
         fs::create_dir(installation.path().join("plugins")).expect("plugin directory");
         installation.install_plugin(&build_dir().join("libpostrider_postfix.so"), "libpostrider_postfix.so");
@@ -109,6 +111,11 @@ impl Installation {
         fs::write(self.config(), text).expect("configuration");
     }
 
+    /// Gives every program that is started from now on a variable of the environment.
+    pub fn environment(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
+        self.environment.push((name.into(), value.into()));
+    }
+
     /// A table as it is published now; empty when there is none.
     pub fn table(&self, name: &str) -> String {
         fs::read_to_string(self.data().join(name)).unwrap_or_default()
@@ -131,6 +138,7 @@ impl Installation {
     fn command_by(&self, program: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.arg("-C").arg(self.config()).args(args).env_remove("RUST_LOG").env_remove("POSTRIDER_CONFIG");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -4,7 +4,7 @@ use postrider_tests::fixtures::repository;
 use std::fs;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -12,6 +12,7 @@ const DOCUMENTS: [&str; 9] = [
     "CHANGELOG.md",
     "plugins/postfix/README.md",
     "plugins/examples/opensmtpd/README.md",
+    "docs/durability.md",
     "docs/writing-a-plugin.md",
     "docs/packaging-a-plugin.md",
 ];

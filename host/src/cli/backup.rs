@@ -45,5 +45,9 @@ impl Backup {
 async fn write(session: &Session, staged: &Path, target: &Path) -> anyhow::Result<()> {
     session.spool().await?.backup(staged).await?;
     session.store().await?.backup(&staged.join("postrider.db")).await?;
-    std::fs::rename(staged, target).with_context(|| format!("{} cannot be made", target.display()))
+    // What has been told as written outlives a power loss, too.
+    let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::rename(staged, target)
+        .and_then(|()| std::fs::File::open(parent)?.sync_all())
+        .with_context(|| format!("{} cannot be made", target.display()))
 }

@@ -230,8 +230,13 @@ fn make(directory: &Path) -> anyhow::Result<()> {
     make_one(directory)
 }
 
+/// What is in a directory is only as safe as the name of the directory itself: that of a new one is synced.
 fn make_one(directory: &Path) -> anyhow::Result<()> {
-    match DirBuilder::new().mode(MODE).create(directory) {
+    let make = || {
+        DirBuilder::new().mode(MODE).create(directory)?;
+        std::path::absolute(directory)?.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+    };
+    match make() {
         // Another command made it just now.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => Ok(()),
         result => result.with_context(|| {

@@ -241,6 +241,23 @@ impl Drop for TemporaryFile {
     }
 }
 
+/// Makes a directory if it is not there, and then syncs its name.
+fn make_directory(directory: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let failed = |error| SpoolError::from_io(directory, "make the directory", &error);
+    match std::fs::DirBuilder::new().mode(0o700).create(directory) {
+        Ok(()) => sync_name(directory).map_err(failed),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Syncs the directory in which this one is.
+fn sync_name(directory: &Path) -> std::io::Result<()> {
+    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent)?.sync_all()
+}
+
 /// `spool/bodies/`, and the lock by which a backup in any process keeps files from being removed.
 #[derive(Debug)]
 pub(super) struct BodyDirectory {
@@ -249,21 +266,72 @@ pub(super) struct BodyDirectory {
 }
 
 impl BodyDirectory {
-    /// Makes `spool/bodies/` below the data directory if it is not there.
+    /// Makes `spool/bodies/` below the data directory if it is not there, and then syncs the names of
+    /// both directories: a body is synced with its own directory only, and after a power loss a file
+    /// system need not know a directory whose name was not.
     pub(super) fn open(spool: &Path) -> Result<Self> {
-        use std::os::unix::fs::DirBuilderExt;
         let path = spool.join("bodies");
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)
-            .map_err(|error| SpoolError::from_io(&path, "make the directory", &error))?;
+        make_directory(spool)?;
+        make_directory(&path)?;
         Ok(BodyDirectory { path, lock_path: spool.join("bodies.lock") })
+    }
+
+    /// Syncs the names of both directories, whoever made them: a process may have been killed just before it could.
+    pub(super) fn sync_names(&self) -> Result<()> {
+        let mut directories = self.path.ancestors().take(2);
+        directories.try_for_each(sync_name).map_err(|error| SpoolError::from_io(&self.path, "sync its name", &error))
     }
 
     pub(super) fn read(&self, name: &str) -> Result<Arc<[u8]>> {
         let path = self.path.join(name);
-        std::fs::read(&path).map(Arc::from).map_err(|error| SpoolError::from_io(&path, "read a message", &error))
+        std::fs::read(&path).map(Arc::from).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => SpoolError::Io {
+                path: path.display().to_string(),
+                message: "the file of this message is gone; put it back (from a backup), or give the message up with \
+                          `postrider queue drop`"
+                    .into(),
+            },
+            std::io::ErrorKind::PermissionDenied => SpoolError::Io {
+                path: path.display().to_string(),
+                message: format!("cannot read a message: {error}; check owner and mode of the file and its directory"),
+            },
+            _ => SpoolError::from_io(&path, "read a message", &error),
+        })
+    }
+
+    /// The database is new: messages that are here already belong to one that is gone. They are not
+    /// leftovers, perhaps nobody else has them; so they are moved to `spool/orphans/`, for people.
+    pub(super) fn set_aside(&self, database: &Path) -> Result<()> {
+        let orphans = self.path.with_file_name("orphans");
+        let failed = |error| SpoolError::from_io(&orphans, "set messages of an earlier database aside", &error);
+        let mut moved = 0;
+        for entry in std::fs::read_dir(&self.path).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let is_whole = entry.path().extension().is_none() && entry.file_type().is_ok_and(|kind| kind.is_file());
+            // Who has it locked is just bringing it, for the new database.
+            if !is_whole || File::open(entry.path()).and_then(|file| Ok(file.try_lock()?)).is_err() {
+                continue;
+            }
+            if moved == 0 {
+                make_directory(&orphans)?;
+            }
+            std::fs::rename(entry.path(), orphans.join(entry.file_name())).map_err(failed)?;
+            moved += 1;
+        }
+        if moved > 0 {
+            for directory in [&orphans, &self.path] {
+                File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+            }
+            tracing::warn!(
+                "{} was made anew, but {moved} large message(s) of an earlier one lay in {}; they are in {} now: to get \
+                 the old queue back, stop postrider and restore the database and these files together; else look at \
+                 them, hand in again what was not delivered (`postrider inject`), and remove them",
+                database.display(),
+                self.path.display(),
+                orphans.display(),
+            );
+        }
+        Ok(())
     }
 
     pub(super) fn has(&self, name: &str) -> bool {

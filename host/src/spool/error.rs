@@ -88,8 +88,13 @@ impl SpoolError {
             return SpoolError::DiskFull { path: path.display().to_string() };
         }
         let hint = match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => "; it is no SQLite file, or damaged: move it away or restore a backup",
-            Some(ErrorCode::DatabaseCorrupt) => "; the file is damaged: restore a backup",
+            Some(ErrorCode::NotADatabase) => {
+                "; it is no SQLite file, or damaged: stop postrider, then repair it with `sqlite3` (see durability.md) or \
+                 restore a backup"
+            }
+            Some(ErrorCode::DatabaseCorrupt) => {
+                "; the file is damaged: stop postrider, then repair it with `sqlite3` (see durability.md) or restore a backup"
+            }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 "; another process has held it for too long: look for one with `fuser`"
             }

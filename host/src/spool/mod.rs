@@ -7,8 +7,8 @@
 //! the effect of one.
 //!
 //! Below the data directory: `spool.db`, `spool/bodies/` for large messages, `spool/lock` held by
-//! the daemon, `spool/bodies.lock` held by a backup. Commands may open the spool beside the
-//! daemon; only the daemon cleans up.
+//! the daemon, `spool/bodies.lock` held by a backup, `spool/orphans/` for messages whose database is
+//! gone. Commands may open the spool beside the daemon; only the daemon cleans up.
 
 mod backup;
 mod body;
@@ -115,9 +115,10 @@ impl Spool {
         }
         let bodies = Arc::new(BodyDirectory::open(&directory.join(DIRECTORY))?);
         let lock = options.exclusive.then(|| exclusive::lock_for_daemon(&directory.join(DIRECTORY))).transpose()?;
-        let connection = schema::open_writer(&file)?;
+        let connection = schema::open_writer(&file, || bodies.set_aside(&file))?;
         if options.exclusive {
             exclusive::must_be_writable(&connection, &file)?;
+            bodies.sync_names()?;
             exclusive::remove_leftovers(&connection, &bodies)?;
         }
         let shared = Arc::new(Shared {

@@ -660,6 +660,32 @@ async fn a_starting_daemon_removes_leftovers_only() {
 }
 
 #[tokio::test]
+async fn messages_of_a_database_that_is_gone_are_set_aside_not_removed() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    let large = vec![b'x'; MAX_INLINE + 1];
+    spool.accept(incoming(&large)).await.expect("accept");
+    spool.close().await;
+    let (name, database) = (body_files(dir.path()).remove(0), dir.path().join(DATABASE));
+    std::fs::rename(&database, dir.path().join("old.db")).expect("move it away");
+    // Whoever makes it anew, a command or the daemon, and whoever comes later.
+    Spool::open(dir.path(), &COMMAND).expect("command").close().await;
+    let spool = open(dir.path());
+    assert!(body_files(dir.path()).is_empty());
+    let orphan = dir.path().join("spool/orphans").join(name.file_name().expect("name"));
+    assert!(std::fs::read(&orphan).expect("set aside") == large);
+    spool.accept(incoming(&large)).await.expect("accept");
+    spool.close().await;
+
+    // The old one turns up.
+    std::fs::rename(dir.path().join("old.db"), &database).expect("database");
+    std::fs::rename(&orphan, &name).expect("message");
+    let spool = open(dir.path());
+    let arrival = spool.arrivals().await.expect("arrivals").remove(0);
+    assert!(spool.message(arrival.message).await.expect("message")[..] == large);
+}
+
+#[tokio::test]
 async fn a_message_whose_file_is_lost_is_put_off_and_shown() {
     let dir = tempfile::tempdir().expect("tempdir");
     let spool = open(dir.path());
@@ -669,7 +695,7 @@ async fn a_message_whose_file_is_lost_is_put_off_and_shown() {
     assert!(spool.due(10).await.expect("due").is_none());
     let queued = spool.outgoing().await.expect("queue").remove(0);
     assert_eq!(queued.waiting, 2);
-    assert!(queued.last_reply.contains("cannot read a message"), "{}", queued.last_reply);
+    assert!(queued.last_reply.contains("is gone") && queued.last_reply.contains("queue drop"), "{}", queued.last_reply);
 }
 
 #[tokio::test]

@@ -113,14 +113,20 @@ impl StoreError {
                         "; check owner and mode of the file, of those beside it that end in -wal and -shm, and of the directory, and \
                  whether they are read-only (`lsattr`, `mount`)"
                     }
-                    Some(code::CORRUPT) => "; the file is damaged: restore a backup",
+                    Some(code::CORRUPT) => {
+                        "; the file is damaged: stop postrider, then repair it with `sqlite3` (see durability.md) or restore a backup"
+                    }
                     Some(code::FULL) => "; make room on its file system",
                     // Without room the shared-memory file fails as a plain input/output error.
                     Some(code::IOERR) if has_no_room(file) => {
                         ": no space left on the device; make room on its file system"
                     }
                     Some(code::IOERR) => crate::spool::FAILING_DISK,
-                    Some(code::NOTADB) => "; it is no SQLite file, or damaged: move it away or restore a backup",
+                    // Not "move it away": with a new one, all lists would be unknown, and their mail refused.
+                    Some(code::NOTADB) => {
+                        "; it is no SQLite file, or damaged: stop postrider, then repair it with `sqlite3` (see durability.md) \
+                         or restore a backup"
+                    }
                     _ => "",
                 };
                 format!("{}{hint}", database.message())
