@@ -31,6 +31,7 @@ mod handover;
 mod injection;
 mod job;
 mod limit;
+pub mod login;
 pub mod memory;
 pub mod path;
 mod pool;
@@ -56,7 +57,7 @@ pub(crate) use injection::check as check_injection;
 pub use queue::DeliveryQueue;
 pub use settings::{DeliverySettings, SettingsError};
 
-use limit::LearnedLimit;
+use limit::{LearnedLimit, LearnedVerp};
 use pool::Pool;
 use postrider_plugin_api::sdk::OutgoingAdapter;
 use session::Target;
@@ -111,6 +112,7 @@ struct Smtp {
     target: Target,
     pool: Pool,
     limit: LearnedLimit,
+    verp: LearnedVerp,
 }
 
 impl<Q: DeliveryQueue> Deliverer<Q> {
@@ -121,6 +123,7 @@ impl<Q: DeliveryQueue> Deliverer<Q> {
                 target: settings.target.clone(),
                 pool: Pool::new(settings.idle),
                 limit: LearnedLimit::default(),
+                verp: LearnedVerp::default(),
             })),
             Outgoing::Adapter(handover) => Way::Adapter(handover),
         };

@@ -1,5 +1,12 @@
 //! Delivery against servers that behave as real ones were seen to.
 
+mod chunking;
+mod lmtp;
+mod login;
+mod replies;
+mod verp;
+
+use super::login::Login;
 use super::memory::MemoryQueue;
 use super::session::{Target, Timeouts};
 use super::sink::{Answer, Moment, Script, Sink, Step};
@@ -9,7 +16,6 @@ use crate::config::SecureMode;
 use crate::lists::EmailAddress;
 use crate::plugins::Watch;
 use crate::spool::{DeliveryResult, EnvelopeSender, Outgoing as Message};
-use lettre::transport::smtp::authentication::Credentials;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -111,6 +117,12 @@ async fn deliver(script: Script, message: &Message) -> (Sink, Vec<(String, Deliv
     push(&running, message);
     let results = running.results(message.recipients.len()).await;
     (sink, results)
+}
+
+/// The ways in which a transaction can go: with DATA and with BDAT, in groups and command by command.
+fn kinds(make: impl Fn() -> Script) -> [Script; 4] {
+    let without = |script: Script| script.without("PIPELINING");
+    [make(), without(make()), make().with("CHUNKING"), without(make().with("CHUNKING"))]
 }
 
 fn rude(step: Step, answer: Answer) -> Script {
@@ -224,7 +236,7 @@ fn refuse_some(moment: &Moment<'_>) -> Answer {
 
 #[tokio::test]
 async fn recipients_are_refused_one_by_one() {
-    for script in [Script::new(refuse_some), Script::new(refuse_some).without("PIPELINING")] {
+    for script in kinds(|| Script::new(refuse_some)) {
         let (sink, results) = deliver(script, &people(5)).await;
         assert_eq!(results[1].1, failed("550 5.1.1 no such user"));
         assert_eq!(retry_reply(&results[3].1), "451 4.2.0 busy");
@@ -235,7 +247,7 @@ async fn recipients_are_refused_one_by_one() {
 
 #[tokio::test]
 async fn a_transaction_without_recipients_is_ended_before_the_next() {
-    for script in [Script::new(refuse_some), Script::new(refuse_some).without("PIPELINING")] {
+    for script in kinds(|| Script::new(refuse_some)) {
         let sink = sink(script).await;
         let running = Running::start(DeliverySettings { connections: 1, ..settings(&sink) }, Outgoing::Smtp);
         push(&running, &verp(people(5)));
@@ -277,8 +289,7 @@ async fn after_the_retry_period_it_fails_with_the_last_reply() {
 
 #[tokio::test]
 async fn too_many_recipients_is_learned_and_the_rest_follows_at_once() {
-    for script in [Script::default(), Script::default().without("PIPELINING")] {
-        let script = Script { max_recipients: 7, ..script };
+    for script in kinds(|| Script { max_recipients: 7, ..Script::default() }) {
         let (sink, results) = deliver(script, &people(50)).await;
         assert_eq!(delivered(&results), 50);
         assert_eq!(results.len(), 50, "no attempt was counted");
@@ -467,7 +478,7 @@ async fn lost_after_the_final_dot_is_unknown_and_tried_again() {
     push(&running, &people(2));
     running.wait(|queue| queue.results().len() == 2).await;
     for (_, result) in running.queue.results() {
-        assert!(retry_reply(&result).starts_with("no reply to the final dot, so it may have arrived"));
+        assert!(retry_reply(&result).starts_with("no reply to the end of the message, so it may have arrived"));
     }
     running.queue.retry_now();
     let results = running.results(4).await;
@@ -774,12 +785,12 @@ mod encrypted {
             let login = Some(("anne".to_owned(), "secret-word".to_owned()));
             let sink = sink(Script { login, mechanisms, ..Script::default() }).await;
             let mut settings = settings(&sink);
-            settings.target.credentials = Some(Credentials::new("anne".into(), "secret-word".into()));
+            settings.target.login = Some(Login::new("anne", "secret-word"));
             let running = Running::start(settings.clone(), Outgoing::Smtp);
             push(&running, &people(1));
             assert_eq!(delivered(&running.results(1).await), 1);
             assert_eq!(sink.messages()[0].user.as_deref(), Some("anne"));
-            settings.target.credentials = Some(Credentials::new("anne".into(), "wrong-word".into()));
+            settings.target.login = Some(Login::new("anne", "wrong-word"));
             let problem = problem(&settings).await;
             assert!(problem.contains("smtp_pass") && !problem.contains("wrong-word"), "{problem}");
         }
@@ -789,7 +800,7 @@ mod encrypted {
     async fn a_password_without_auth_is_an_error_and_no_bounce() {
         let sink = sink(Script::default()).await;
         let mut settings = settings(&sink);
-        settings.target.credentials = Some(Credentials::new("anne".into(), "secret-word".into()));
+        settings.target.login = Some(Login::new("anne", "secret-word"));
         assert!(problem(&settings).await.contains("it offers no AUTH"));
     }
 }
