@@ -72,6 +72,7 @@ pub(super) fn envelopes(
         verp_delimiter = Some(Arc::from(delimiter));
         let simple = |recipient: &DueRecipient| {
             !recipient.address.local_part().starts_with('"')
+                && !recipient.address.domain().starts_with('[')
                 && ReversePath::parse(&format.expand(bounces, &recipient.address)).is_ok()
         };
         let (shared, own): (Vec<_>, Vec<_>) = recipients.into_iter().partition(simple);

@@ -28,6 +28,7 @@ pub mod body;
 mod capabilities;
 mod dispatch;
 mod handover;
+mod handshake;
 mod injection;
 mod job;
 mod limit;

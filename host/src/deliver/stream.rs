@@ -86,7 +86,7 @@ impl Stream {
         let Stream::Plain(tcp) = self else { return Err("TLS needs a bare TCP connection".to_owned()) };
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| format!("{host:?} is no name that a certificate can have; check [mta] smtp_host"))?;
-        let stream = tls.connect(name, tcp).await.map_err(|error| super::tls::explain(&error))?;
+        let stream = tls.connect(name, tcp).await.map_err(|error| super::handshake::explain(&error, host))?;
         Ok(Stream::Tls(Box::new(stream)))
     }
 

@@ -1,6 +1,7 @@
 //! Delivery against servers that behave as real ones were seen to.
 
 mod chunking;
+mod encrypted;
 mod lmtp;
 mod login;
 mod replies;
@@ -284,7 +285,7 @@ async fn after_the_retry_period_it_fails_with_the_last_reply() {
     let running = Running::to(&sink);
     running.queue.push(&people(1), Duration::from_hours(6 * 24));
     let results = running.results(1).await;
-    assert_eq!(results[0].1, failed("retry period of 5d is over; last: 451 4.2.0 busy"));
+    assert_eq!(results[0].1, failed("4.4.7 delivery time expired: retry period of 5d is over; last: 451 4.2.0 busy"));
 }
 
 #[tokio::test]
@@ -572,6 +573,19 @@ async fn eight_bit_messages_say_so_where_it_is_known() {
 }
 
 #[tokio::test]
+async fn raw_octets_in_a_header_go_as_8bitmime_whatever_the_server_offers() {
+    let mut letter = people(1);
+    let text = [b"Subject: gr\xfc\xdfe \xff\r\nFrom: ", "Jürgen <j@example.com>\r\n\r\nx\r\n".as_bytes()].concat();
+    letter.message = Arc::from(text.as_slice());
+    for script in [Script::default(), Script::default().without("SMTPUTF8")] {
+        let (sink, results) = deliver(script, &letter).await;
+        assert_eq!(delivered(&results), 1);
+        assert!(sink.messages()[0].parameters.ends_with(" BODY=8BITMIME"), "{:?}", sink.messages()[0]);
+        assert_eq!(sink.messages()[0].message, text, "octet by octet");
+    }
+}
+
+#[tokio::test]
 async fn addresses_beyond_ascii_need_smtputf8() {
     let letter = message(&["anne@example.com", "grüße@example.com"]);
     let (sink, results) = deliver(Script::default(), &letter).await;
@@ -672,137 +686,6 @@ async fn a_connection_that_the_server_closed_while_idle_is_not_used() {
     push(&running, &people(1));
     assert_eq!(delivered(&running.results(2).await), 2);
     assert_eq!(sink.recipients().len(), 2);
-}
-
-mod encrypted {
-    use super::*;
-
-    /// A server's TLS with a certificate for this name, and the roots that trust it.
-    fn certificate(name: &str) -> (TlsAcceptor, RootCertStore) {
-        let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("certificate");
-        let certificate: CertificateDer<'static> = made.cert.der().clone();
-        let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
-        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-        let server = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.clone()], key)
-            .expect("server");
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate).expect("root");
-        (TlsAcceptor::from(Arc::new(server)), roots)
-    }
-
-    fn secured(sink: &Sink, secure: SecureMode, verify: Verify, roots: RootCertStore) -> DeliverySettings {
-        let mut settings = settings(sink);
-        settings.target.secure = secure;
-        settings.target.tls = Some(connector_with_roots(verify, roots).expect("TLS"));
-        settings
-    }
-
-    async fn problem(settings: &DeliverySettings) -> String {
-        super::super::session::Session::open(&settings.target).await.expect_err("it opened").to_string()
-    }
-
-    #[tokio::test]
-    async fn mail_goes_out_encrypted() {
-        for secure in [SecureMode::Starttls, SecureMode::Smtps] {
-            let (tls, roots) = certificate("127.0.0.1");
-            let sink =
-                sink(Script { tls: Some(tls), tls_from_start: secure == SecureMode::Smtps, ..Script::default() }).await;
-            let settings = secured(&sink, secure, Verify::CertificateAndName, roots);
-            let running = Running::start(settings, Outgoing::Smtp);
-            let mut large = people(50);
-            large.message = Arc::from("0123456789\r\n".repeat(200_000).as_bytes());
-            push(&running, &large);
-            assert_eq!(delivered(&running.results(50).await), 50, "{secure:?}");
-            let messages = sink.messages();
-            assert!(messages[0].encrypted);
-            assert_eq!(messages[0].message, *large.message);
-        }
-    }
-
-    #[tokio::test]
-    async fn without_starttls_nothing_is_sent_in_the_clear() {
-        let (_, roots) = certificate("127.0.0.1");
-        let sink = sink(Script::default()).await;
-        let settings = secured(&sink, SecureMode::Starttls, Verify::CertificateAndName, roots);
-        assert!(problem(&settings).await.contains("does not offer STARTTLS"));
-        assert_eq!(sink.dialogues()[0].len(), 1, "only EHLO");
-    }
-
-    #[tokio::test]
-    async fn plaintext_behind_the_reply_to_starttls_is_refused() {
-        let (tls, roots) = certificate("127.0.0.1");
-        let sink = sink(Script {
-            tls: Some(tls),
-            ..rude(Step::Starttls, Answer::say("220 go\r\n250-evil\r\n250 AUTH PLAIN"))
-        })
-        .await;
-        let settings = secured(&sink, SecureMode::Starttls, Verify::CertificateAndName, roots);
-        assert!(problem(&settings).await.contains("nobody asked for"));
-    }
-
-    #[tokio::test]
-    async fn certificates_are_verified_as_configured() {
-        for (name, trusted, verify, refused) in [
-            ("127.0.0.1", true, Verify::CertificateAndName, None),
-            ("mx.example.com", true, Verify::CertificateAndName, Some("mx.example.com")),
-            ("127.0.0.1", false, Verify::CertificateAndName, Some("smtp_verify_cert")),
-            ("mx.example.com", true, Verify::Certificate, None),
-            ("mx.example.com", false, Verify::Certificate, Some("smtp_verify_cert")),
-            ("mx.example.com", false, Verify::Nothing, None),
-        ] {
-            let (tls, roots) = certificate(name);
-            let roots = if trusted { roots } else { certificate("other").1 };
-            let sink = sink(Script { tls: Some(tls), ..Script::default() }).await;
-            let settings = secured(&sink, SecureMode::Starttls, verify, roots);
-            match refused {
-                None => assert!(
-                    super::super::session::Session::open(&settings.target).await.is_ok(),
-                    "{name} {trusted} {verify:?}"
-                ),
-                Some(text) => {
-                    let problem = problem(&settings).await;
-                    assert!(problem.contains(text) && problem.contains("127.0.0.1"), "{problem}");
-                }
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn a_server_that_speaks_no_tls_is_told_as_such() {
-        let (_, roots) = certificate("127.0.0.1");
-        let sink = sink(Script::default()).await;
-        let settings = secured(&sink, SecureMode::Smtps, Verify::CertificateAndName, roots);
-        assert!(problem(&settings).await.contains("smtp_secure_mode"));
-    }
-
-    #[tokio::test]
-    async fn passwords_are_given_and_never_shown() {
-        for mechanisms in ["PLAIN LOGIN", "LOGIN"] {
-            let login = Some(("anne".to_owned(), "secret-word".to_owned()));
-            let sink = sink(Script { login, mechanisms, ..Script::default() }).await;
-            let mut settings = settings(&sink);
-            settings.target.login = Some(Login::new("anne", "secret-word"));
-            let running = Running::start(settings.clone(), Outgoing::Smtp);
-            push(&running, &people(1));
-            assert_eq!(delivered(&running.results(1).await), 1);
-            assert_eq!(sink.messages()[0].user.as_deref(), Some("anne"));
-            settings.target.login = Some(Login::new("anne", "wrong-word"));
-            let problem = problem(&settings).await;
-            assert!(problem.contains("smtp_pass") && !problem.contains("wrong-word"), "{problem}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_password_without_auth_is_an_error_and_no_bounce() {
-        let sink = sink(Script::default()).await;
-        let mut settings = settings(&sink);
-        settings.target.login = Some(Login::new("anne", "secret-word"));
-        assert!(problem(&settings).await.contains("it offers no AUTH"));
-    }
 }
 
 mod adapters {

@@ -300,6 +300,8 @@ impl Session {
             // Writing into a vector cannot fail.
             let _ = write!(group, " SIZE={}", body.size());
         }
+        // UTF-8 in headers would need SMTPUTF8 too (RFC 6532), and so every server on the way. But posts with raw octets in
+        // a header are common, MTAs take and pass them on as 8BITMIME, and ours does no less: only addresses decide.
         if body.is_eight_bit() || envelope.smtp_utf8 {
             if self.capabilities.eight_bit_mime {
                 group.extend_from_slice(b" BODY=8BITMIME");
@@ -467,7 +469,7 @@ impl Ledger {
         } else if self.accepted > 0 && means_too_many_recipients(reply) {
             self.limit.get_or_insert(self.accepted);
             State::Waiting
-        } else if reply.code == 503 {
+        } else if reply.code == 503 || means_too_many_recipients(reply) {
             State::Judged(Verdict::Temporary(reply.to_string()))
         } else {
             State::Judged(plain_verdict(reply, reply.to_string()))
@@ -629,6 +631,10 @@ mod tests {
         assert_eq!(sent.verdicts[1], Verdict::Temporary("452 4.2.2 mailbox full".into()));
         let sent = play(1, &["250", "452 4.5.3 too many recipients", "554"]);
         assert!(temporary(&sent.verdicts[0]), "nobody was accepted before, so there is nothing to learn");
+        let sent = play(1, &["250", "552 too many recipients", "554"]);
+        assert!(temporary(&sent.verdicts[0]), "552 is then to be taken for 452");
+        let sent = play(1, &["250", "552 5.2.2 mailbox full", "554"]);
+        assert_eq!(sent.verdicts, [Verdict::Permanent("552 5.2.2 mailbox full".into())]);
     }
 
     #[test]

@@ -115,7 +115,7 @@ async fn a_server_that_wants_to_close_is_left_and_the_message_sent_again_at_once
 async fn lost_without_a_reply_to_the_content_is_unknown_and_tried_again() {
     for step in [Step::Mail, Step::Rcpt, Step::EndOfData] {
         let who = if step == Step::Mail { "u00003=" } else { "u00003@" };
-        let (_, running) = over_one_connection(at(step, who, Answer::Close), 6).await;
+        let (_sink, running) = over_one_connection(at(step, who, Answer::Close), 6).await;
         let results = running.results(6).await;
         let reply = retry_reply(&results[3].1);
         assert!(reply.starts_with("no reply to the end of the message, so it may have arrived"), "{step:?}: {reply}");

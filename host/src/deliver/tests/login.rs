@@ -120,3 +120,55 @@ async fn no_error_shows_what_was_sent() {
     }
     assert!(!format!("{:?}", login(literal(SECRET), SmtpAuth::Auto)).contains(SECRET));
 }
+
+/// Collects what is logged by this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("log").extend_from_slice(octets);
+        Ok(octets.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_log_line_shows_what_was_sent() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    for (how, mechanisms) in [(SmtpAuth::Plain, "PLAIN"), (SmtpAuth::Login, "LOGIN"), (SmtpAuth::Xoauth2, "XOAUTH2")] {
+        for password in [SECRET, "a-wrong-password"] {
+            let sink = server(mechanisms).await;
+            let mut settings = settings(&sink);
+            settings.target.login = login(literal(password), how);
+            let running = Running::start(settings, Outgoing::Smtp);
+            push(&running, &people(1));
+            if password == SECRET {
+                running.results(1).await;
+            } else {
+                running.wait(|queue| queue.released() == 1).await;
+                // The dispatcher hears of it, and tells, after the recipient was given back.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                running.stop().await;
+            }
+        }
+    }
+    let text = String::from_utf8_lossy(&log.0.lock().expect("log")).into_owned();
+    assert!(text.contains("delivered=1") && text.contains("it refused smtp_user"), "it logs at all: {text}");
+    for password in [SECRET, "a-wrong-password"] {
+        let plain = format!("\0anne@example.com\0{password}");
+        let token = format!("user=anne@example.com\u{1}auth=Bearer {password}\u{1}\u{1}");
+        for secret in [password.to_owned(), BASE64.encode(password), BASE64.encode(plain), BASE64.encode(token)] {
+            assert!(!text.contains(&secret), "{secret} stands in\n{text}");
+        }
+    }
+}
