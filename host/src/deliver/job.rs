@@ -104,7 +104,11 @@ impl<Q: DeliveryQueue> Work<Q> {
             }
             if let Some(error) = &sent.broken {
                 tracing::info!(server = %smtp.target, message_id = %self.letter.message_id, "connection ended: {error}");
-                if fresh && !sent.mail_accepted && sent.verdicts.iter().all(|verdict| *verdict == Verdict::Unjudged) {
+                if fresh
+                    && sent.no_verp.is_none()
+                    && !sent.mail_accepted
+                    && sent.verdicts.iter().all(|verdict| *verdict == Verdict::Unjudged)
+                {
                     job.envelopes.push_front(envelope);
                     drop(open);
                     let reason = format!("mail server {}: {error}", smtp.target);

@@ -178,6 +178,8 @@ pub struct Session {
     /// Transactions so far.
     pub(super) transactions: usize,
     pub(super) protocol: SmtpProtocol,
+    /// It has taken XVERP.
+    pub(super) verp_proved: bool,
 }
 
 impl Session {
@@ -200,6 +202,7 @@ impl Session {
                     needs_reset: false,
                     transactions: 0,
                     protocol: target.protocol,
+                    verp_proved: false,
                 })
             }
             Err(problem) => Err(OpenError { server, problem }),

@@ -74,25 +74,22 @@ pub struct Sent {
 impl Session {
     /// Sends a message to these recipients.
     pub async fn send(&mut self, envelope: &Envelope, body: &WireBody) -> Sent {
-        let mut ledger = Ledger::new(envelope.recipients.len(), self.needs_reset);
-        if envelope.verp_delimiter.is_some() {
-            if !self.capabilities.xverp {
-                ledger.no_verp = Some(None);
-                return ledger.close(None);
-            }
-            ledger.verp = true;
-        }
+        let mut ledger = self.ledger(envelope);
         if let Some(reason) = self.refusal_without_asking(envelope, body) {
             ledger.judge_all(&Verdict::Permanent(reason));
             return ledger.close(None);
+        }
+        if envelope.verp_delimiter.is_some() && !self.verp_proved {
+            match self.ask_for_verp(envelope, body, &mut ledger).await {
+                Ok(()) if self.verp_proved => ledger = self.ledger(envelope),
+                asked => return ledger.close(asked.err()),
+            }
         }
         // A connection must have proved itself before the content is sent blindly: when the first words meet silence,
         // that is about the server, and must not be told of recipients.
         let proved = self.transactions > 0;
         self.transactions += 1;
         let Capabilities { pipelining, chunking, .. } = self.capabilities;
-        ledger.chunk = chunking;
-        ledger.lmtp = self.protocol == SmtpProtocol::Lmtp;
         let broken = if pipelining && chunking && proved && body.size() <= AT_ONCE {
             self.all_in_one_group(envelope, body, &mut ledger).await.err()
         } else {
@@ -108,10 +105,42 @@ impl Session {
             }
         };
         self.needs_reset = ledger.is_open_at_server();
-        if ledger.no_verp.is_some() {
-            self.capabilities.xverp = false;
-        }
         ledger.close(broken)
+    }
+
+    fn ledger(&self, envelope: &Envelope) -> Ledger {
+        Ledger {
+            chunk: self.capabilities.chunking,
+            lmtp: self.protocol == SmtpProtocol::Lmtp,
+            verp: envelope.verp_delimiter.is_some(),
+            ..Ledger::new(envelope.recipients.len(), self.needs_reset)
+        }
+    }
+
+    /// Once on each connection: does the server take XVERP? It is asked before the recipients are named, because each
+    /// of them would be an error then, and Postfix hangs up after 20.
+    async fn ask_for_verp(
+        &mut self,
+        envelope: &Envelope,
+        body: &WireBody,
+        ledger: &mut Ledger,
+    ) -> Result<(), WireError> {
+        if !self.capabilities.xverp {
+            ledger.no_verp = Some(None);
+            return Ok(());
+        }
+        if self.needs_reset {
+            self.command(b"RSET\r\n", ledger).await?;
+        }
+        self.group.clear();
+        self.push_mail(envelope, body);
+        let mail = std::mem::take(&mut self.group);
+        self.command(&mail, ledger).await?;
+        self.group = mail;
+        self.needs_reset = ledger.mail_accepted;
+        self.verp_proved = ledger.mail_accepted;
+        self.capabilities.xverp = ledger.no_verp.is_none();
+        Ok(())
     }
 
     /// What the server's own announcement says about this message.
