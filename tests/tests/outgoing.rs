@@ -1,9 +1,10 @@
 //! The SMTP client against the real Postfix and the real Exim: VERP made by the server, BDAT, limits.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the right answer")]
 
-use postrider::config::SmtpProtocol;
+use postrider::config::{Chunking, SmtpProtocol};
 use postrider::deliver::memory::MemoryQueue;
 use postrider::deliver::session::Target;
+use postrider::deliver::sink::{Script, Sink};
 use postrider::deliver::verp::VerpFormat;
 use postrider::deliver::{Deliverer, DeliverySettings, Outgoing};
 use postrider::lists::EmailAddress;
@@ -14,6 +15,8 @@ use postrider_tests::require::{self, MTA_BOX};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 const LIMIT: Duration = Duration::from_secs(90);
 const BOUNCES: &str = "ants-bounces@lists.example.com";
@@ -179,6 +182,7 @@ fn exercise(machine: &MtaBox, world: &Catcher, port: u16) {
     mixed.extend(["refuse-1@remote.example".to_owned(), "refuse-2@remote.example".to_owned()]);
     let mut single = settings(port);
     single.xverp = false;
+    single.target.chunking = Chunking::Yes;
     single.connections = 1;
     for (text, expected) in [(TEXT, &small), (large.as_str(), &large_body)] {
         for (sender, each) in [(verp(), true), (EnvelopeSender::Fixed(BOUNCES.into()), false)] {
@@ -307,7 +311,7 @@ fn postfixs_lmtp_sink_takes_mail() {
 #[test]
 #[ignore = "measures"]
 fn data_and_bdat_side_by_side() {
-    let rounds = 5;
+    let rounds = 3;
     let measure = |name: &str, machine: &MtaBox, count: usize| {
         for (kind, sender, octets) in [
             ("VERP 4 KiB", verp(), 4096),
@@ -321,7 +325,7 @@ fn data_and_bdat_side_by_side() {
                 let chunking = round % 2 == 1;
                 let mut settings = settings(25);
                 settings.xverp = false;
-                settings.target.chunking = chunking;
+                settings.target.chunking = if chunking { Chunking::Yes } else { Chunking::No };
                 let recipients: Vec<String> = (0..count).map(|n| format!("u{n}@discard.example")).collect();
                 let begun = Instant::now();
                 let results = deliver(machine, settings, vec![letter(sender.clone(), &text, &recipients)]);
@@ -346,15 +350,75 @@ fn data_and_bdat_side_by_side() {
             );
         }
     };
+    with_delay(20);
     if let Some(machine) = machine("side by side", Layer::postfix) {
         let main_cf = "transport_maps = inline:{{discard.example = discard:}}\nin_flow_delay = 0\n";
         let _postfix = Postfix::start(&machine, main_cf).unwrap();
-        measure("Postfix", &machine, 1500);
+        measure("Postfix", &machine, 800);
     }
     if let Some(machine) = machine("side by side", Exim::layer) {
         let exim = Exim::configure(&machine, EximLayout::Plain, "127.0.0.1");
         machine.shell("sed -i '1i queue_only = true' /etc/exim4/exim4.conf");
         exim.start();
-        measure("Exim", &machine, 300);
+        measure("Exim", &machine, 160);
+    }
+}
+
+/// The same into a sink that is so many milliseconds away, there and back.
+fn with_delay(round_trip: u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let sink = Sink::start(Script::default().with("CHUNKING")).await.unwrap();
+        let far = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (port, address) = (far.local_addr().unwrap().port(), sink.address());
+        let delay = Duration::from_millis(round_trip / 2);
+        tokio::spawn(async move {
+            while let Ok((near, _)) = far.accept().await {
+                let there = tokio::net::TcpStream::connect(address).await.unwrap();
+                near.set_nodelay(true).and(there.set_nodelay(true)).unwrap();
+                let ((from_near, to_near), (from_there, to_there)) = (near.into_split(), there.into_split());
+                tokio::spawn(later(from_near, to_there, delay));
+                tokio::spawn(later(from_there, to_near, delay));
+            }
+        });
+        for each in [1, 50] {
+            let mut seconds = [0.0; 2];
+            for (place, chunking) in [Chunking::No, Chunking::Yes].into_iter().enumerate() {
+                let mut settings = settings(port);
+                settings.max_recipients = each;
+                settings.target.chunking = chunking;
+                let queue = Arc::new(MemoryQueue::new(false));
+                let count = 200 * each;
+                let sender = if each == 1 { verp() } else { EnvelopeSender::Fixed(BOUNCES.into()) };
+                queue.push(&letter(sender, &"0123456789\r\n".repeat(340), &people(count)), Duration::ZERO);
+                let deliverer = Deliverer::new(settings, Arc::clone(&queue), Outgoing::Smtp);
+                let begun = Instant::now();
+                deliverer.run(queue.wait_until(|queue| queue.open() == 0)).await;
+                seconds[place] = begun.elapsed().as_secs_f64();
+            }
+            println!(
+                "sink, {round_trip} ms away, {each} a message, 200 messages: DATA {:.2} s, BDAT {:.2} s: DATA/BDAT {:.2}",
+                seconds[0],
+                seconds[1],
+                seconds[0] / seconds[1]
+            );
+        }
+    });
+}
+
+/// Hands on what it reads, later.
+async fn later(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delay: Duration) {
+    let (on_its_way, mut arriving) = tokio::sync::mpsc::unbounded_channel::<(tokio::time::Instant, Vec<u8>)>();
+    tokio::spawn(async move {
+        while let Some((at, octets)) = arriving.recv().await {
+            tokio::time::sleep_until(at).await;
+            if to.write_all(&octets).await.is_err() {
+                return;
+            }
+        }
+    });
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        let _ = on_its_way.send((tokio::time::Instant::now() + delay, buffer[..read].to_vec()));
     }
 }

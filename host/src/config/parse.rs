@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use postrider_plugin_api::export::is_plugin_name;
 
-use super::types::{DatabaseUrl, Isolation, IsolationRule, LogTarget, SecureMode, SmtpAuth, SmtpProtocol};
+use super::types::{Chunking, DatabaseUrl, Isolation, IsolationRule, LogTarget, SecureMode, SmtpAuth, SmtpProtocol};
 
 /// Mailman's words for yes and no.
 pub fn boolean(text: &str) -> Option<bool> {
@@ -114,6 +114,13 @@ pub fn smtp_protocol(text: &str) -> Result<SmtpProtocol, String> {
         "lmtp" => Ok(SmtpProtocol::Lmtp),
         _ => Err(String::new()),
     }
+}
+
+pub fn chunking(text: &str) -> Result<Chunking, String> {
+    if text.eq_ignore_ascii_case("auto") {
+        return Ok(Chunking::Auto);
+    }
+    boolean(text).map(|yes| if yes { Chunking::Yes } else { Chunking::No }).ok_or_else(String::new)
 }
 
 pub fn smtp_auth(text: &str) -> Result<SmtpAuth, String> {

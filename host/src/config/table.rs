@@ -126,8 +126,8 @@ settings! {
     "Whether the mail server's certificate must be valid."
     "mta" smtp_verify_hostname: BOOLEAN = "yes", "", Reload => mta.smtp_verify_hostname;
     "Whether that certificate must be for smtp_host."
-    "mta" smtp_chunking: BOOLEAN = "yes", "", Reload => mta.smtp_chunking;
-    "Whether messages are sent with BDAT (RFC 3030) to a mail server that offers CHUNKING; no: always with DATA."
+    "mta" smtp_chunking: CHUNKING = "auto", "", Reload => mta.smtp_chunking;
+    "Whether messages are sent with BDAT (RFC 3030) to a mail server that offers CHUNKING, which saves a round trip for each message; on the same machine that is nothing."
     "mta" smtp_xverp: BOOLEAN = "yes", "", Reload => mta.smtp_xverp;
     "Whether a mail server that offers XVERP (Postfix to smtpd_authorized_verp_clients) makes the senders of mail with VERP, so that max_recipients share a transaction; no: each recipient has one of its own."
     "mta" max_recipients: COUNT = "10", "recipients", Reload => mta.max_recipients;

@@ -39,7 +39,7 @@ fn the_defaults_are_mailmans() {
     assert_eq!((mta.smtp_user.as_str(), mta.smtp_pass.0.as_str()), ("", ""));
     assert_eq!(mta.smtp_secure_mode, SecureMode::Smtp);
     assert_eq!((mta.smtp_protocol, mta.smtp_auth, &mta.smtp_pass_file), (SmtpProtocol::Smtp, SmtpAuth::Auto, &None));
-    assert!(mta.smtp_chunking && mta.smtp_xverp);
+    assert!(mta.smtp_chunking == Chunking::Auto && mta.smtp_xverp);
     assert!(mta.smtp_verify_cert && mta.smtp_verify_hostname);
     assert_eq!((mta.max_recipients, mta.max_sessions_per_connection, mta.max_delivery_threads), (10, 0, 0));
     assert_eq!(mta.delivery_retry_period, Duration::from_hours(5 * 24));
@@ -131,7 +131,7 @@ fn every_key_can_be_set_and_reaches_its_field() {
     assert_eq!((mta.smtp_user.as_str(), mta.smtp_pass.0.as_str()), ("u", "a;b#c\\"));
     assert_eq!(mta.smtp_secure_mode, SecureMode::Starttls);
     assert_eq!((mta.smtp_protocol, mta.smtp_auth), (SmtpProtocol::Lmtp, SmtpAuth::Xoauth2));
-    assert!(!mta.smtp_chunking && !mta.smtp_xverp);
+    assert!(mta.smtp_chunking == Chunking::No && !mta.smtp_xverp);
     assert!(!mta.smtp_verify_cert && !mta.smtp_verify_hostname);
     assert_eq!((mta.max_recipients, mta.max_sessions_per_connection, mta.max_delivery_threads), (500, 30, 4));
     assert_eq!(mta.delivery_retry_period, Duration::from_mins(90));

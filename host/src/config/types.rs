@@ -47,7 +47,7 @@ impl Config {
                 smtp_secure_mode: SecureMode::Smtp,
                 smtp_verify_cert: true,
                 smtp_verify_hostname: true,
-                smtp_chunking: true,
+                smtp_chunking: Chunking::Auto,
                 smtp_xverp: true,
                 max_recipients: 0,
                 max_sessions_per_connection: 0,
@@ -130,8 +130,8 @@ pub struct Mta {
     pub smtp_verify_cert: bool,
     /// Whether the certificate must be for `smtp_host`.
     pub smtp_verify_hostname: bool,
-    /// Whether CHUNKING (RFC 3030) is used where it is offered.
-    pub smtp_chunking: bool,
+    /// When CHUNKING (RFC 3030) is used where it is offered.
+    pub smtp_chunking: Chunking,
     /// Whether XVERP is used where it is offered.
     pub smtp_xverp: bool,
     /// Most recipients of one transaction; 0: all in one.
@@ -354,6 +354,18 @@ pub enum SmtpProtocol {
     Smtp,
     /// RFC 2033: each recipient has a reply of its own after the message.
     Lmtp,
+}
+
+/// `smtp_chunking`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Chunking {
+    /// With a server on another machine, where it saves a round trip for each message.
+    #[default]
+    Auto,
+    /// Whenever it is offered.
+    Yes,
+    /// Never.
+    No,
 }
 
 /// `smtp_auth`.

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use super::listen;
 use super::parse::{
-    absolute_path, boolean, bounded, database_url, delimiter, directories, duration, host_or_socket, isolation,
-    log_filter, log_target, port, secure_mode, size, smtp_auth, smtp_protocol,
+    absolute_path, boolean, bounded, chunking, database_url, delimiter, directories, duration, host_or_socket,
+    isolation, log_filter, log_target, port, secure_mode, size, smtp_auth, smtp_protocol,
 };
 use super::template::{groups, template};
 use super::types::{
-    AdapterConfiguration, AdapterName, DatabaseUrl, IsolationRule, ListenAddress, LogTarget, OutgoingName, Secret,
-    SecureMode, SmtpAuth, SmtpProtocol,
+    AdapterConfiguration, AdapterName, Chunking, DatabaseUrl, IsolationRule, ListenAddress, LogTarget, OutgoingName,
+    Secret, SecureMode, SmtpAuth, SmtpProtocol,
 };
 use crate::deliver::verp::VerpFormat;
 use crate::lists::EmailAddress;
@@ -100,6 +100,8 @@ pub const SECURE_MODE: Kind<SecureMode> =
 pub const SMTP_PROTOCOL: Kind<SmtpProtocol> = kind("choice", "smtp or lmtp", smtp_protocol);
 pub const SMTP_AUTH: Kind<SmtpAuth> =
     kind("choice", "auto (PLAIN, else LOGIN), plain, login or xoauth2 (smtp_pass is an access token)", smtp_auth);
+pub const CHUNKING: Kind<Chunking> =
+    kind("choice", "auto (with a mail server on another machine), yes (whenever it is offered) or no", chunking);
 pub const SECRET_FILE: Kind<Option<PathBuf>> = kind("file", "the absolute path of a file, or nothing", |text| {
     if text.is_empty() { Ok(None) } else { absolute_path(text).map(Some) }
 })

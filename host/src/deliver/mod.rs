@@ -36,6 +36,8 @@
 //! - What was tried again until `delivery_retry_period` was over fails with `4.4.7` (RFC 3463) and the last reply.
 //! - XVERP is asked for in a MAIL of its own, once on each connection; a server that refuses gets one message for
 //!   each recipient.
+//! - CHUNKING saves a round trip for each message, so it is used with servers on other machines (`smtp_chunking`);
+//!   on the same one it was measured to win nothing.
 //! - Neither CHUNKING nor XVERP is used with LMTP. Several messages are never in flight on one connection
 //!   ("over" of RFC 2920, section 3.1): one write for each is what CHUNKING gives too, and the window stays small.
 

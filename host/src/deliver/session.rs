@@ -9,7 +9,7 @@ use super::login::{Login, log_in};
 use super::reply::Reply;
 use super::stream::Stream;
 use super::wire::{Wire, WireError};
-use crate::config::{SecureMode, SmtpProtocol};
+use crate::config::{Chunking, SecureMode, SmtpProtocol};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,8 +30,8 @@ pub struct Target {
     pub tls: Option<TlsConnector>,
     /// Name and password; `None`: no authentication.
     pub login: Option<Login>,
-    /// Whether CHUNKING (RFC 3030) is used where it is offered.
-    pub chunking: bool,
+    /// When CHUNKING (RFC 3030) is used where it is offered.
+    pub chunking: Chunking,
     /// What we call ourselves in EHLO; `None`: the name of this machine when it has a domain, else
     /// the IP address of our end of the connection.
     pub helo_name: Option<String>,
@@ -192,7 +192,12 @@ impl Session {
         match establish(target).await {
             Ok((wire, mut capabilities)) => {
                 // How many replies BDAT has in LMTP depends on those before it, so nothing would be won.
-                capabilities.chunking &= target.chunking && target.protocol == SmtpProtocol::Smtp;
+                capabilities.chunking &= target.protocol == SmtpProtocol::Smtp
+                    && match target.chunking {
+                        Chunking::Auto => wire.stream().peer_ip().is_some_and(|ip| !ip.is_loopback()),
+                        Chunking::Yes => true,
+                        Chunking::No => false,
+                    };
                 Ok(Session {
                     wire,
                     capabilities,

@@ -6,7 +6,7 @@ use super::retry::RetryPolicy;
 use super::session::{Target, Timeouts};
 use super::tls::{self, Verify};
 use super::verp::VerpFormat;
-use crate::config::{Mta, SecureMode, SmtpProtocol};
+use crate::config::{Chunking, Mta, SecureMode, SmtpProtocol};
 use std::time::Duration;
 
 /// Connections when the administrator sets no number. More did not help any server that was
@@ -131,7 +131,7 @@ impl Target {
             secure: SecureMode::Smtp,
             tls: None,
             login: None,
-            chunking: true,
+            chunking: Chunking::Auto,
             helo_name: None,
             timeouts: Timeouts::default(),
         }

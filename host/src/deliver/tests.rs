@@ -13,7 +13,7 @@ use super::session::{Target, Timeouts};
 use super::sink::{Answer, Moment, Script, Sink, Step};
 use super::tls::{Verify, connector_with_roots};
 use super::{Deliverer, DeliverySettings, Handover, Outgoing};
-use crate::config::SecureMode;
+use crate::config::{Chunking, SecureMode};
 use crate::lists::EmailAddress;
 use crate::plugins::Watch;
 use crate::spool::{DeliveryResult, EnvelopeSender, Outgoing as Message};
@@ -72,6 +72,8 @@ impl Running {
 
 fn settings(sink: &Sink) -> DeliverySettings {
     let mut target = Target::plain("127.0.0.1", sink.address().port());
+    // Else only with servers on another machine.
+    target.chunking = Chunking::Yes;
     target.timeouts = Timeouts { connect: PATIENCE, banner: PATIENCE, reply: PATIENCE, end_of_data: PATIENCE };
     DeliverySettings {
         max_recipients: 100,

@@ -165,6 +165,10 @@ impl Wire {
             return Exchange { sent_all: false, result: Err(WireError::Unasked) };
         }
         let Wire { stream, replies, input, alarm } = self;
+        // A group in two parts: what answers the first may go out before the second is looked at, and the server's
+        // next reply then waits for our acknowledgement (Nagle), which we would delay by 40 ms. The kernel forgets
+        // that we do not want that, so it is told before each read.
+        let prompt = group.iter().all(|part| !part.is_empty());
         let mut written = 0;
         let length = group[0].len() + group[1].len();
         let mut flushed = length == 0;
@@ -194,6 +198,9 @@ impl Wire {
                 }
                 // Reading goes on after a failed write: a 421 that explains it may be waiting.
                 let mut buffer = ReadBuf::new(input);
+                if prompt {
+                    stream.acknowledge_at_once();
+                }
                 match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
                     Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
                         return Poll::Ready(Err(write_error.take().map_or(WireError::Closed, WireError::Io)));

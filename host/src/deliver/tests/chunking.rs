@@ -39,14 +39,16 @@ async fn messages_arrive_as_they_were_without_data_and_dots() {
 }
 
 #[tokio::test]
-async fn it_can_be_switched_off() {
-    let sink = sink(chunking(|_| Answer::Usual)).await;
-    let mut settings = settings(&sink);
-    settings.target.chunking = false;
-    let running = Running::start(settings, Outgoing::Smtp);
-    push(&running, &people(2));
-    assert_eq!(delivered(&running.results(2).await), 2);
-    assert!(sink.dialogues()[0].contains(&"DATA".to_owned()));
+async fn it_can_be_switched_off_and_is_not_used_on_the_same_machine() {
+    for chosen in [Chunking::No, Chunking::Auto] {
+        let sink = sink(chunking(|_| Answer::Usual)).await;
+        let mut settings = settings(&sink);
+        settings.target.chunking = chosen;
+        let running = Running::start(settings, Outgoing::Smtp);
+        push(&running, &people(2));
+        assert_eq!(delivered(&running.results(2).await), 2);
+        assert!(sink.dialogues()[0].contains(&"DATA".to_owned()), "{chosen:?}");
+    }
 }
 
 #[tokio::test]
@@ -196,6 +198,7 @@ async fn hasty(answers: usize) -> std::net::SocketAddr {
 async fn what_is_answered_before_it_was_sent_is_not_delivered() {
     let address = hasty(1).await;
     let mut target = Target::plain("127.0.0.1", address.port());
+    target.chunking = Chunking::Yes;
     target.timeouts = Timeouts { connect: PATIENCE, banner: PATIENCE, reply: PATIENCE, end_of_data: PATIENCE };
     let running = Running::start(DeliverySettings::for_target(target), Outgoing::Smtp);
     let mut letter = people(1);
