@@ -37,7 +37,10 @@ pub fn check(config: &Config, origins: &[Origin], file: &str) -> Vec<ConfigError
     match (mta.smtp_user.is_empty(), password) {
         (true, Some(has)) => found(&[has], "SMTP AUTH needs `smtp_user` too; set both or neither".to_owned()),
         (false, None) => {
-            found(&["smtp_user"], "SMTP AUTH needs `smtp_pass` (or smtp_pass_file) too; set both or neither".to_owned())
+            found(
+                &["smtp_user"],
+                "SMTP AUTH needs `smtp_pass` (or smtp_pass_file) too; set both or neither".to_owned(),
+            );
         }
         (true, None) if mta.smtp_auth != SmtpAuth::Auto => {
             found(&["smtp_auth"], "SMTP AUTH needs `smtp_user` and `smtp_pass` (or smtp_pass_file)".to_owned());

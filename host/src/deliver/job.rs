@@ -7,7 +7,7 @@ use super::pool::OpenSession;
 use super::queue::DeliveryQueue;
 use super::recorder::Recorder;
 use super::session::OpenError;
-use super::transaction::{Envelope, Sent, Verdict};
+use super::transaction::{Envelope, Sent, ServerVerp, Verdict};
 use super::{Context, Smtp, Way};
 use crate::clock::unix_now;
 use crate::spool::{DeliveryResult, DueRecipient};
@@ -105,7 +105,7 @@ impl<Q: DeliveryQueue> Work<Q> {
             if let Some(error) = &sent.broken {
                 tracing::info!(server = %smtp.target, message_id = %self.letter.message_id, "connection ended: {error}");
                 if fresh
-                    && sent.no_verp.is_none()
+                    && sent.server_verp == ServerVerp::Fine
                     && !sent.mail_accepted
                     && sent.verdicts.iter().all(|verdict| *verdict == Verdict::Unjudged)
                 {
@@ -121,8 +121,8 @@ impl<Q: DeliveryQueue> Work<Q> {
             } else {
                 session = Some(open);
             }
-            let no_verp = sent.no_verp.is_some();
-            if let Some(reply) = sent.no_verp.as_ref().and_then(Option::as_ref) {
+            let no_verp = sent.server_verp != ServerVerp::Fine;
+            if let ServerVerp::Refused(reply) = &sent.server_verp {
                 smtp.verp.refused(&smtp.target, reply);
             }
             if let Some(rest) = self.take_verdicts(envelope, sent) {

@@ -119,17 +119,16 @@ async fn converse(
         if reply.code != 334 {
             break;
         }
-        let response = match mechanism {
-            // It has refused, tells why, and wants an empty line before it says 535.
-            Mechanism::Xoauth2 => String::new(),
-            _ => {
-                let challenge = BASE64
-                    .decode(reply.text.trim())
-                    .ok()
-                    .and_then(|octets| String::from_utf8(octets).ok())
-                    .ok_or(OpenProblem::UnknownChallenge)?;
-                respond(mechanism, &credentials, Some(&challenge))?
-            }
+        // XOAUTH2 has refused, tells why, and wants an empty line before it says 535.
+        let response = if mechanism == Mechanism::Xoauth2 {
+            String::new()
+        } else {
+            let challenge = BASE64
+                .decode(reply.text.trim())
+                .ok()
+                .and_then(|octets| String::from_utf8(octets).ok())
+                .ok_or(OpenProblem::UnknownChallenge)?;
+            respond(mechanism, &credentials, Some(&challenge))?
         };
         reply = ask(wire, "AUTH", format!("{response}\r\n").as_bytes(), patience).await?;
         sent.push(response);

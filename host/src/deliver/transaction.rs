@@ -56,6 +56,17 @@ pub enum Verdict {
     Unjudged,
 }
 
+/// Whether a server makes senders for VERP (XVERP).
+#[derive(Debug, PartialEq, Eq)]
+pub enum ServerVerp {
+    /// It does, or was not to.
+    Fine,
+    /// It does not offer it.
+    NotOffered,
+    /// It offers it, and answered so.
+    Refused(Reply),
+}
+
 /// How a transaction went.
 #[derive(Debug)]
 pub struct Sent {
@@ -65,8 +76,8 @@ pub struct Sent {
     pub limit: Option<usize>,
     /// Whether it took the sender, so that what followed was about this message.
     pub mail_accepted: bool,
-    /// The server does not make senders for VERP after all, so nobody was judged; with its reply, if it was asked.
-    pub no_verp: Option<Option<Reply>>,
+    /// Whether the server makes senders for VERP. If not, nobody was judged.
+    pub server_verp: ServerVerp,
     /// The session is of no use any more; why.
     pub broken: Option<WireError>,
 }
@@ -126,7 +137,7 @@ impl Session {
         ledger: &mut Ledger,
     ) -> Result<(), WireError> {
         if !self.capabilities.xverp {
-            ledger.no_verp = Some(None);
+            ledger.server_verp = ServerVerp::NotOffered;
             return Ok(());
         }
         if self.needs_reset {
@@ -139,7 +150,7 @@ impl Session {
         self.group = mail;
         self.needs_reset = ledger.mail_accepted;
         self.verp_proved = ledger.mail_accepted;
-        self.capabilities.xverp = ledger.no_verp.is_none();
+        self.capabilities.xverp = ledger.server_verp == ServerVerp::Fine;
         Ok(())
     }
 
@@ -387,7 +398,7 @@ struct Ledger {
     limit: Option<usize>,
     /// The server was asked to make senders for VERP.
     verp: bool,
-    no_verp: Option<Option<Reply>>,
+    server_verp: ServerVerp,
     /// BDAT instead of DATA.
     chunk: bool,
     /// Each accepted recipient has a reply of its own after the content.
@@ -407,7 +418,7 @@ impl Ledger {
             accepted: 0,
             limit: None,
             verp: false,
-            no_verp: None,
+            server_verp: ServerVerp::Fine,
             chunk: false,
             lmtp: false,
             go: false,
@@ -481,7 +492,7 @@ impl Ledger {
             530 | 534 | 535 | 538 => return Err(WireError::NotWelcome { command, reply }),
             // "Unsupported option", or one that it takes otherwise than we mean it. If it was not about XVERP, it will
             // say so again.
-            500..=504 | 555 if self.verp => self.no_verp = Some(Some(reply)),
+            500..=504 | 555 if self.verp => self.server_verp = ServerVerp::Refused(reply),
             _ => self.judge_all(&verdict(&reply, command)),
         }
         Ok(())
@@ -563,7 +574,7 @@ impl Ledger {
                 State::Waiting | State::Accepted => Verdict::Unjudged,
             })
             .collect();
-        Sent { verdicts, limit: self.limit, mail_accepted: self.mail_accepted, no_verp: self.no_verp, broken }
+        Sent { verdicts, limit: self.limit, mail_accepted: self.mail_accepted, server_verp: self.server_verp, broken }
     }
 }
 

@@ -7,12 +7,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 /// A certification authority of the test's own.
 struct Authority(rcgen::CertifiedIssuer<'static, rcgen::KeyPair>);
 
+static NUMBER: AtomicUsize = AtomicUsize::new(0);
+
 impl Authority {
     fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // Two authorities of the same name would be one with a bad signature.
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let name = format!("authority {}", NUMBER.fetch_add(1, Ordering::SeqCst));
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 const SECRET: &str = "correct-horse-battery";
 
-fn login(password: Password, how: SmtpAuth) -> Option<Login> {
-    Some(Login { user: "anne@example.com".into(), password, how })
+fn login(password: Password, how: SmtpAuth) -> Login {
+    Login { user: "anne@example.com".into(), password, how }
 }
 
 fn literal(password: &str) -> Password {
@@ -47,7 +47,7 @@ async fn each_mechanism_logs_in() {
     ] {
         let sink = server(mechanisms).await;
         let mut settings = settings(&sink);
-        settings.target.login = login(literal(SECRET), how);
+        settings.target.login = Some(login(literal(SECRET), how));
         let running = Running::start(settings, Outgoing::Smtp);
         push(&running, &people(1));
         assert_eq!(delivered(&running.results(1).await), 1, "{how:?}");
@@ -65,7 +65,7 @@ async fn what_is_not_offered_is_told_with_what_is() {
     ] {
         let sink = server(mechanisms).await;
         let mut settings = settings(&sink);
-        settings.target.login = login(literal(SECRET), how);
+        settings.target.login = Some(login(literal(SECRET), how));
         let problem = Session::open(&settings.target).await.expect_err("no").to_string();
         assert!(problem.contains(&format!("offers AUTH {mechanisms}")) && problem.contains(wanted), "{problem}");
     }
@@ -77,7 +77,7 @@ async fn a_token_is_read_anew_at_each_login() {
     let file = directory.path().join("token");
     let sink = server("XOAUTH2").await;
     let mut settings = settings(&sink);
-    settings.target.login = login(Password::File(file.clone()), SmtpAuth::Xoauth2);
+    settings.target.login = Some(login(Password::File(file.clone()), SmtpAuth::Xoauth2));
     let open = || Session::open(&settings.target);
 
     let problem = open().await.expect_err("no file").to_string();
@@ -106,7 +106,7 @@ async fn no_error_shows_what_was_sent() {
             let known = Some(("anne@example.com".to_owned(), SECRET.to_owned()));
             let sink = sink(Script { login: known, mechanisms, ..Script::new(rule) }).await;
             let mut settings = settings(&sink);
-            settings.target.login = login(literal(wrong), how);
+            settings.target.login = Some(login(literal(wrong), how));
             let error = Session::open(&settings.target).await.expect_err("wrong");
             for text in [error.to_string(), format!("{error:?}")] {
                 let initial = BASE64.encode(format!("\0anne@example.com\0{wrong}"));
@@ -149,7 +149,7 @@ async fn no_log_line_shows_what_was_sent() {
         for password in [SECRET, "a-wrong-password"] {
             let sink = server(mechanisms).await;
             let mut settings = settings(&sink);
-            settings.target.login = login(literal(password), how);
+            settings.target.login = Some(login(literal(password), how));
             let running = Running::start(settings, Outgoing::Smtp);
             push(&running, &people(1));
             if password == SECRET {

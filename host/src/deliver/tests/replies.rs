@@ -83,7 +83,7 @@ async fn a_transaction_in_which_all_are_refused_judges_by_the_replies_to_rcpt() 
 async fn hanging_up_after_many_errors_keeps_what_was_said_and_loses_nobody() {
     let errors = Arc::new(AtomicUsize::new(0));
     let refuse = |moment: &Moment<'_>| {
-        let odd = moment.line.rsplit_once("@").is_some_and(|(local, _)| local.ends_with(['1', '3', '5', '7', '9']));
+        let odd = moment.line.rsplit_once('@').is_some_and(|(local, _)| local.ends_with(['1', '3', '5', '7', '9']));
         moment.step == Step::Rcpt && odd
     };
     for script in kinds(|| {
