@@ -12,7 +12,8 @@ use postrider::spool::{DeliveryResult, EnvelopeSender, Outgoing as Message};
 use postrider_tests::installation::{Installation, wait_for};
 use postrider_tests::mta_box::{Catcher, Caught, Exim, EximLayout, Layer, MtaBox, Postfix};
 use postrider_tests::require::{self, MTA_BOX};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -76,15 +77,15 @@ fn assert_delivered(results: &BTreeMap<String, DeliveryResult>, postfix: &Postfi
 /// Everybody has it once, from the sender that we would have made.
 #[track_caller]
 fn assert_return_paths(caught: &[Caught], recipients: &[String]) {
-    let mut missing: BTreeMap<&str, ()> = recipients.iter().map(|one| (one.as_str(), ())).collect();
+    let mut missing: BTreeSet<&str> = recipients.iter().map(String::as_str).collect();
     for message in caught {
         for recipient in &message.recipients {
-            assert!(missing.remove(recipient.as_str()).is_some(), "{recipient} twice, or never asked for");
+            assert!(missing.remove(recipient.as_str()), "{recipient} twice, or never asked for");
             let expected = VerpFormat::default().expand(BOUNCES, &EmailAddress::parse(recipient).unwrap());
             assert_eq!(message.sender, expected);
         }
     }
-    assert!(missing.is_empty(), "{} without mail: {:?}", missing.len(), missing.keys().next());
+    assert!(missing.is_empty(), "{} without mail: {:?}", missing.len(), missing.first());
 }
 
 fn machine(test: &str, layer: fn() -> std::io::Result<Layer>) -> Option<MtaBox> {
@@ -95,7 +96,7 @@ fn machine(test: &str, layer: fn() -> std::io::Result<Layer>) -> Option<MtaBox> 
 fn batches(postfix: &Postfix<'_>) -> Vec<usize> {
     let log = postfix.log();
     let count = |line: &str| line.split("nrcpt=").nth(1)?.split(' ').next()?.parse().ok();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     log.lines()
         .filter(|line| line.contains("qmgr[") && line.contains("nrcpt="))
         .filter(|line| seen.insert(line.split(": ").nth(1).unwrap_or_default().to_owned()))
@@ -163,7 +164,7 @@ fn without_xverp_or_with_another_filter_postfix_gets_one_message_for_each() {
 fn large() -> String {
     let mut text = String::from("From: anne@example.com\r\nSubject: large\r\n\r\n");
     for number in 0..4000 {
-        text.push_str(&format!(".{}\r\n..\r\n\r\n", ".x".repeat(number % 40)));
+        write!(text, ".{}\r\n..\r\n\r\n", ".x".repeat(number % 40)).unwrap();
     }
     text
 }
@@ -260,7 +261,7 @@ fn postriders_own_lmtp_server_judges_each_recipient() {
         }
         to.run(&["create", "bees@lists.example.com"]);
         let host = if socket { path.display().to_string() } else { "127.0.0.1".into() };
-        let from = Installation::with_mta(&format!("incoming: null.NullMTA\nsmtp_protocol: lmtp\n"));
+        let from = Installation::with_mta("incoming: null.NullMTA\nsmtp_protocol: lmtp\n");
         let text = std::fs::read_to_string(from.config()).unwrap();
         let text = text.replace("smtp_host: 127.0.0.1", &format!("smtp_host: {host}"));
         from.write(
