@@ -9,7 +9,7 @@ use super::error::{ConfigError, Notice};
 use super::load::{Loaded, Origin};
 use super::names::PLUGIN_PREFIXES;
 use super::template::{TemplatePart, template_parts};
-use super::types::{AdapterConfiguration, AdapterName, Config, SecureMode, Verp};
+use super::types::{AdapterConfiguration, AdapterName, Config, SecureMode, SmtpAuth, Verp};
 use crate::deliver::verp::VerpFormat;
 use crate::lists::EmailAddress;
 use crate::nearest::nearest;
@@ -25,10 +25,35 @@ pub fn check(config: &Config, origins: &[Origin], file: &str) -> Vec<ConfigError
         });
     };
     let mta = &config.mta;
-    if mta.smtp_user.is_empty() != mta.smtp_pass.0.is_empty() {
-        let (has, lacks) =
-            if mta.smtp_user.is_empty() { ("smtp_pass", "smtp_user") } else { ("smtp_user", "smtp_pass") };
-        found(&[has], format!("SMTP AUTH needs `{lacks}` too; set both or neither"));
+    let password = match (mta.smtp_pass.0.is_empty(), &mta.smtp_pass_file) {
+        (false, Some(_)) => {
+            found(&["smtp_pass_file"], "the password stands in `smtp_pass` too; set one of the two".to_owned());
+            Some("smtp_pass_file")
+        }
+        (false, None) => Some("smtp_pass"),
+        (true, Some(_)) => Some("smtp_pass_file"),
+        (true, None) => None,
+    };
+    match (mta.smtp_user.is_empty(), password) {
+        (true, Some(has)) => found(&[has], "SMTP AUTH needs `smtp_user` too; set both or neither".to_owned()),
+        (false, None) => {
+            found(
+                &["smtp_user"],
+                "SMTP AUTH needs `smtp_pass` (or smtp_pass_file) too; set both or neither".to_owned(),
+            );
+        }
+        (true, None) if mta.smtp_auth != SmtpAuth::Auto => {
+            found(&["smtp_auth"], "SMTP AUTH needs `smtp_user` and `smtp_pass` (or smtp_pass_file)".to_owned());
+        }
+        _ => {}
+    }
+    if mta.smtp_host.starts_with('/') && mta.smtp_secure_mode != SecureMode::Smtp {
+        found(
+            &["smtp_secure_mode"],
+            "smtp_host is a Unix socket, which nobody can listen in on and which has no name that a certificate could be \
+             for; set smtp_secure_mode to smtp"
+                .to_owned(),
+        );
     }
     for (format_key, regexp_key, problem) in verp(&mta.verp) {
         found(&[regexp_key, format_key, "verp_delimiter"], problem);
@@ -127,7 +152,9 @@ pub fn notices(config: &Config, origins: &[Origin]) -> Vec<Notice> {
         }
     };
     let mta = &config.mta;
-    let local = matches!(mta.smtp_host.as_str(), "localhost" | "::1") || mta.smtp_host.starts_with("127.");
+    let local = matches!(mta.smtp_host.as_str(), "localhost" | "::1")
+        || mta.smtp_host.starts_with('/')
+        || mta.smtp_host.starts_with("127.");
     if !mta.smtp_user.is_empty() && mta.smtp_secure_mode == SecureMode::Smtp && !local {
         found(
             "smtp_user",

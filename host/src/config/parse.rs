@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use postrider_plugin_api::export::is_plugin_name;
 
-use super::types::{DatabaseUrl, Isolation, IsolationRule, LogTarget, SecureMode};
+use super::types::{Chunking, DatabaseUrl, Isolation, IsolationRule, LogTarget, SecureMode, SmtpAuth, SmtpProtocol};
 
 /// Mailman's words for yes and no.
 pub fn boolean(text: &str) -> Option<bool> {
@@ -95,7 +95,7 @@ pub fn host(text: &str) -> Result<String, String> {
 }
 
 /// A host, or a Unix socket of the same machine.
-pub fn lmtp_host(text: &str) -> Result<String, String> {
+pub fn host_or_socket(text: &str) -> Result<String, String> {
     if text.starts_with('/') { super::listen::socket_path(text).map(|()| text.to_owned()) } else { host(text) }
 }
 
@@ -104,6 +104,31 @@ pub fn secure_mode(text: &str) -> Result<SecureMode, String> {
         "smtp" => Ok(SecureMode::Smtp),
         "smtps" => Ok(SecureMode::Smtps),
         "starttls" => Ok(SecureMode::Starttls),
+        _ => Err(String::new()),
+    }
+}
+
+pub fn smtp_protocol(text: &str) -> Result<SmtpProtocol, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "smtp" => Ok(SmtpProtocol::Smtp),
+        "lmtp" => Ok(SmtpProtocol::Lmtp),
+        _ => Err(String::new()),
+    }
+}
+
+pub fn chunking(text: &str) -> Result<Chunking, String> {
+    if text.eq_ignore_ascii_case("auto") {
+        return Ok(Chunking::Auto);
+    }
+    boolean(text).map(|yes| if yes { Chunking::Yes } else { Chunking::No }).ok_or_else(String::new)
+}
+
+pub fn smtp_auth(text: &str) -> Result<SmtpAuth, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "auto" => Ok(SmtpAuth::Auto),
+        "plain" => Ok(SmtpAuth::Plain),
+        "login" => Ok(SmtpAuth::Login),
+        "xoauth2" => Ok(SmtpAuth::Xoauth2),
         _ => Err(String::new()),
     }
 }

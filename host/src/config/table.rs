@@ -100,26 +100,36 @@ settings! {
     "How mail goes out: `deliver` is the built-in SMTP delivery; anything else is an adapter of a plugin."
     "mta" configuration: CONFIGURATION = "python:mailman.config.postfix", "", Restart => mta.configuration;
     "Where the adapter reads its own settings: the defaults of the plugin, or an ini file whose section has the plugin's name ([postfix])."
-    "mta" lmtp_host: LMTP_HOST = "127.0.0.1", "", Restart => mta.lmtp_host;
+    "mta" lmtp_host: HOST = "127.0.0.1", "", Restart => mta.lmtp_host;
     "Where the mail server reaches Postrider, as the mail server is told: a host, or a Unix socket. Postrider listens there too unless lmtp_listen says otherwise."
     "mta" lmtp_port: PORT = "8024", "", Restart => mta.lmtp_port;
     "The port at which the mail server reaches Postrider, as the mail server is told. It does not matter when lmtp_host is a Unix socket."
     "mta" lmtp_listen: LISTEN = "", "", Restart => mta.lmtp_listen;
     "Where Postrider listens, when that is not lmtp_host:lmtp_port: behind a NAT or proxy, in a container, at a Unix socket, or at sockets that systemd hands over."
     "mta" smtp_host: HOST = "localhost", "", Reload => mta.smtp_host;
-    "The mail server that takes outgoing mail."
+    "The mail server that takes outgoing mail: a host, or a Unix socket."
     "mta" smtp_port: PORT = "25", "", Reload => mta.smtp_port;
-    "Its port."
+    "Its port. It does not matter when smtp_host is a Unix socket."
+    "mta" smtp_protocol: SMTP_PROTOCOL = "smtp", "", Reload => mta.smtp_protocol;
+    "What is spoken there: SMTP, or LMTP (RFC 2033), whose server says for each recipient what became of the message."
     "mta" smtp_user: TEXT = "", "", Reload => mta.smtp_user;
     "The name for SMTP AUTH; empty for no authentication."
     "mta" smtp_pass: SECRET = "", "", Reload => mta.smtp_pass;
     "The password for SMTP AUTH, taken literally. Keep this file unreadable for others when you use it."
+    "mta" smtp_pass_file: SECRET_FILE = "", "", Reload => mta.smtp_pass_file;
+    "A file whose first line is the password, instead of smtp_pass. It is read at each login, so that whoever renews an access token needs not tell Postrider."
+    "mta" smtp_auth: SMTP_AUTH = "auto", "", Reload => mta.smtp_auth;
+    "How Postrider logs in. XOAUTH2 is used only when it stands here; then the password is an access token, which smtp_pass_file can renew."
     "mta" smtp_secure_mode: SECURE_MODE = "smtp", "", Reload => mta.smtp_secure_mode;
     "Whether outgoing mail is sent over TLS. With starttls, no mail is sent before TLS is up."
     "mta" smtp_verify_cert: BOOLEAN = "yes", "", Reload => mta.smtp_verify_cert;
     "Whether the mail server's certificate must be valid."
     "mta" smtp_verify_hostname: BOOLEAN = "yes", "", Reload => mta.smtp_verify_hostname;
     "Whether that certificate must be for smtp_host."
+    "mta" smtp_chunking: CHUNKING = "auto", "", Reload => mta.smtp_chunking;
+    "Whether messages are sent with BDAT (RFC 3030) to a mail server that offers CHUNKING, which saves a round trip for each message; on the same machine that is nothing."
+    "mta" smtp_xverp: BOOLEAN = "yes", "", Reload => mta.smtp_xverp;
+    "Whether a mail server that offers XVERP (Postfix to smtpd_authorized_verp_clients) makes the senders of mail with VERP, so that max_recipients share a transaction; no: each recipient has one of its own."
     "mta" max_recipients: COUNT = "10", "recipients", Reload => mta.max_recipients;
     "The most recipients of one SMTP transaction; 0 puts as many into one as is sensible (1000)."
     "mta" max_sessions_per_connection: COUNT = "0", "transactions", Reload => mta.max_sessions_per_connection;
@@ -238,8 +248,8 @@ mod tests {
             |section| in_section(section).filter(reloaded).map(|setting| setting.key).collect::<Vec<_>>().join(" ");
         assert_eq!(
             keys("mta"),
-            "outgoing smtp_host smtp_port smtp_user smtp_pass smtp_secure_mode smtp_verify_cert smtp_verify_hostname \
-             max_recipients max_sessions_per_connection max_delivery_threads delivery_retry_period verp_format \
+            "outgoing smtp_host smtp_port smtp_protocol smtp_user smtp_pass smtp_pass_file smtp_auth smtp_secure_mode \
+             smtp_verify_cert smtp_verify_hostname smtp_chunking smtp_xverp max_recipients max_sessions_per_connection max_delivery_threads delivery_retry_period verp_format \
              verp_delivery_interval"
         );
         assert_eq!((keys("postrider"), keys("logging")), ("site_owner".to_owned(), "filter".to_owned()));

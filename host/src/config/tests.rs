@@ -38,6 +38,8 @@ fn the_defaults_are_mailmans() {
     assert_eq!((mta.smtp_host.as_str(), mta.smtp_port), ("localhost", 25));
     assert_eq!((mta.smtp_user.as_str(), mta.smtp_pass.0.as_str()), ("", ""));
     assert_eq!(mta.smtp_secure_mode, SecureMode::Smtp);
+    assert_eq!((mta.smtp_protocol, mta.smtp_auth, &mta.smtp_pass_file), (SmtpProtocol::Smtp, SmtpAuth::Auto, &None));
+    assert!(mta.smtp_chunking == Chunking::Auto && mta.smtp_xverp);
     assert!(mta.smtp_verify_cert && mta.smtp_verify_hostname);
     assert_eq!((mta.max_recipients, mta.max_sessions_per_connection, mta.max_delivery_threads), (10, 0, 0));
     assert_eq!(mta.delivery_retry_period, Duration::from_hours(5 * 24));
@@ -102,6 +104,7 @@ fn every_key_can_be_set_and_reaches_its_field() {
         "[mta]\nincoming: dylib:/opt/acme/libacme.so:LMTP\noutgoing = qmail.Queue\nconfiguration: plugin:acme\n\
          lmtp_host: [::1]\nlmtp_port: 24\nlmtp_listen: 127.0.0.1:8024\n  unix:/run/p.sock:0600\n\
          smtp_host: relay.example.net\nsmtp_port: 587\nsmtp_user: u\nsmtp_pass: a;b#c\\\nsmtp_secure_mode: STARTTLS\n\
+         smtp_protocol: LMTP\nsmtp_auth: XOAuth2\nsmtp_chunking: no\nsmtp_xverp: no\n\
          smtp_verify_cert: off\nsmtp_verify_hostname: 0\nmax_recipients: 500\nmax_sessions_per_connection: 30\n\
          max_delivery_threads: 4\ndelivery_retry_period: 1h30m\nverp_delimiter: =\n\
          verp_format: ${bounces}=${local}=at=${domain}\n\
@@ -127,6 +130,8 @@ fn every_key_can_be_set_and_reaches_its_field() {
     assert_eq!((mta.smtp_host.as_str(), mta.smtp_port), ("relay.example.net", 587));
     assert_eq!((mta.smtp_user.as_str(), mta.smtp_pass.0.as_str()), ("u", "a;b#c\\"));
     assert_eq!(mta.smtp_secure_mode, SecureMode::Starttls);
+    assert_eq!((mta.smtp_protocol, mta.smtp_auth), (SmtpProtocol::Lmtp, SmtpAuth::Xoauth2));
+    assert!(mta.smtp_chunking == Chunking::No && !mta.smtp_xverp);
     assert!(!mta.smtp_verify_cert && !mta.smtp_verify_hostname);
     assert_eq!((mta.max_recipients, mta.max_sessions_per_connection, mta.max_delivery_threads), (500, 30, 4));
     assert_eq!(mta.delivery_retry_period, Duration::from_mins(90));
@@ -225,7 +230,7 @@ fn a_wrong_value_says_what_is_allowed() {
         ("verp_probe_regexp: x", "(?P<bounces>…)"),
         ("verp_delimiter: -", "can be part of a list's name"),
         ("verp_delivery_interval: 1.5", "a whole number"),
-        ("smtp_user: u", "needs `smtp_pass` too"),
+        ("smtp_user: u", "smtp_pass"),
     ] {
         let error = error(&format!("[mta]\n{line}\n"));
         let key = line.split(':').next().unwrap_or_default();
@@ -336,6 +341,34 @@ fn formats_expressions_and_delimiter_must_fit_together() {
     ] {
         let found = errors(&format!("[mta]\n{text}"));
         assert!(found[0].starts_with("postrider.cfg:2: [mta] verp_") && found[0].contains(words), "{found:?}");
+    }
+}
+
+#[test]
+fn a_password_is_in_one_place_and_has_a_name() {
+    let login = "smtp_user: u\n";
+    for (text, words) in [
+        ("smtp_user: u\n", "needs `smtp_pass` (or smtp_pass_file)"),
+        ("smtp_pass: p\n", "needs `smtp_user` too"),
+        ("smtp_pass_file: /etc/p\n", "needs `smtp_user` too"),
+        ("smtp_auth: xoauth2\n", "needs `smtp_user` and `smtp_pass`"),
+        ("smtp_user: u\nsmtp_pass: p\nsmtp_pass_file: /etc/p\n", "stands in `smtp_pass` too"),
+    ] {
+        assert!(error(&format!("[mta]\n{text}")).contains(words), "{text}");
+    }
+    assert_eq!(
+        load(&format!("[mta]\n{login}smtp_pass_file: $var_dir/token\n")).config.mta.smtp_pass_file,
+        Some("/var/lib/postrider/token".into())
+    );
+}
+
+#[test]
+fn a_unix_socket_takes_outgoing_mail_without_tls() {
+    let text = "[mta]\nsmtp_host: /run/mta\n";
+    assert_eq!(load(text).config.mta.smtp_host, "/run/mta");
+    assert!(load(&format!("{text}smtp_user: u\nsmtp_pass: p\n")).notices.is_empty());
+    for mode in ["smtps", "starttls"] {
+        assert!(error(&format!("{text}smtp_secure_mode: {mode}\n")).contains("smtp_host is a Unix socket"));
     }
 }
 

@@ -39,11 +39,16 @@ impl Config {
                 lmtp_listen: Vec::new(),
                 smtp_host: String::new(),
                 smtp_port: 0,
+                smtp_protocol: SmtpProtocol::Smtp,
                 smtp_user: String::new(),
                 smtp_pass: Secret::default(),
+                smtp_pass_file: None,
+                smtp_auth: SmtpAuth::Auto,
                 smtp_secure_mode: SecureMode::Smtp,
                 smtp_verify_cert: true,
                 smtp_verify_hostname: true,
+                smtp_chunking: Chunking::Auto,
+                smtp_xverp: true,
                 max_recipients: 0,
                 max_sessions_per_connection: 0,
                 max_delivery_threads: 0,
@@ -105,20 +110,30 @@ pub struct Mta {
     pub lmtp_port: u16,
     /// Where we listen; empty: `lmtp_host:lmtp_port`.
     pub lmtp_listen: Vec<ListenAddress>,
-    /// Host of the MTA.
+    /// Host of the MTA, or the absolute path of a Unix socket.
     pub smtp_host: String,
-    /// Port of the MTA.
+    /// Port of the MTA; does not matter with a Unix socket.
     pub smtp_port: u16,
+    /// SMTP or LMTP.
+    pub smtp_protocol: SmtpProtocol,
     /// Name for SMTP AUTH; empty: no authentication.
     pub smtp_user: String,
     /// Password for SMTP AUTH; never shown.
     pub smtp_pass: Secret,
+    /// A file whose first line is the password; read at each login.
+    pub smtp_pass_file: Option<PathBuf>,
+    /// How we log in.
+    pub smtp_auth: SmtpAuth,
     /// Plain, TLS from the start, or STARTTLS.
     pub smtp_secure_mode: SecureMode,
     /// Whether the server's certificate must be valid.
     pub smtp_verify_cert: bool,
     /// Whether the certificate must be for `smtp_host`.
     pub smtp_verify_hostname: bool,
+    /// When CHUNKING (RFC 3030) is used where it is offered.
+    pub smtp_chunking: Chunking,
+    /// Whether XVERP is used where it is offered.
+    pub smtp_xverp: bool,
     /// Most recipients of one transaction; 0: all in one.
     pub max_recipients: usize,
     /// Most transactions of one connection; 0: as many as come.
@@ -329,6 +344,42 @@ pub enum SecureMode {
     Smtps,
     /// Begins plain; no mail before TLS is up.
     Starttls,
+}
+
+/// `smtp_protocol`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SmtpProtocol {
+    /// RFC 5321.
+    #[default]
+    Smtp,
+    /// RFC 2033: each recipient has a reply of its own after the message.
+    Lmtp,
+}
+
+/// `smtp_chunking`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Chunking {
+    /// With a server on another machine, where it saves a round trip for each message.
+    #[default]
+    Auto,
+    /// Whenever it is offered.
+    Yes,
+    /// Never.
+    No,
+}
+
+/// `smtp_auth`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SmtpAuth {
+    /// PLAIN if it is offered, else LOGIN.
+    #[default]
+    Auto,
+    /// AUTH PLAIN (RFC 4616).
+    Plain,
+    /// AUTH LOGIN.
+    Login,
+    /// AUTH XOAUTH2: the password is an access token.
+    Xoauth2,
 }
 
 /// A value that no log and no listing shows.

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use super::listen;
 use super::parse::{
-    absolute_path, boolean, bounded, database_url, delimiter, directories, duration, host, isolation, lmtp_host,
-    log_filter, log_target, port, secure_mode, size,
+    absolute_path, boolean, bounded, chunking, database_url, delimiter, directories, duration, host_or_socket,
+    isolation, log_filter, log_target, port, secure_mode, size, smtp_auth, smtp_protocol,
 };
 use super::template::{groups, template};
 use super::types::{
-    AdapterConfiguration, AdapterName, DatabaseUrl, IsolationRule, ListenAddress, LogTarget, OutgoingName, Secret,
-    SecureMode,
+    AdapterConfiguration, AdapterName, Chunking, DatabaseUrl, IsolationRule, ListenAddress, LogTarget, OutgoingName,
+    Secret, SecureMode, SmtpAuth, SmtpProtocol,
 };
 use crate::deliver::verp::VerpFormat;
 use crate::lists::EmailAddress;
@@ -93,11 +93,19 @@ pub const SIZE: Kind<u64> = kind(
     "a number of octets, or one with K, M or G (powers of 1024), for instance 100M; 0 switches it off",
     |text| size(text).ok_or_else(String::new),
 );
-pub const HOST: Kind<String> = kind("host", "a host name or an IP address, without port", host);
-pub const LMTP_HOST: Kind<String> =
-    kind("host", "a host name or an IP address, without port, or the absolute path of a Unix socket", lmtp_host);
+pub const HOST: Kind<String> =
+    kind("host", "a host name or an IP address, without port, or the absolute path of a Unix socket", host_or_socket);
 pub const SECURE_MODE: Kind<SecureMode> =
     kind("choice", "smtp (no TLS), smtps (TLS from the start) or starttls", secure_mode);
+pub const SMTP_PROTOCOL: Kind<SmtpProtocol> = kind("choice", "smtp or lmtp", smtp_protocol);
+pub const SMTP_AUTH: Kind<SmtpAuth> =
+    kind("choice", "auto (PLAIN, else LOGIN), plain, login or xoauth2 (smtp_pass is an access token)", smtp_auth);
+pub const CHUNKING: Kind<Chunking> =
+    kind("choice", "auto (with a mail server on another machine), yes (whenever it is offered) or no", chunking);
+pub const SECRET_FILE: Kind<Option<PathBuf>> = kind("file", "the absolute path of a file, or nothing", |text| {
+    if text.is_empty() { Ok(None) } else { absolute_path(text).map(Some) }
+})
+.substituted();
 pub const INCOMING: Kind<AdapterName> = kind(
     "adapter",
     "PLUGIN.ADAPTER (postfix.LMTP; also written mailman.mta.postfix.LMTP), dylib:/FILE.so:ADAPTER, or null.NullMTA",

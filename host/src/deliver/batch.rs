@@ -38,8 +38,6 @@ pub(super) struct Letter {
 pub(super) struct Job {
     pub(super) letter: Arc<Letter>,
     pub(super) envelopes: VecDeque<Envelope>,
-    /// Each recipient has an envelope of its own.
-    pub(super) single: bool,
 }
 
 /// Makes the envelopes of a lease; the flag says that each recipient has one of its own. `mta_verp` is the
@@ -67,20 +65,14 @@ pub(super) fn envelopes(
         },
     };
     if let EnvelopeSender::Verp(bounces) = &batch.sender {
-        let one = |recipient: DueRecipient| {
-            // What cannot be encoded (too long, a bracket in quotes) still goes out; its bounces
-            // are recognised by their content then.
-            let sender = ReversePath::parse(&format.expand(bounces, &recipient.address));
-            let sender = sender.unwrap_or_else(|_| shared.clone());
-            let smtp_utf8 = !recipient.address.is_ascii() || !sender.is_ascii();
-            Envelope { sender, recipients: vec![recipient], smtp_utf8, verp_delimiter: None }
-        };
+        let one = |recipient| with_own_sender(&shared, format, recipient);
         let Some(delimiter) = mta_verp else {
             return Ok((recipients.into_iter().map(one).collect(), true));
         };
         verp_delimiter = Some(Arc::from(delimiter));
         let simple = |recipient: &DueRecipient| {
             !recipient.address.local_part().starts_with('"')
+                && !recipient.address.domain().starts_with('[')
                 && ReversePath::parse(&format.expand(bounces, &recipient.address)).is_ok()
         };
         let (shared, own): (Vec<_>, Vec<_>) = recipients.into_iter().partition(simple);
@@ -100,6 +92,21 @@ pub(super) fn envelopes(
     Ok((envelopes, false))
 }
 
+/// The same mail for an MTA that does not make senders for VERP: each recipient has an envelope of its own.
+pub(super) fn one_by_one(envelope: Envelope, format: &VerpFormat) -> impl Iterator<Item = Envelope> {
+    let Envelope { sender, recipients, .. } = envelope;
+    recipients.into_iter().map(move |recipient| with_own_sender(&sender, format, recipient))
+}
+
+/// What cannot be encoded (too long, a bracket in quotes) still goes out, from `bounces`; its bounces are
+/// recognised by their content then.
+fn with_own_sender(bounces: &ReversePath, format: &VerpFormat, recipient: DueRecipient) -> Envelope {
+    let sender = ReversePath::parse(&format.expand(bounces.as_str(), &recipient.address));
+    let sender = sender.unwrap_or_else(|_| bounces.clone());
+    let smtp_utf8 = !recipient.address.is_ascii() || !sender.is_ascii();
+    Envelope { sender, recipients: vec![recipient], smtp_utf8, verp_delimiter: None }
+}
+
 /// Deals envelopes to at most `connections` jobs, in runs, so that what is sorted stays together.
 pub(super) fn deal(
     letter: &Arc<Letter>,
@@ -112,7 +119,7 @@ pub(super) fn deal(
     let mut jobs = Vec::with_capacity(pieces);
     while pieces > 0 && !envelopes.is_empty() {
         let rest = envelopes.split_off(envelopes.len().div_ceil(pieces));
-        jobs.push(Job { letter: Arc::clone(letter), envelopes, single });
+        jobs.push(Job { letter: Arc::clone(letter), envelopes });
         envelopes = rest;
         pieces -= 1;
     }

@@ -5,10 +5,14 @@
 //! begin with a dot have one more (RFC 5321, section 4.5.2); the final dot is part of it, so that
 //! content and end are one write. Made once for each message and shared by all its transactions.
 
-/// A message, ready to be written after the 354 to DATA.
+use std::sync::OnceLock;
+
+/// A message, ready to be written after the 354 to DATA, or with BDAT.
 #[derive(Debug, PartialEq, Eq)]
 pub struct WireBody {
     octets: Box<[u8]>,
+    /// Made when the first server wants it.
+    chunk: OnceLock<Box<[u8]>>,
     size: u64,
     eight_bit: bool,
 }
@@ -34,12 +38,29 @@ impl WireBody {
         }
         let size = octets.len() as u64 - stuffed;
         octets.extend_from_slice(b".\r\n");
-        WireBody { octets: octets.into_boxed_slice(), size, eight_bit: !message.is_ascii() }
+        WireBody { octets: octets.into_boxed_slice(), chunk: OnceLock::new(), size, eight_bit: !message.is_ascii() }
     }
 
     /// Everything that follows DATA, final dot included.
     pub fn octets(&self) -> &[u8] {
         &self.octets
+    }
+
+    /// The command `BDAT size LAST` (RFC 3030) and its content: the same lines, in which no dot is special.
+    pub fn chunk(&self) -> &[u8] {
+        self.chunk.get_or_init(|| {
+            let mut chunk = format!("BDAT {} LAST\r\n", self.size).into_bytes();
+            let mut rest = &self.octets[..self.octets.len() - b".\r\n".len()];
+            chunk.reserve_exact(rest.len());
+            while !rest.is_empty() {
+                rest = rest.strip_prefix(b".").unwrap_or(rest);
+                // The next line that begins with a dot; in between nothing differs.
+                let end = memchr::memmem::find(rest, b"\n.").map_or(rest.len(), |at| at + 1);
+                chunk.extend_from_slice(&rest[..end]);
+                rest = &rest[end..];
+            }
+            chunk.into_boxed_slice()
+        })
     }
 
     /// Octets as SIZE (RFC 1870) counts them: line ends included, stuffed dots and the final dot
@@ -98,6 +119,22 @@ mod tests {
     fn size_counts_what_the_server_stores() {
         assert_eq!(WireBody::new(b".a\r\n\nb").size(), "a\r\n\r\nb\r\n".len() as u64 + 1);
         assert_eq!(WireBody::new(b"").size(), 0);
+    }
+
+    #[test]
+    fn a_chunk_has_the_same_lines_and_no_stuffed_dots() {
+        for (message, content) in [
+            (".a\r\n..b\r\n.\r\nc\n.d", ".a\r\n..b\r\n.\r\nc\r\n.d\r\n"),
+            ("a\r\nb.\r\n", "a\r\nb.\r\n"),
+            ("...\r\n", "...\r\n"),
+            ("\r\n", "\r\n"),
+            ("", ""),
+        ] {
+            let body = WireBody::new(message.as_bytes());
+            let chunk = String::from_utf8(body.chunk().to_vec()).expect("text");
+            assert_eq!(chunk, format!("BDAT {} LAST\r\n{content}", content.len()), "{message:?}");
+            assert_eq!(body.size(), content.len() as u64);
+        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What a server offers in its reply to EHLO (RFC 5321, section 4.1.1.1).
 
 use super::reply::Reply;
-use lettre::transport::smtp::authentication::Mechanism;
 
 /// The extensions that we know how to use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +15,10 @@ pub(super) struct Capabilities {
     pub(super) starttls: bool,
     /// RFC 1870: `None` not offered, `Some(0)` offered without a limit, in octets.
     pub(super) size: Option<u64>,
+    /// RFC 3030.
+    pub(super) chunking: bool,
+    /// Postfix makes each recipient's sender itself (its `VERP_README`); only offered to `smtpd_authorized_verp_clients`.
+    pub(super) xverp: bool,
     /// RFC 4954: mechanisms as the server writes them.
     pub(super) auth: Vec<String>,
 }
@@ -36,20 +39,14 @@ impl Capabilities {
                 "8BITMIME" => found.eight_bit_mime = true,
                 "SMTPUTF8" => found.smtp_utf8 = true,
                 "STARTTLS" => found.starttls = true,
+                "CHUNKING" => found.chunking = true,
+                "XVERP" => found.xverp = true,
                 "SIZE" => found.size = Some(words.next().and_then(|word| word.parse().ok()).unwrap_or(0)),
                 "AUTH" => found.auth.extend(first.into_iter().chain(words).map(str::to_ascii_uppercase)),
                 _ => {}
             }
         }
         found
-    }
-
-    /// The best mechanism that both sides know.
-    pub(super) fn mechanism(&self) -> Option<Mechanism> {
-        [(Mechanism::Plain, "PLAIN"), (Mechanism::Login, "LOGIN")]
-            .into_iter()
-            .find(|(_, name)| self.auth.iter().any(|offered| offered == name))
-            .map(|(mechanism, _)| mechanism)
     }
 }
 
@@ -65,9 +62,9 @@ mod tests {
     fn extensions_are_read_whatever_their_case() {
         let found =
             parse("mx.example.com Hello\npipelining\n8BITMIME\nSmtpUtf8\nSIZE 1000\nSTARTTLS\nAUTH LOGIN plain\nXVERP");
-        assert!(found.pipelining && found.eight_bit_mime && found.smtp_utf8 && found.starttls);
+        assert!(found.pipelining && found.eight_bit_mime && found.smtp_utf8 && found.starttls && found.xverp);
         assert_eq!(found.size, Some(1000));
-        assert_eq!(found.mechanism(), Some(Mechanism::Plain));
+        assert_eq!(found.auth, ["LOGIN", "PLAIN"]);
     }
 
     #[test]
@@ -78,7 +75,7 @@ mod tests {
     #[test]
     fn odd_forms_are_understood() {
         assert_eq!(parse("x\nSIZE").size, Some(0));
-        assert_eq!(parse("x\nAUTH=LOGIN").mechanism(), Some(Mechanism::Login));
-        assert_eq!(parse("x\nAUTH CRAM-MD5 GSSAPI").mechanism(), None);
+        assert_eq!(parse("x\nAUTH=LOGIN").auth, ["LOGIN"]);
+        assert_eq!(parse("x\nAUTH CRAM-MD5 GSSAPI").auth, ["CRAM-MD5", "GSSAPI"]);
     }
 }

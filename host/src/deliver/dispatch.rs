@@ -138,7 +138,7 @@ impl<Q: DeliveryQueue> Dispatcher<Q> {
     async fn make_ready(&mut self, mut batch: DueBatch, connections: usize) {
         let settings = &self.context.settings;
         let mta_verp = match &self.context.outgoing {
-            Way::Smtp(_) => None,
+            Way::Smtp(smtp) => settings.xverp_delimiter().filter(|_| smtp.verp.may_be_used()),
             Way::Adapter(handover) => handover.verp_delimiter(&settings.verp),
         };
         let envelopes = batch::envelopes(&mut batch, &settings.verp, settings.max_recipients.max(1), mta_verp);

@@ -1,16 +1,17 @@
 //! One job: some transactions of one message, over one connection, and their results.
 
-use super::batch::{Job, Letter, cut};
+use super::batch::{Job, Letter, cut, one_by_one};
 use super::body::WireBody;
 use super::handover::{Handover, NotTried};
 use super::pool::OpenSession;
 use super::queue::DeliveryQueue;
 use super::recorder::Recorder;
 use super::session::OpenError;
-use super::transaction::{Envelope, Sent, Verdict};
+use super::transaction::{Envelope, Sent, ServerVerp, Verdict};
 use super::{Context, Smtp, Way};
 use crate::clock::unix_now;
 use crate::spool::{DeliveryResult, DueRecipient};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
@@ -42,7 +43,7 @@ pub(super) async fn run<Q: DeliveryQueue>(job: Job, context: Arc<Context<Q>>) ->
     let begun = Instant::now();
     let letter = Arc::clone(&job.letter);
     let mut work = Work {
-        recorder: Recorder::new(Arc::clone(&context.queue), letter.outgoing, job.single, context.stopping.subscribe()),
+        recorder: Recorder::new(Arc::clone(&context.queue), letter.outgoing, context.stopping.subscribe()),
         letter,
         tally: Tally::default(),
         untried: Vec::new(),
@@ -93,13 +94,21 @@ impl<Q: DeliveryQueue> Work<Q> {
                 job.envelopes.push_front(rest);
             }
             let fresh = open.transactions() == 0;
+            if fresh {
+                smtp.verp.offered(open.makes_verp_senders());
+            }
+            let single = envelope.recipients.len() == 1;
             let sent = self.send(&mut open, &envelope, &body, &mut stopping).await;
             if let Some(limit) = sent.limit {
                 smtp.limit.learn(limit, &smtp.target);
             }
             if let Some(error) = &sent.broken {
                 tracing::info!(server = %smtp.target, message_id = %self.letter.message_id, "connection ended: {error}");
-                if fresh && !sent.mail_accepted && sent.verdicts.iter().all(|verdict| *verdict == Verdict::Unjudged) {
+                if fresh
+                    && sent.server_verp == ServerVerp::Fine
+                    && !sent.mail_accepted
+                    && sent.verdicts.iter().all(|verdict| *verdict == Verdict::Unjudged)
+                {
                     job.envelopes.push_front(envelope);
                     drop(open);
                     let reason = format!("mail server {}: {error}", smtp.target);
@@ -112,10 +121,20 @@ impl<Q: DeliveryQueue> Work<Q> {
             } else {
                 session = Some(open);
             }
-            if let Some(rest) = self.take_verdicts(envelope, sent) {
-                job.envelopes.push_front(rest);
+            let no_verp = sent.server_verp != ServerVerp::Fine;
+            if let ServerVerp::Refused(reply) = &sent.server_verp {
+                smtp.verp.refused(&smtp.target, reply);
             }
-            self.recorder.checkpoint().await;
+            if let Some(rest) = self.take_verdicts(envelope, sent) {
+                if no_verp {
+                    let mut apart: VecDeque<_> = one_by_one(rest, &context.settings.verp).collect();
+                    apart.append(&mut job.envelopes);
+                    job.envelopes = apart;
+                } else {
+                    job.envelopes.push_front(rest);
+                }
+            }
+            self.recorder.checkpoint(single).await;
         }
         if let Some(open) = session {
             // Another job on it would add what it has in flight to what a crash now doubles.
@@ -148,11 +167,11 @@ impl<Q: DeliveryQueue> Work<Q> {
 
     /// Records verdicts; returns those who got none and are sent again at once.
     ///
-    /// That is allowed only when somebody got a verdict, or when the message was not even begun:
+    /// That is allowed only when somebody got a verdict, when a limit was learned, or when the message was not even begun:
     /// so a message on which the MTA always hangs up is put off like any other failure, and
     /// cannot hold up the rest.
     fn take_verdicts(&mut self, envelope: Envelope, sent: Sent) -> Option<Envelope> {
-        let progress = sent.verdicts.iter().any(|verdict| *verdict != Verdict::Unjudged);
+        let progress = sent.limit.is_some() || sent.verdicts.iter().any(|verdict| *verdict != Verdict::Unjudged);
         let reason = sent.broken.filter(|_| sent.mail_accepted && !progress).map(|error| error.to_string());
         let Envelope { sender, recipients, smtp_utf8, verp_delimiter } = envelope;
         let mut rest = Vec::new();
@@ -179,7 +198,7 @@ impl<Q: DeliveryQueue> Work<Q> {
                     for (recipient, verdict) in envelope.recipients.iter().zip(verdicts) {
                         self.judge(recipient, verdict);
                     }
-                    self.recorder.checkpoint().await;
+                    self.recorder.checkpoint(envelope.recipients.len() == 1).await;
                 }
                 Err(NotTried::Halve(reason)) => {
                     tracing::info!(

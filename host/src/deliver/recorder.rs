@@ -24,8 +24,6 @@ const LONGEST_WAIT: Duration = Duration::from_millis(100);
 pub(super) struct Recorder<Q> {
     queue: Arc<Q>,
     outgoing: i64,
-    group: usize,
-    most: usize,
     results: Vec<(i64, DeliveryResult)>,
     since: Instant,
     commit: Option<JoinHandle<()>>,
@@ -33,10 +31,9 @@ pub(super) struct Recorder<Q> {
 }
 
 impl<Q: DeliveryQueue> Recorder<Q> {
-    /// For one message; with `single`, each transaction has only one recipient.
-    pub(super) fn new(queue: Arc<Q>, outgoing: i64, single: bool, stopping: watch::Receiver<bool>) -> Self {
-        let (group, most) = if single { (GROUP, MOST) } else { (1, 1) };
-        Recorder { queue, outgoing, group, most, results: Vec::new(), since: Instant::now(), commit: None, stopping }
+    /// For one message.
+    pub(super) fn new(queue: Arc<Q>, outgoing: i64, stopping: watch::Receiver<bool>) -> Self {
+        Recorder { queue, outgoing, results: Vec::new(), since: Instant::now(), commit: None, stopping }
     }
 
     /// Adds a result.
@@ -47,12 +44,13 @@ impl<Q: DeliveryQueue> Recorder<Q> {
         self.results.push((recipient, result));
     }
 
-    /// After each transaction: commits if there is enough.
-    pub(super) async fn checkpoint(&mut self) {
-        let enough =
-            self.results.len() >= self.group || (!self.results.is_empty() && self.since.elapsed() >= LONGEST_WAIT);
+    /// After each transaction: commits if there is enough. The results of one with several recipients do not wait;
+    /// those of transactions with one (`single`) share a commit.
+    pub(super) async fn checkpoint(&mut self, single: bool) {
+        let (group, most) = if single { (GROUP, MOST) } else { (1, 1) };
+        let enough = self.results.len() >= group || (!self.results.is_empty() && self.since.elapsed() >= LONGEST_WAIT);
         let busy = self.commit.as_ref().is_some_and(|commit| !commit.is_finished());
-        if enough && (!busy || self.results.len() >= self.most) {
+        if enough && (!busy || self.results.len() >= most) {
             self.commit().await;
         }
     }

@@ -11,6 +11,10 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_mins(5);
 const LONGEST: Duration = Duration::from_hours(4);
 
+/// "Delivery time expired" (RFC 3463, section 3.5). It stands where the replies of servers have their code: so whoever
+/// counts bounces can tell this from a server's 5xx.
+pub const EXPIRED: &str = "4.4.7";
+
 /// The policy.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
@@ -27,7 +31,8 @@ impl RetryPolicy {
         let age = Duration::from_secs(u64::try_from(now.saturating_sub(queued)).unwrap_or(0));
         let Some(left) = self.period.checked_sub(age).filter(|left| !left.is_zero()) else {
             let period = days_and_hours(self.period);
-            return DeliveryResult::Failed { reply: format!("retry period of {period} is over; last: {reply}") };
+            let reply = format!("{EXPIRED} delivery time expired: retry period of {period} is over; last: {reply}");
+            return DeliveryResult::Failed { reply };
         };
         DeliveryResult::Retry { after: delay(attempts).min(left), reply }
     }
@@ -95,7 +100,9 @@ mod tests {
         for age in [5 * 86_400, 9 * 86_400] {
             assert_eq!(
                 after(9, age),
-                DeliveryResult::Failed { reply: "retry period of 5d is over; last: 451 4.3.0 later".into() }
+                DeliveryResult::Failed {
+                    reply: "4.4.7 delivery time expired: retry period of 5d is over; last: 451 4.3.0 later".into()
+                }
             );
         }
     }

@@ -5,30 +5,33 @@
 //! nothing about any recipient: it is told as [`OpenError`] and the caller waits for the MTA.
 
 use super::capabilities::Capabilities;
+use super::login::{Login, log_in};
 use super::reply::Reply;
 use super::stream::Stream;
 use super::wire::{Wire, WireError};
-use crate::config::SecureMode;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use crate::config::{Chunking, SecureMode, SmtpProtocol};
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_rustls::TlsConnector;
 
 /// Where mail is handed in, and how.
 #[derive(Clone)]
 pub struct Target {
-    /// Name or IP address; a certificate must be for it.
+    /// Name or IP address, for which a certificate must be; or the absolute path of a Unix socket.
     pub host: String,
-    /// Port.
+    /// Port; does not matter with a Unix socket.
     pub port: u16,
+    /// What is spoken there.
+    pub protocol: SmtpProtocol,
     /// When TLS begins.
     pub secure: SecureMode,
     /// How certificates are verified; used unless `secure` is [`SecureMode::Smtp`].
     pub tls: Option<TlsConnector>,
     /// Name and password; `None`: no authentication.
-    pub credentials: Option<Credentials>,
+    pub login: Option<Login>,
+    /// When CHUNKING (RFC 3030) is used where it is offered.
+    pub chunking: Chunking,
     /// What we call ourselves in EHLO; `None`: the name of this machine when it has a domain, else
     /// the IP address of our end of the connection.
     pub helo_name: Option<String>,
@@ -62,7 +65,9 @@ impl Default for Timeouts {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
+        if self.host.starts_with('/') {
+            f.write_str(&self.host)
+        } else if self.host.contains(':') {
             write!(f, "[{}]:{}", self.host, self.port)
         } else {
             write!(f, "{}:{}", self.host, self.port)
@@ -110,20 +115,45 @@ pub enum OpenProblem {
         /// How.
         error: WireError,
     },
+    /// `smtp_protocol: lmtp`, but it speaks SMTP.
+    #[error("it does not speak LMTP: {reply} (in reply to LHLO); check [mta] smtp_port, or set smtp_protocol to smtp")]
+    NoLmtp {
+        /// Its reply.
+        reply: Reply,
+    },
+    /// The other way round.
+    #[error(
+        "it does not speak SMTP: {reply} (in reply to HELO); check [mta] smtp_port, and if this is a server for LMTP set \
+         smtp_protocol to lmtp"
+    )]
+    NoSmtp {
+        /// Its reply.
+        reply: Reply,
+    },
     /// `smtp_secure_mode: starttls`, but it has none. Nothing was sent in the clear.
     #[error("it does not offer STARTTLS; check [mta] smtp_secure_mode, or switch TLS on in the mail server")]
     NoStarttls,
     /// `smtp_user` is set, but it offers nothing that we can do.
     #[error(
-        "it offers {}, [mta] smtp_user needs AUTH PLAIN or LOGIN; check smtp_user, smtp_port and smtp_secure_mode",
+        "it offers {}, [mta] smtp_user needs AUTH {wanted}; check smtp_user, smtp_auth, smtp_port and smtp_secure_mode",
         if offered.is_empty() { "no AUTH".to_owned() } else { format!("AUTH {}", offered.join(" ")) }
     )]
     NoMechanism {
         /// What it offers.
         offered: Vec<String>,
+        /// What would do, as words.
+        wanted: String,
+    },
+    /// `smtp_pass_file` is of no use.
+    #[error("[mta] smtp_pass_file {} cannot be read: {problem}", file.display())]
+    PasswordFile {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        problem: String,
     },
     /// Wrong name or password.
-    #[error("it refused smtp_user and smtp_pass: {reply}; check them in [mta]")]
+    #[error("it refused smtp_user and smtp_pass (or smtp_pass_file): {reply}; check them in [mta]")]
     WrongPassword {
         /// Its reply.
         reply: Reply,
@@ -147,6 +177,9 @@ pub struct Session {
     pub(super) needs_reset: bool,
     /// Transactions so far.
     pub(super) transactions: usize,
+    pub(super) protocol: SmtpProtocol,
+    /// It has taken XVERP.
+    pub(super) verp_proved: bool,
 }
 
 impl Session {
@@ -157,15 +190,26 @@ impl Session {
     pub async fn open(target: &Target) -> Result<Self, OpenError> {
         let server = target.to_string();
         match establish(target).await {
-            Ok((wire, capabilities)) => Ok(Session {
-                wire,
-                capabilities,
-                server,
-                timeouts: target.timeouts,
-                group: Vec::new(),
-                needs_reset: false,
-                transactions: 0,
-            }),
+            Ok((wire, mut capabilities)) => {
+                // How many replies BDAT has in LMTP depends on those before it, so nothing would be won.
+                capabilities.chunking &= target.protocol == SmtpProtocol::Smtp
+                    && match target.chunking {
+                        Chunking::Auto => wire.stream().peer_ip().is_some_and(|ip| !ip.is_loopback()),
+                        Chunking::Yes => true,
+                        Chunking::No => false,
+                    };
+                Ok(Session {
+                    wire,
+                    capabilities,
+                    server,
+                    timeouts: target.timeouts,
+                    group: Vec::new(),
+                    needs_reset: false,
+                    transactions: 0,
+                    protocol: target.protocol,
+                    verp_proved: false,
+                })
+            }
             Err(problem) => Err(OpenError { server, problem }),
         }
     }
@@ -173,6 +217,11 @@ impl Session {
     /// Whether an idle session can still be used, as far as one can tell without asking.
     pub fn is_alive(&mut self) -> bool {
         self.wire.is_quiet()
+    }
+
+    /// Whether it makes senders for VERP (XVERP).
+    pub(super) fn makes_verp_senders(&self) -> bool {
+        self.capabilities.xverp
     }
 
     /// Transactions so far.
@@ -189,8 +238,12 @@ impl Session {
 
 async fn establish(target: &Target) -> Result<(Wire, Capabilities), OpenProblem> {
     let timeouts = target.timeouts;
-    let mut stream =
-        Stream::connect(&target.host, target.port, timeouts.connect).await.map_err(OpenProblem::Connect)?;
+    let connected = if target.host.starts_with('/') {
+        Stream::connect_to_socket(Path::new(&target.host), timeouts.connect).await
+    } else {
+        Stream::connect(&target.host, target.port, timeouts.connect).await
+    };
+    let mut stream = connected.map_err(OpenProblem::Connect)?;
     if target.secure == SecureMode::Smtps {
         stream = encrypt(target, stream).await?;
     }
@@ -210,8 +263,8 @@ async fn establish(target: &Target) -> Result<(Wire, Capabilities), OpenProblem>
         // What was offered in the clear does not count (RFC 3207, section 4.2).
         capabilities = greet(&mut wire, &name, target).await?;
     }
-    if let Some(credentials) = &target.credentials {
-        log_in(&mut wire, &capabilities, credentials, timeouts.reply).await?;
+    if let Some(login) = &target.login {
+        log_in(&mut wire, &capabilities, login, timeouts.reply).await?;
         warn_of_clear_password(target, &wire);
     }
     Ok((wire, capabilities))
@@ -223,9 +276,17 @@ async fn encrypt(target: &Target, stream: Stream) -> Result<Stream, OpenProblem>
 }
 
 /// EHLO, or HELO with a server of the old kind. HELO offers nothing, so it will not do where
-/// TLS or a password is asked for; the caller finds that out by itself.
+/// TLS or a password is asked for; the caller finds that out by itself. LMTP has one greeting (RFC 2033, section 4.1).
 async fn greet(wire: &mut Wire, name: &str, target: &Target) -> Result<Capabilities, OpenProblem> {
     let patience = target.timeouts.reply;
+    if target.protocol == SmtpProtocol::Lmtp {
+        let reply = ask(wire, "LHLO", format!("LHLO {name}\r\n").as_bytes(), patience).await?;
+        if matches!(reply.code, 500 | 502) {
+            return Err(OpenProblem::NoLmtp { reply });
+        }
+        expect_positive("LHLO", reply.clone())?;
+        return Ok(Capabilities::parse(&reply));
+    }
     let reply = ask(wire, "EHLO", format!("EHLO {name}\r\n").as_bytes(), patience).await?;
     if reply.is_positive() {
         return Ok(Capabilities::parse(&reply));
@@ -234,54 +295,16 @@ async fn greet(wire: &mut Wire, name: &str, target: &Target) -> Result<Capabilit
         return Err(OpenProblem::Refused { command: "EHLO", reply });
     }
     let reply = ask(wire, "HELO", format!("HELO {name}\r\n").as_bytes(), patience).await?;
+    if matches!(reply.code, 500 | 502) {
+        return Err(OpenProblem::NoSmtp { reply });
+    }
     expect_positive("HELO", reply)?;
     Ok(Capabilities::default())
 }
 
-async fn log_in(
-    wire: &mut Wire,
-    capabilities: &Capabilities,
-    credentials: &Credentials,
-    patience: Duration,
-) -> Result<(), OpenProblem> {
-    let mechanism =
-        capabilities.mechanism().ok_or_else(|| OpenProblem::NoMechanism { offered: capabilities.auth.clone() })?;
-    let mut command = format!("AUTH {mechanism}");
-    if mechanism.supports_initial_response() {
-        let response = respond(mechanism, credentials, None)?;
-        command.push(' ');
-        command.push_str(&response);
-    }
-    command.push_str("\r\n");
-    let mut reply = ask(wire, "AUTH", command.as_bytes(), patience).await?;
-    // LOGIN asks twice; whoever asks on and on is cut off.
-    for _ in 0..2 {
-        if reply.code != 334 {
-            break;
-        }
-        let challenge = BASE64
-            .decode(reply.text.trim())
-            .ok()
-            .and_then(|octets| String::from_utf8(octets).ok())
-            .ok_or(OpenProblem::UnknownChallenge)?;
-        let response = respond(mechanism, credentials, Some(&challenge))? + "\r\n";
-        reply = ask(wire, "AUTH", response.as_bytes(), patience).await?;
-    }
-    match reply.code {
-        235 => Ok(()),
-        334 => Err(OpenProblem::UnknownChallenge),
-        535 => Err(OpenProblem::WrongPassword { reply }),
-        _ => Err(OpenProblem::Refused { command: "AUTH", reply }),
-    }
-}
-
-fn respond(mechanism: Mechanism, credentials: &Credentials, challenge: Option<&str>) -> Result<String, OpenProblem> {
-    let response = mechanism.response(credentials, challenge).map_err(|_| OpenProblem::UnknownChallenge)?;
-    Ok(BASE64.encode(response))
-}
-
 fn warn_of_clear_password(target: &Target, wire: &Wire) {
-    let local = wire.stream().peer_ip().is_some_and(|ip| ip.is_loopback());
+    // A Unix socket has no address.
+    let local = wire.stream().peer_ip().is_none_or(|ip| ip.is_loopback());
     if !wire.stream().is_encrypted() && !local {
         tracing::warn!(
             server = %target,
@@ -308,7 +331,12 @@ fn helo_name(target: &Target, wire: &Wire) -> String {
     }
 }
 
-async fn ask(wire: &mut Wire, command: &'static str, line: &[u8], patience: Duration) -> Result<Reply, OpenProblem> {
+pub(super) async fn ask(
+    wire: &mut Wire,
+    command: &'static str,
+    line: &[u8],
+    patience: Duration,
+) -> Result<Reply, OpenProblem> {
     wire.ask(line, patience).await.map_err(|error| match error {
         WireError::Timeout(after) if line.is_empty() => OpenProblem::Timeout { what: "banner", after },
         error => OpenProblem::Broken { command, error },

@@ -1,12 +1,12 @@
 //! What delivery needs of `[mta]`, checked.
 
 use super::batch::MOST_RECIPIENTS;
+use super::login::{Login, Password};
 use super::retry::RetryPolicy;
 use super::session::{Target, Timeouts};
 use super::tls::{self, Verify};
 use super::verp::VerpFormat;
-use crate::config::{Mta, SecureMode};
-use lettre::transport::smtp::authentication::Credentials;
+use crate::config::{Chunking, Mta, SecureMode, SmtpProtocol};
 use std::time::Duration;
 
 /// Connections when the administrator sets no number. More did not help any server that was
@@ -31,6 +31,8 @@ pub struct DeliverySettings {
     pub retry: RetryPolicy,
     /// How VERP senders are made.
     pub verp: VerpFormat,
+    /// Whether a server that offers XVERP makes these senders.
+    pub xverp: bool,
     /// An idle connection is closed after so long.
     pub idle: Duration,
     /// An MTA that cannot be reached is left alone for so long at first, then twice as long each
@@ -66,14 +68,20 @@ impl DeliverySettings {
                 Some(tls::connector(verify).map_err(SettingsError::Tls)?)
             }
         };
-        let credentials =
-            (!mta.smtp_user.is_empty()).then(|| Credentials::new(mta.smtp_user.clone(), mta.smtp_pass.0.clone()));
+        let password = match &mta.smtp_pass_file {
+            Some(file) => Password::File(file.clone()),
+            None => Password::Literal(mta.smtp_pass.clone()),
+        };
+        let login =
+            (!mta.smtp_user.is_empty()).then(|| Login { user: mta.smtp_user.clone(), password, how: mta.smtp_auth });
         let target = Target {
             host: mta.smtp_host.clone(),
             port: mta.smtp_port,
+            protocol: mta.smtp_protocol,
             secure: mta.smtp_secure_mode,
             tls,
-            credentials,
+            login,
+            chunking: mta.smtp_chunking,
             helo_name: None,
             timeouts: Timeouts::default(),
         };
@@ -83,8 +91,16 @@ impl DeliverySettings {
             connections: or_default(mta.max_delivery_threads, CONNECTIONS),
             retry: RetryPolicy { period: mta.delivery_retry_period },
             verp: VerpFormat::parse(&mta.verp.format).map_err(SettingsError::Verp)?,
+            xverp: mta.smtp_xverp,
             ..DeliverySettings::for_target(target)
         })
+    }
+
+    /// What XVERP puts behind the list's address, if such senders are what [`DeliverySettings::verp`] makes. Postfix
+    /// takes one character.
+    pub(super) fn xverp_delimiter(&self) -> Option<&str> {
+        let delimiter = self.verp.delimiter().filter(|text| text.len() == 1 && text.as_bytes()[0].is_ascii_graphic());
+        delimiter.filter(|_| self.xverp)
     }
 
     /// The defaults, for this MTA.
@@ -96,6 +112,7 @@ impl DeliverySettings {
             connections: CONNECTIONS,
             retry: RetryPolicy { period: Duration::from_hours(5 * 24) },
             verp: VerpFormat::default(),
+            xverp: true,
             idle: Duration::from_secs(5),
             first_pause: Duration::from_secs(5),
             longest_pause: Duration::from_mins(5),
@@ -110,9 +127,11 @@ impl Target {
         Target {
             host: host.into(),
             port,
+            protocol: SmtpProtocol::Smtp,
             secure: SecureMode::Smtp,
             tls: None,
-            credentials: None,
+            login: None,
+            chunking: Chunking::Auto,
             helo_name: None,
             timeouts: Timeouts::default(),
         }

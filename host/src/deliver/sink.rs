@@ -1,9 +1,9 @@
 //! A small SMTP server that keeps what it gets, for `postrider demo` and for tests.
 //!
 //! It speaks enough of RFC 5321 for a client to believe in it (PIPELINING, SIZE, 8BITMIME,
-//! SMTPUTF8, STARTTLS, AUTH PLAIN and LOGIN), stores messages in memory and shows them. A
-//! [`Script`] can make it as rude as real servers are. It is no server for production: it has few
-//! limits and delivers nothing.
+//! SMTPUTF8, STARTTLS, AUTH PLAIN, LOGIN and XOAUTH2; if a script wants it CHUNKING, XVERP, or LMTP
+//! instead), stores messages in memory and shows them. A [`Script`] can make it as rude as real servers
+//! are. It is no server for production: it has few limits and delivers nothing.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -11,7 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
@@ -60,7 +60,7 @@ pub enum Step {
     Rcpt,
     /// DATA.
     Data,
-    /// The final dot was read.
+    /// The content was read to its end. With LMTP it is asked for each recipient.
     EndOfData,
     /// QUIT.
     Quit,
@@ -77,11 +77,11 @@ pub struct Moment<'a> {
     pub session: usize,
     /// How many MAIL commands this connection has had, this one included.
     pub transaction: usize,
-    /// The command line; empty for [`Step::Connect`] and [`Step::EndOfData`].
+    /// The command line; empty for [`Step::Connect`], and for [`Step::EndOfData`] after DATA.
     pub line: &'a str,
     /// The envelope sender, once MAIL was accepted.
     pub sender: &'a str,
-    /// Recipients that were accepted in this transaction.
+    /// Recipients that were accepted in this transaction; with LMTP at [`Step::EndOfData`] the one.
     pub recipients: &'a [String],
     /// At [`Step::EndOfData`] the message, without stuffed dots and final dot.
     pub message: &'a [u8],
@@ -129,6 +129,8 @@ pub struct Script {
     pub tls: Option<TlsAcceptor>,
     /// TLS begins with the connection.
     pub tls_from_start: bool,
+    /// LMTP (RFC 2033) instead of SMTP.
+    pub lmtp: bool,
     /// Offers AUTH and takes mail only from this name and password.
     pub login: Option<(String, String)>,
     /// AUTH mechanisms that are offered.
@@ -150,6 +152,7 @@ impl Default for Script {
             extensions: extensions.map(str::to_owned).to_vec(),
             tls: None,
             tls_from_start: false,
+            lmtp: false,
             login: None,
             mechanisms: "PLAIN LOGIN",
             max_recipients: usize::MAX,
@@ -164,6 +167,13 @@ impl Script {
     /// Behaves as this says, wherever it does not answer [`Answer::Usual`].
     pub fn new(rule: impl Fn(&Moment<'_>) -> Answer + Send + Sync + 'static) -> Self {
         Script { rule: Arc::new(rule), ..Script::default() }
+    }
+
+    /// With this extension too.
+    #[must_use]
+    pub fn with(mut self, extension: &str) -> Self {
+        self.extensions.push(extension.to_owned());
+        self
     }
 
     /// Without this extension.
@@ -302,6 +312,8 @@ struct Session {
     message: Vec<u8>,
     /// How long to hang before the replies that wait go out.
     pause: Duration,
+    /// The chunks of BDAT so far.
+    chunks: Vec<u8>,
 }
 
 /// Whether the dialogue goes on.
@@ -322,6 +334,7 @@ impl Session {
             recipients: Vec::new(),
             message: Vec::new(),
             pause: Duration::ZERO,
+            chunks: Vec::new(),
         };
         if session.script.tls_from_start {
             session.encrypt().await?;
@@ -343,7 +356,10 @@ impl Session {
     async fn command(&mut self, line: &str) -> io::Result<Flow> {
         let verb = line.split(' ').next().unwrap_or_default().to_ascii_uppercase();
         let flow = match verb.as_str() {
-            "EHLO" => {
+            "EHLO" | "HELO" if self.script.lmtp => {
+                self.answer(Step::Other, line, || "500 5.5.1 this is LMTP, say LHLO".to_owned()).1
+            }
+            "EHLO" | "LHLO" if self.script.lmtp == (verb == "LHLO") => {
                 self.reset();
                 let offer = self.offer();
                 self.answer(Step::Ehlo, line, || offer).1
@@ -364,6 +380,7 @@ impl Session {
             "MAIL" => self.mail(line),
             "RCPT" => self.rcpt(line),
             "DATA" => self.data(line).await?,
+            "BDAT" if self.offers("CHUNKING") => self.bdat(line).await?,
             "RSET" => {
                 self.reset();
                 self.answer(Step::Other, line, || "250 2.0.0 Ok".to_owned()).1
@@ -396,12 +413,19 @@ impl Session {
         lines.join("\r\n")
     }
 
+    fn offers(&self, extension: &str) -> bool {
+        self.script.extensions.iter().any(|offered| offered.split(' ').next() == Some(extension))
+    }
+
     fn mail(&mut self, line: &str) -> Flow {
         self.transaction += 1;
         let path = path(line);
         let usual = match &path {
             _ if self.script.login.is_some() && self.user.is_none() => "530 5.7.0 Authentication required",
             None => "501 5.5.4 MAIL FROM:<address>",
+            Some((_, parameters)) if parameters.contains("XVERP") && !self.offers("XVERP") => {
+                "555 5.5.4 Unsupported option: XVERP=+="
+            }
             Some(_) if self.sender.is_some() => "503 5.5.1 nested MAIL command",
             Some(_) => "250 2.1.0 Ok",
         };
@@ -428,7 +452,15 @@ impl Session {
     }
 
     async fn data(&mut self, line: &str) -> io::Result<Flow> {
-        let usual = if self.recipients.is_empty() { "554 5.5.1 no valid recipients" } else { "354 go ahead" };
+        let usual = match () {
+            // As Exim and Sendmail have it: nothing may stand behind DATA (RFC 2920, section 3.1).
+            () if self.io.as_ref().is_some_and(|io| !io.buffer().is_empty()) => {
+                self.say("554 5.5.0 SMTP synchronization error");
+                return Ok(Flow::Break(()));
+            }
+            () if self.recipients.is_empty() => "554 5.5.1 no valid recipients",
+            () => "354 go ahead",
+        };
         let (said, flow) = self.answer(Step::Data, line, || usual.to_owned());
         if said != Some(3) || flow.is_break() {
             return Ok(flow);
@@ -444,25 +476,69 @@ impl Session {
                 return Ok(Flow::Break(()));
             }
         }
-        let usual = if self.recipients.is_empty() { "554 5.5.1 no valid recipients" } else { "250 2.0.0 Ok: kept" };
+        Ok(self.end_of_data("", message))
+    }
+
+    /// One chunk. Its octets are read whatever is said about them (RFC 3030, section 2).
+    async fn bdat(&mut self, line: &str) -> io::Result<Flow> {
+        let mut words = line.split(' ').skip(1);
+        let length = words.next().and_then(|word| word.parse().ok()).filter(|length| *length <= MAX_MESSAGE);
+        let Some(length) = length else { return Ok(Flow::Break(())) };
+        self.flush_unless_at_hand().await?;
+        let Some(io) = &mut self.io else { return Ok(Flow::Break(())) };
+        let mut chunk = vec![0; length];
+        if io.read_exact(&mut chunk).await.is_err() {
+            return Ok(Flow::Break(()));
+        }
+        self.chunks.extend_from_slice(&chunk);
+        if words.next().is_some_and(|word| word.eq_ignore_ascii_case("LAST")) {
+            let message = std::mem::take(&mut self.chunks);
+            return Ok(self.end_of_data(line, message));
+        }
+        Ok(self.answer(Step::Data, line, || "250 2.0.0 more".to_owned()).1)
+    }
+
+    fn end_of_data(&mut self, line: &str, message: Vec<u8>) -> Flow {
+        let usual = match &self.sender {
+            None => "503 5.5.1 need MAIL command",
+            Some(_) if self.recipients.is_empty() => "554 5.5.1 no valid recipients",
+            Some(_) => "250 2.0.0 Ok: kept",
+        };
+        let mut taken = Vec::new();
+        let mut flow = Flow::Continue(());
+        let recipients = self.recipients.clone();
         self.message = message;
-        let (said, flow) = self.answer(Step::EndOfData, "", || usual.to_owned());
+        let groups = if self.script.lmtp { recipients.chunks(1) } else { recipients.chunks(recipients.len().max(1)) };
+        for group in groups {
+            self.recipients = group.to_vec();
+            let said;
+            (said, flow) = self.answer(Step::EndOfData, line, || usual.to_owned());
+            if matches!(said, Some(2) | None) {
+                taken.append(&mut self.recipients);
+            }
+            if flow.is_break() {
+                break;
+            }
+        }
+        if recipients.is_empty() {
+            flow = self.answer(Step::EndOfData, line, || usual.to_owned()).1;
+        }
+        self.recipients.clear();
         let (sender, parameters) = self.sender.take().unwrap_or_default();
-        let recipients = std::mem::take(&mut self.recipients);
         let message = std::mem::take(&mut self.message);
-        if matches!(said, Some(2) | None) && !recipients.is_empty() && self.script.keep {
+        if !taken.is_empty() && self.script.keep {
             self.shared.lock().messages.push(Captured {
                 session: self.number,
                 sender,
                 parameters,
-                recipients,
+                recipients: taken,
                 message,
                 encrypted: self.encrypted,
                 user: self.user.clone(),
             });
             self.shared.changed.notify_waiters();
         }
-        Ok(flow)
+        flow
     }
 
     async fn auth(&mut self, line: &str) -> io::Result<Flow> {
@@ -484,6 +560,18 @@ impl Session {
                 let mut asked = asked.into_iter();
                 asked.next().zip(asked.next())
             }
+            ("XOAUTH2", Some(initial)) => {
+                let given = xoauth2(&decode(initial));
+                if given != self.script.login {
+                    // It tells why, and the client must answer before it is refused.
+                    self.say(&format!("334 {}", BASE64.encode("{\"status\":\"400\"}")));
+                    let Some(line) = self.line(MAX_COMMAND).await? else { return Ok(Flow::Break(())) };
+                    if line != b"\r\n" {
+                        return Ok(Flow::Break(()));
+                    }
+                }
+                given
+            }
             _ => None,
         };
         let good = given.is_some() && given == self.script.login;
@@ -498,6 +586,7 @@ impl Session {
     fn reset(&mut self) {
         self.sender = None;
         self.recipients.clear();
+        self.chunks.clear();
     }
 
     /// Asks the script, queues the reply; returns the first digit of its code, if any was said.
@@ -536,10 +625,7 @@ impl Session {
 
     /// The next line with its end. Replies go out as soon as no further line is at hand.
     async fn line(&mut self, limit: usize) -> io::Result<Option<Vec<u8>>> {
-        let at_hand = self.io.as_ref().is_some_and(|io| io.buffer().contains(&b'\n'));
-        if !at_hand {
-            self.flush().await?;
-        }
+        self.flush_unless_at_hand().await?;
         let Some(io) = &mut self.io else { return Ok(None) };
         let mut line = Vec::new();
         loop {
@@ -557,6 +643,11 @@ impl Session {
                 return Ok(Some(line));
             }
         }
+    }
+
+    async fn flush_unless_at_hand(&mut self) -> io::Result<()> {
+        let at_hand = self.io.as_ref().is_some_and(|io| io.buffer().contains(&b'\n'));
+        if at_hand { Ok(()) } else { self.flush().await }
     }
 
     async fn flush(&mut self) -> io::Result<()> {
@@ -592,6 +683,12 @@ fn path(line: &str) -> Option<(String, String)> {
     let (_, rest) = line.split_once('<')?;
     let (address, parameters) = rest.rsplit_once('>')?;
     Some((address.to_owned(), parameters.trim().to_owned()))
+}
+
+/// Name and token of `user=NAME^Aauth=Bearer TOKEN^A^A`.
+fn xoauth2(text: &str) -> Option<(String, String)> {
+    let (user, rest) = text.strip_prefix("user=")?.split_once("\u{1}auth=Bearer ")?;
+    Some((user.to_owned(), rest.strip_suffix("\u{1}\u{1}")?.to_owned()))
 }
 
 fn decode(text: &str) -> String {

@@ -1,12 +1,13 @@
-//! The connection's octets: TCP without Nagle's delay, with or without TLS.
+//! The connection's octets: TCP without Nagle's delay, with or without TLS, or a Unix socket.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -19,6 +20,8 @@ pub(super) enum Stream {
     Plain(TcpStream),
     /// Encrypted.
     Tls(Box<TlsStream<TcpStream>>),
+    /// On this machine.
+    Unix(UnixStream),
 }
 
 impl Stream {
@@ -60,15 +63,30 @@ impl Stream {
         Err(last)
     }
 
+    /// Connects to a Unix socket.
+    ///
+    /// # Errors
+    /// A sentence with the path.
+    pub(super) async fn connect_to_socket(path: &Path, limit: Duration) -> Result<Self, String> {
+        match timeout(limit, UnixStream::connect(path)).await.unwrap_or_else(|_| Err(no_answer(limit))) {
+            Ok(stream) => Ok(Stream::Unix(stream)),
+            Err(error) => Err(format!(
+                "{} cannot be connected to: {error}; check [mta] smtp_host, that the mail server runs, and that we may \
+                 write to its socket",
+                path.display()
+            )),
+        }
+    }
+
     /// Does the TLS handshake on a connection in the clear.
     ///
     /// # Errors
     /// A sentence: the certificate is refused, or there is no TLS at the other end.
     pub(super) async fn encrypt(self, tls: &TlsConnector, host: &str) -> Result<Self, String> {
-        let Stream::Plain(tcp) = self else { return Err("the connection is encrypted already".to_owned()) };
+        let Stream::Plain(tcp) = self else { return Err("TLS needs a bare TCP connection".to_owned()) };
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| format!("{host:?} is no name that a certificate can have; check [mta] smtp_host"))?;
-        let stream = tls.connect(name, tcp).await.map_err(|error| super::tls::explain(&error))?;
+        let stream = tls.connect(name, tcp).await.map_err(|error| super::handshake::explain(&error, host))?;
         Ok(Stream::Tls(Box::new(stream)))
     }
 
@@ -79,18 +97,28 @@ impl Stream {
 
     /// The IP address of our end.
     pub(super) fn local_ip(&self) -> Option<std::net::IpAddr> {
-        self.tcp().local_addr().ok().map(|address| address.ip())
+        self.tcp()?.local_addr().ok().map(|address| address.ip())
     }
 
     /// The IP address of the other end.
     pub(super) fn peer_ip(&self) -> Option<std::net::IpAddr> {
-        self.tcp().peer_addr().ok().map(|address| address.ip())
+        self.tcp()?.peer_addr().ok().map(|address| address.ip())
     }
 
-    fn tcp(&self) -> &TcpStream {
+    /// What comes next is acknowledged without waiting for something to send with it.
+    pub(super) fn acknowledge_at_once(&self) {
+        #[cfg(target_os = "linux")]
+        if let Some(tcp) = self.tcp() {
+            // Without it some servers are slower, no more.
+            let _ = rustix::net::sockopt::set_tcp_quickack(tcp, true);
+        }
+    }
+
+    fn tcp(&self) -> Option<&TcpStream> {
         match self {
-            Stream::Plain(tcp) => tcp,
-            Stream::Tls(tls) => tls.get_ref().0,
+            Stream::Plain(tcp) => Some(tcp),
+            Stream::Tls(tls) => Some(tls.get_ref().0),
+            Stream::Unix(_) => None,
         }
     }
 }
@@ -104,6 +132,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
@@ -113,6 +142,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, octets),
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, octets),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, octets),
         }
     }
 
@@ -124,6 +154,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
 
@@ -135,6 +166,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -142,6 +174,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }
@@ -166,7 +199,7 @@ mod tests {
         let good = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let addresses = [black_hole, good.local_addr().expect("address")];
         let stream = Stream::connect_to_one_of(addresses.into_iter(), limit, String::new()).await.expect("connected");
-        assert_eq!(stream.tcp().peer_addr().ok(), good.local_addr().ok());
+        assert_eq!(stream.tcp().and_then(|tcp| tcp.peer_addr().ok()), good.local_addr().ok());
 
         let error = Stream::connect_to_one_of([black_hole].into_iter(), limit, String::new()).await.expect_err("none");
         assert!(error.starts_with(&format!("{black_hole} cannot be connected to: no answer for")), "{error}");

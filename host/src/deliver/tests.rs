@@ -1,15 +1,22 @@
 //! Delivery against servers that behave as real ones were seen to.
 
+mod chunking;
+mod encrypted;
+mod lmtp;
+mod login;
+mod replies;
+mod verp;
+
+use super::login::Login;
 use super::memory::MemoryQueue;
 use super::session::{Target, Timeouts};
 use super::sink::{Answer, Moment, Script, Sink, Step};
 use super::tls::{Verify, connector_with_roots};
 use super::{Deliverer, DeliverySettings, Handover, Outgoing};
-use crate::config::SecureMode;
+use crate::config::{Chunking, SecureMode};
 use crate::lists::EmailAddress;
 use crate::plugins::Watch;
 use crate::spool::{DeliveryResult, EnvelopeSender, Outgoing as Message};
-use lettre::transport::smtp::authentication::Credentials;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -65,6 +72,8 @@ impl Running {
 
 fn settings(sink: &Sink) -> DeliverySettings {
     let mut target = Target::plain("127.0.0.1", sink.address().port());
+    // Else only with servers on another machine.
+    target.chunking = Chunking::Yes;
     target.timeouts = Timeouts { connect: PATIENCE, banner: PATIENCE, reply: PATIENCE, end_of_data: PATIENCE };
     DeliverySettings {
         max_recipients: 100,
@@ -111,6 +120,12 @@ async fn deliver(script: Script, message: &Message) -> (Sink, Vec<(String, Deliv
     push(&running, message);
     let results = running.results(message.recipients.len()).await;
     (sink, results)
+}
+
+/// The ways in which a transaction can go: with DATA and with BDAT, in groups and command by command.
+fn kinds(make: impl Fn() -> Script) -> [Script; 4] {
+    let without = |script: Script| script.without("PIPELINING");
+    [make(), without(make()), make().with("CHUNKING"), without(make().with("CHUNKING"))]
 }
 
 fn rude(step: Step, answer: Answer) -> Script {
@@ -224,7 +239,7 @@ fn refuse_some(moment: &Moment<'_>) -> Answer {
 
 #[tokio::test]
 async fn recipients_are_refused_one_by_one() {
-    for script in [Script::new(refuse_some), Script::new(refuse_some).without("PIPELINING")] {
+    for script in kinds(|| Script::new(refuse_some)) {
         let (sink, results) = deliver(script, &people(5)).await;
         assert_eq!(results[1].1, failed("550 5.1.1 no such user"));
         assert_eq!(retry_reply(&results[3].1), "451 4.2.0 busy");
@@ -235,7 +250,7 @@ async fn recipients_are_refused_one_by_one() {
 
 #[tokio::test]
 async fn a_transaction_without_recipients_is_ended_before_the_next() {
-    for script in [Script::new(refuse_some), Script::new(refuse_some).without("PIPELINING")] {
+    for script in kinds(|| Script::new(refuse_some)) {
         let sink = sink(script).await;
         let running = Running::start(DeliverySettings { connections: 1, ..settings(&sink) }, Outgoing::Smtp);
         push(&running, &verp(people(5)));
@@ -272,13 +287,12 @@ async fn after_the_retry_period_it_fails_with_the_last_reply() {
     let running = Running::to(&sink);
     running.queue.push(&people(1), Duration::from_hours(6 * 24));
     let results = running.results(1).await;
-    assert_eq!(results[0].1, failed("retry period of 5d is over; last: 451 4.2.0 busy"));
+    assert_eq!(results[0].1, failed("4.4.7 delivery time expired: retry period of 5d is over; last: 451 4.2.0 busy"));
 }
 
 #[tokio::test]
 async fn too_many_recipients_is_learned_and_the_rest_follows_at_once() {
-    for script in [Script::default(), Script::default().without("PIPELINING")] {
-        let script = Script { max_recipients: 7, ..script };
+    for script in kinds(|| Script { max_recipients: 7, ..Script::default() }) {
         let (sink, results) = deliver(script, &people(50)).await;
         assert_eq!(delivered(&results), 50);
         assert_eq!(results.len(), 50, "no attempt was counted");
@@ -467,7 +481,7 @@ async fn lost_after_the_final_dot_is_unknown_and_tried_again() {
     push(&running, &people(2));
     running.wait(|queue| queue.results().len() == 2).await;
     for (_, result) in running.queue.results() {
-        assert!(retry_reply(&result).starts_with("no reply to the final dot, so it may have arrived"));
+        assert!(retry_reply(&result).starts_with("no reply to the end of the message, so it may have arrived"));
     }
     running.queue.retry_now();
     let results = running.results(4).await;
@@ -558,6 +572,19 @@ async fn eight_bit_messages_say_so_where_it_is_known() {
     let (sink, results) = deliver(Script::default().without("8BITMIME"), &letter).await;
     assert_eq!(delivered(&results), 1);
     assert_eq!(sink.messages()[0].parameters, "SIZE=18");
+}
+
+#[tokio::test]
+async fn raw_octets_in_a_header_go_as_8bitmime_whatever_the_server_offers() {
+    let mut letter = people(1);
+    let text = [b"Subject: gr\xfc\xdfe \xff\r\nFrom: ", "Jürgen <j@example.com>\r\n\r\nx\r\n".as_bytes()].concat();
+    letter.message = Arc::from(text.as_slice());
+    for script in [Script::default(), Script::default().without("SMTPUTF8")] {
+        let (sink, results) = deliver(script, &letter).await;
+        assert_eq!(delivered(&results), 1);
+        assert!(sink.messages()[0].parameters.ends_with(" BODY=8BITMIME"), "{:?}", sink.messages()[0]);
+        assert_eq!(sink.messages()[0].message, text, "octet by octet");
+    }
 }
 
 #[tokio::test]
@@ -661,137 +688,6 @@ async fn a_connection_that_the_server_closed_while_idle_is_not_used() {
     push(&running, &people(1));
     assert_eq!(delivered(&running.results(2).await), 2);
     assert_eq!(sink.recipients().len(), 2);
-}
-
-mod encrypted {
-    use super::*;
-
-    /// A server's TLS with a certificate for this name, and the roots that trust it.
-    fn certificate(name: &str) -> (TlsAcceptor, RootCertStore) {
-        let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("certificate");
-        let certificate: CertificateDer<'static> = made.cert.der().clone();
-        let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
-        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-        let server = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.clone()], key)
-            .expect("server");
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate).expect("root");
-        (TlsAcceptor::from(Arc::new(server)), roots)
-    }
-
-    fn secured(sink: &Sink, secure: SecureMode, verify: Verify, roots: RootCertStore) -> DeliverySettings {
-        let mut settings = settings(sink);
-        settings.target.secure = secure;
-        settings.target.tls = Some(connector_with_roots(verify, roots).expect("TLS"));
-        settings
-    }
-
-    async fn problem(settings: &DeliverySettings) -> String {
-        super::super::session::Session::open(&settings.target).await.expect_err("it opened").to_string()
-    }
-
-    #[tokio::test]
-    async fn mail_goes_out_encrypted() {
-        for secure in [SecureMode::Starttls, SecureMode::Smtps] {
-            let (tls, roots) = certificate("127.0.0.1");
-            let sink =
-                sink(Script { tls: Some(tls), tls_from_start: secure == SecureMode::Smtps, ..Script::default() }).await;
-            let settings = secured(&sink, secure, Verify::CertificateAndName, roots);
-            let running = Running::start(settings, Outgoing::Smtp);
-            let mut large = people(50);
-            large.message = Arc::from("0123456789\r\n".repeat(200_000).as_bytes());
-            push(&running, &large);
-            assert_eq!(delivered(&running.results(50).await), 50, "{secure:?}");
-            let messages = sink.messages();
-            assert!(messages[0].encrypted);
-            assert_eq!(messages[0].message, *large.message);
-        }
-    }
-
-    #[tokio::test]
-    async fn without_starttls_nothing_is_sent_in_the_clear() {
-        let (_, roots) = certificate("127.0.0.1");
-        let sink = sink(Script::default()).await;
-        let settings = secured(&sink, SecureMode::Starttls, Verify::CertificateAndName, roots);
-        assert!(problem(&settings).await.contains("does not offer STARTTLS"));
-        assert_eq!(sink.dialogues()[0].len(), 1, "only EHLO");
-    }
-
-    #[tokio::test]
-    async fn plaintext_behind_the_reply_to_starttls_is_refused() {
-        let (tls, roots) = certificate("127.0.0.1");
-        let sink = sink(Script {
-            tls: Some(tls),
-            ..rude(Step::Starttls, Answer::say("220 go\r\n250-evil\r\n250 AUTH PLAIN"))
-        })
-        .await;
-        let settings = secured(&sink, SecureMode::Starttls, Verify::CertificateAndName, roots);
-        assert!(problem(&settings).await.contains("nobody asked for"));
-    }
-
-    #[tokio::test]
-    async fn certificates_are_verified_as_configured() {
-        for (name, trusted, verify, refused) in [
-            ("127.0.0.1", true, Verify::CertificateAndName, None),
-            ("mx.example.com", true, Verify::CertificateAndName, Some("mx.example.com")),
-            ("127.0.0.1", false, Verify::CertificateAndName, Some("smtp_verify_cert")),
-            ("mx.example.com", true, Verify::Certificate, None),
-            ("mx.example.com", false, Verify::Certificate, Some("smtp_verify_cert")),
-            ("mx.example.com", false, Verify::Nothing, None),
-        ] {
-            let (tls, roots) = certificate(name);
-            let roots = if trusted { roots } else { certificate("other").1 };
-            let sink = sink(Script { tls: Some(tls), ..Script::default() }).await;
-            let settings = secured(&sink, SecureMode::Starttls, verify, roots);
-            match refused {
-                None => assert!(
-                    super::super::session::Session::open(&settings.target).await.is_ok(),
-                    "{name} {trusted} {verify:?}"
-                ),
-                Some(text) => {
-                    let problem = problem(&settings).await;
-                    assert!(problem.contains(text) && problem.contains("127.0.0.1"), "{problem}");
-                }
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn a_server_that_speaks_no_tls_is_told_as_such() {
-        let (_, roots) = certificate("127.0.0.1");
-        let sink = sink(Script::default()).await;
-        let settings = secured(&sink, SecureMode::Smtps, Verify::CertificateAndName, roots);
-        assert!(problem(&settings).await.contains("smtp_secure_mode"));
-    }
-
-    #[tokio::test]
-    async fn passwords_are_given_and_never_shown() {
-        for mechanisms in ["PLAIN LOGIN", "LOGIN"] {
-            let login = Some(("anne".to_owned(), "secret-word".to_owned()));
-            let sink = sink(Script { login, mechanisms, ..Script::default() }).await;
-            let mut settings = settings(&sink);
-            settings.target.credentials = Some(Credentials::new("anne".into(), "secret-word".into()));
-            let running = Running::start(settings.clone(), Outgoing::Smtp);
-            push(&running, &people(1));
-            assert_eq!(delivered(&running.results(1).await), 1);
-            assert_eq!(sink.messages()[0].user.as_deref(), Some("anne"));
-            settings.target.credentials = Some(Credentials::new("anne".into(), "wrong-word".into()));
-            let problem = problem(&settings).await;
-            assert!(problem.contains("smtp_pass") && !problem.contains("wrong-word"), "{problem}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_password_without_auth_is_an_error_and_no_bounce() {
-        let sink = sink(Script::default()).await;
-        let mut settings = settings(&sink);
-        settings.target.credentials = Some(Credentials::new("anne".into(), "secret-word".into()));
-        assert!(problem(&settings).await.contains("it offers no AUTH"));
-    }
 }
 
 mod adapters {

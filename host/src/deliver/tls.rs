@@ -12,7 +12,8 @@ use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVe
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
-    self, CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
+    self, CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, OtherError, RootCertStore,
+    SignatureScheme,
 };
 
 /// What is asked of the server's certificate.
@@ -67,12 +68,12 @@ pub fn connector_with_roots(verify: Verify, roots: RootCertStore) -> Result<TlsC
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS cannot be set up: {error}"))?;
     let config = match verify {
-        Verify::CertificateAndName => builder.with_root_certificates(roots).with_no_client_auth(),
-        Verify::Certificate => {
-            let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+        Verify::CertificateAndName | Verify::Certificate => {
+            let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
                 .build()
                 .map_err(|error| format!("TLS cannot be set up: {error}"))?;
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyName(inner))).with_no_client_auth()
+            let verifier = Trusted { inner, provider, any_name: verify == Verify::Certificate };
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
         }
         Verify::Nothing => {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(Anything(provider))).with_no_client_auth()
@@ -81,34 +82,42 @@ pub fn connector_with_roots(verify: Verify, roots: RootCertStore) -> Result<TlsC
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// What went wrong in a handshake, and which setting is concerned.
-pub(super) fn explain(error: &std::io::Error) -> String {
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
-    match tls {
-        Some(TlsError::InvalidCertificate(problem)) => {
-            let hint = match problem {
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                    "set [mta] smtp_host to a name of the certificate, or smtp_verify_hostname: no"
-                }
-                CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                    "add the issuer to the trusted roots of this system, or set [mta] smtp_verify_cert: no"
-                }
-                _ => "renew the certificate of the mail server",
-            };
-            format!("its certificate is refused: {problem}; {hint}")
+/// The certificate is self-signed, so that no issuer can be trusted; a reason that rustls does not tell apart.
+#[derive(Debug, thiserror::Error)]
+#[error("it is self-signed")]
+pub(super) struct SelfSigned;
+
+/// Takes a certificate that chains to a trusted root.
+#[derive(Debug)]
+struct Trusted {
+    inner: Arc<WebPkiServerVerifier>,
+    provider: Arc<CryptoProvider>,
+    /// For any name.
+    any_name: bool,
+}
+
+impl Trusted {
+    /// Whether it would be valid if it were a root itself.
+    fn is_self_signed(&self, certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> bool {
+        let mut root = RootCertStore::empty();
+        if root.add(certificate.clone().into_owned()).is_err() {
+            return false;
         }
-        Some(TlsError::InvalidMessage(_)) => {
-            format!("TLS failed: {error}; perhaps this port does not begin with TLS ([mta] smtp_secure_mode)")
-        }
-        _ => format!("TLS failed: {error}"),
+        let provider = Arc::clone(&self.provider);
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(root), provider).build();
+        verifier.is_ok_and(|verifier| match verifier.verify_server_cert(certificate, &[], name, &[], now) {
+            Ok(_) => true,
+            Err(TlsError::InvalidCertificate(problem)) => is_about_the_name(&problem),
+            Err(_) => false,
+        })
     }
 }
 
-/// Takes a valid certificate for any name.
-#[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
+fn is_about_the_name(problem: &CertificateError) -> bool {
+    matches!(problem, CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })
+}
 
-impl ServerCertVerifier for AnyName {
+impl ServerCertVerifier for Trusted {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -118,10 +127,15 @@ impl ServerCertVerifier for AnyName {
         now: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
         // The chain is verified before the name, so that a wrong name means a good chain.
-        match self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            Err(TlsError::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
+        match self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            Err(TlsError::InvalidCertificate(problem)) if self.any_name && is_about_the_name(&problem) => {
+                Ok(ServerCertVerified::assertion())
+            }
+            Err(TlsError::InvalidCertificate(CertificateError::UnknownIssuer))
+                if self.is_self_signed(end_entity, server_name, now) =>
+            {
+                Err(TlsError::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(SelfSigned)))))
+            }
             other => other,
         }
     }
@@ -132,7 +146,7 @@ impl ServerCertVerifier for AnyName {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.0.verify_tls12_signature(message, cert, dss)
+        self.inner.verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -141,11 +155,11 @@ impl ServerCertVerifier for AnyName {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.0.verify_tls13_signature(message, cert, dss)
+        self.inner.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.inner.supported_verify_schemes()
     }
 }
 

@@ -1,23 +1,33 @@
 //! One mail transaction: MAIL, RCPT for each recipient, DATA, content.
 //!
 //! With PIPELINING (RFC 2920) the envelope with DATA is one write and the content with its final
-//! dot another; without it each command waits for its reply. Both ways feed the same `Ledger`,
-//! which knows what each reply means.
+//! dot another; without it each command waits for its reply. With CHUNKING (RFC 3030) BDAT takes the
+//! place of DATA, content and final dot, and with both a message that is not large is one write
+//! altogether. All ways feed the same `Ledger`, which knows what each reply means.
 //!
-//! Promise: a recipient is [`Verdict::Delivered`] only after a 2xx to the final dot; every other
+//! LMTP (RFC 2033) differs in one point: after the content each accepted recipient has a reply of its own.
+//!
+//! Promise: a recipient is [`Verdict::Delivered`] only after a 2xx to the end of the content; every other
 //! verdict was pronounced by the server about this recipient or this message; who got no verdict
 //! is [`Verdict::Unjudged`] and can be sent again without doubling anything. The only exception,
-//! a connection lost after the final dot, says so in its text.
+//! a connection lost after the last octet of the content, says so in its text.
 
 use super::body::WireBody;
+use super::capabilities::Capabilities;
 use super::path::ReversePath;
 use super::reply::{EnhancedStatus, Reply, ReplyClass};
 use super::session::Session;
 use super::wire::WireError;
+use crate::config::SmtpProtocol;
 use crate::spool::DueRecipient;
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// The largest content that is written together with its envelope, in octets. When nobody is accepted it was
+/// sent for nothing.
+const AT_ONCE: u64 = 64 * 1024;
 
 /// Sender and recipients of one transaction.
 #[derive(Clone, Debug)]
@@ -28,8 +38,8 @@ pub struct Envelope {
     pub recipients: Vec<DueRecipient>,
     /// Whether an address is not ASCII, so that SMTPUTF8 (RFC 6531) is needed.
     pub smtp_utf8: bool,
-    /// If it is there, the MTA makes each recipient's sender from `sender`, with this delimiter (VERP).
-    /// Only programs of adapters can; SMTP never gets such an envelope.
+    /// If it is there, the MTA makes each recipient's sender from `sender`, with this delimiter (VERP): programs of
+    /// adapters, and Postfix with XVERP.
     pub verp_delimiter: Option<Arc<str>>,
 }
 
@@ -46,6 +56,17 @@ pub enum Verdict {
     Unjudged,
 }
 
+/// Whether a server makes senders for VERP (XVERP).
+#[derive(Debug, PartialEq, Eq)]
+pub enum ServerVerp {
+    /// It does, or was not to.
+    Fine,
+    /// It does not offer it.
+    NotOffered,
+    /// It offers it, and answered so.
+    Refused(Reply),
+}
+
 /// How a transaction went.
 #[derive(Debug)]
 pub struct Sent {
@@ -55,6 +76,8 @@ pub struct Sent {
     pub limit: Option<usize>,
     /// Whether it took the sender, so that what followed was about this message.
     pub mail_accepted: bool,
+    /// Whether the server makes senders for VERP. If not, nobody was judged.
+    pub server_verp: ServerVerp,
     /// The session is of no use any more; why.
     pub broken: Option<WireError>,
 }
@@ -62,24 +85,73 @@ pub struct Sent {
 impl Session {
     /// Sends a message to these recipients.
     pub async fn send(&mut self, envelope: &Envelope, body: &WireBody) -> Sent {
-        let mut ledger = Ledger::new(envelope.recipients.len(), self.needs_reset);
+        let mut ledger = self.ledger(envelope);
         if let Some(reason) = self.refusal_without_asking(envelope, body) {
             ledger.judge_all(&Verdict::Permanent(reason));
             return ledger.close(None);
         }
+        if envelope.verp_delimiter.is_some() && !self.verp_proved {
+            match self.ask_for_verp(envelope, body, &mut ledger).await {
+                Ok(()) if self.verp_proved => ledger = self.ledger(envelope),
+                asked => return ledger.close(asked.err()),
+            }
+        }
+        // A connection must have proved itself before the content is sent blindly: when the first words meet silence,
+        // that is about the server, and must not be told of recipients.
+        let proved = self.transactions > 0;
         self.transactions += 1;
-        let asked = if self.capabilities.pipelining {
-            self.envelope_in_one_group(envelope, body, &mut ledger).await
+        let Capabilities { pipelining, chunking, .. } = self.capabilities;
+        let broken = if pipelining && chunking && proved && body.size() <= AT_ONCE {
+            self.all_in_one_group(envelope, body, &mut ledger).await.err()
         } else {
-            self.envelope_by_commands(envelope, body, &mut ledger).await
-        };
-        let broken = match asked {
-            Ok(()) if ledger.go => self.content(body, &mut ledger).await.err(),
-            Ok(()) => None,
-            Err(error) => Some(error),
+            let asked = if pipelining {
+                self.envelope_in_one_group(envelope, body, &mut ledger).await
+            } else {
+                self.envelope_by_commands(envelope, body, &mut ledger).await
+            };
+            match asked {
+                Ok(()) if ledger.go => self.content(body, &mut ledger).await.err(),
+                Ok(()) => None,
+                Err(error) => Some(error),
+            }
         };
         self.needs_reset = ledger.is_open_at_server();
         ledger.close(broken)
+    }
+
+    fn ledger(&self, envelope: &Envelope) -> Ledger {
+        Ledger {
+            chunk: self.capabilities.chunking,
+            lmtp: self.protocol == SmtpProtocol::Lmtp,
+            verp: envelope.verp_delimiter.is_some(),
+            ..Ledger::new(envelope.recipients.len(), self.needs_reset)
+        }
+    }
+
+    /// Once on each connection: does the server take XVERP? It is asked before the recipients are named, because each
+    /// of them would be an error then, and Postfix hangs up after 20.
+    async fn ask_for_verp(
+        &mut self,
+        envelope: &Envelope,
+        body: &WireBody,
+        ledger: &mut Ledger,
+    ) -> Result<(), WireError> {
+        if !self.capabilities.xverp {
+            ledger.server_verp = ServerVerp::NotOffered;
+            return Ok(());
+        }
+        if self.needs_reset {
+            self.command(b"RSET\r\n", ledger).await?;
+        }
+        self.group.clear();
+        self.push_mail(envelope, body);
+        let mail = std::mem::take(&mut self.group);
+        self.command(&mail, ledger).await?;
+        self.group = mail;
+        self.needs_reset = ledger.mail_accepted;
+        self.verp_proved = ledger.mail_accepted;
+        self.capabilities.xverp = ledger.server_verp == ServerVerp::Fine;
+        Ok(())
     }
 
     /// What the server's own announcement says about this message.
@@ -96,14 +168,10 @@ impl Session {
         })
     }
 
-    async fn envelope_in_one_group(
-        &mut self,
-        envelope: &Envelope,
-        body: &WireBody,
-        ledger: &mut Ledger,
-    ) -> Result<(), WireError> {
+    /// Writes the envelope into `self.group`; returns how many replies it will have.
+    fn push_envelope(&mut self, envelope: &Envelope, body: &WireBody) -> usize {
         self.group.clear();
-        let mut want = envelope.recipients.len() + 2;
+        let mut want = envelope.recipients.len() + 1;
         if self.needs_reset {
             self.group.extend_from_slice(b"RSET\r\n");
             want += 1;
@@ -112,11 +180,69 @@ impl Session {
         for recipient in &envelope.recipients {
             push_rcpt(&mut self.group, recipient);
         }
-        self.group.extend_from_slice(b"DATA\r\n");
+        want
+    }
+
+    async fn envelope_in_one_group(
+        &mut self,
+        envelope: &Envelope,
+        body: &WireBody,
+        ledger: &mut Ledger,
+    ) -> Result<(), WireError> {
+        let mut want = self.push_envelope(envelope, body);
+        if !ledger.chunk {
+            self.group.extend_from_slice(b"DATA\r\n");
+            want += 1;
+        }
+        let (result, sent_all) = self.ask_group(&[], want, self.timeouts.reply, ledger).await;
+        result?;
+        // All replies before all commands: they cannot belong to each other.
+        if !sent_all {
+            return Err(WireError::Unasked);
+        }
+        ledger.go |= ledger.chunk && ledger.accepted > 0;
+        Ok(())
+    }
+
+    /// Envelope and content. When the connection is lost without a reply to the content, nobody knows how far the
+    /// server got, even if it has not yet answered the first command: replies may wait for each other.
+    async fn all_in_one_group(
+        &mut self,
+        envelope: &Envelope,
+        body: &WireBody,
+        ledger: &mut Ledger,
+    ) -> Result<(), WireError> {
+        let want = self.push_envelope(envelope, body) + 1;
+        let (result, sent_all) = self.ask_group(body.chunk(), want, self.timeouts.end_of_data, ledger).await;
+        match result {
+            Ok(()) if sent_all => Ok(()),
+            Ok(()) => {
+                ledger.withdraw_deliveries();
+                Err(WireError::Unasked)
+            }
+            Err(error) => {
+                // What the server said and closed the connection for was about a command before the content.
+                let said = matches!(error, WireError::Closing { .. } | WireError::NotWelcome { .. });
+                if sent_all && !(said && ledger.next != Step::Over) {
+                    ledger.judge_unknown(&error);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes `self.group` and what follows it, and takes `want` replies; tells whether all was written.
+    async fn ask_group(
+        &mut self,
+        behind: &[u8],
+        want: usize,
+        patience: Duration,
+        ledger: &mut Ledger,
+    ) -> (Result<(), WireError>, bool) {
         let mut failure = None;
         let exchange = self
             .wire
-            .exchange(&self.group, want, self.timeouts.reply, |reply| match ledger.take(reply) {
+            .exchange([&self.group, behind], want, patience, |reply| match ledger.take(reply) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
                     failure = Some(error);
@@ -124,12 +250,7 @@ impl Session {
                 }
             })
             .await;
-        if let Some(error) = failure {
-            return Err(error);
-        }
-        exchange.result?;
-        // All replies before all commands: they cannot belong to each other.
-        if exchange.sent_all { Ok(()) } else { Err(WireError::Unasked) }
+        (failure.map_or(exchange.result, Err), exchange.sent_all)
     }
 
     async fn envelope_by_commands(
@@ -158,7 +279,10 @@ impl Session {
                 break;
             }
         }
-        if ledger.accepted > 0 {
+        if ledger.accepted > 0 && ledger.chunk {
+            ledger.next = Step::Content;
+            ledger.go = true;
+        } else if ledger.accepted > 0 {
             ledger.next = Step::Data;
             self.command(b"DATA\r\n", ledger).await?;
         }
@@ -172,34 +296,39 @@ impl Session {
 
     /// The content, or a lone dot when the server said 354 though it took no recipient.
     async fn content(&mut self, body: &WireBody, ledger: &mut Ledger) -> Result<(), WireError> {
-        let octets = if ledger.accepted == 0 { b".\r\n" } else { body.octets() };
-        let mut answer = None;
+        let octets = match ledger.accepted {
+            // How many replies this has in LMTP nobody knows.
+            0 if ledger.lmtp => return Err(WireError::Unasked),
+            0 => b".\r\n",
+            _ if ledger.chunk => body.chunk(),
+            _ => body.octets(),
+        };
+        let want = if ledger.lmtp { ledger.accepted } else { 1 };
+        let mut answers = Vec::with_capacity(want);
         let exchange = self
             .wire
-            .exchange(octets, 1, self.timeouts.end_of_data, |reply| {
-                answer = Some(reply);
+            .exchange([octets, &[]], want, self.timeouts.end_of_data, |reply| {
+                answers.push(reply);
                 ControlFlow::Continue(())
             })
             .await;
-        let result = exchange.result.and(answer.ok_or(WireError::Closed));
-        match result {
-            Ok(reply) if exchange.sent_all => ledger.take(reply),
-            Ok(reply) => {
-                // It answered before it had seen the dot: it may refuse, it cannot have taken it.
-                if !reply.is_positive() {
-                    ledger.take(reply)?;
-                }
-                Err(WireError::Unasked)
+        if !exchange.sent_all {
+            // It answered before it had seen the end: it may refuse, it cannot have taken it.
+            answers.retain(|reply| !reply.is_positive());
+            if let (1, [_], Ok(())) = (want, answers.as_slice(), &exchange.result) {
+                ledger.take(answers.remove(0))?;
             }
-            Err(error) => {
-                if exchange.sent_all {
-                    ledger.judge_accepted(&Verdict::Temporary(format!(
-                        "no reply to the final dot, so it may have arrived and come twice: {error}"
-                    )));
-                }
-                Err(error)
-            }
+            return Err(exchange.result.err().unwrap_or(WireError::Unasked));
         }
+        let taken = answers.into_iter().try_for_each(|reply| ledger.take(reply));
+        let result = exchange.result.and(taken);
+        match &result {
+            // In SMTP a 421 is a refusal of this message; in LMTP it is one of this recipient, if it is not the last.
+            Err(WireError::Closing { .. } | WireError::Unexpected { .. }) if !ledger.lmtp => {}
+            Err(error) => ledger.judge_unknown(error),
+            Ok(()) => {}
+        }
+        result
     }
 
     fn push_mail(&mut self, envelope: &Envelope, body: &WireBody) {
@@ -211,6 +340,8 @@ impl Session {
             // Writing into a vector cannot fail.
             let _ = write!(group, " SIZE={}", body.size());
         }
+        // UTF-8 in headers would need SMTPUTF8 too (RFC 6532), and so every server on the way. But posts with raw octets in
+        // a header are common, MTAs take and pass them on as 8BITMIME, and ours does no less: only addresses decide.
         if body.is_eight_bit() || envelope.smtp_utf8 {
             if self.capabilities.eight_bit_mime {
                 group.extend_from_slice(b" BODY=8BITMIME");
@@ -222,6 +353,10 @@ impl Session {
         }
         if envelope.smtp_utf8 {
             group.extend_from_slice(b" SMTPUTF8");
+        }
+        if let Some(delimiter) = &envelope.verp_delimiter {
+            // What stands between the list's address and the recipient's, and what replaces the recipient's @.
+            let _ = write!(group, " XVERP={delimiter}=");
         }
         group.extend_from_slice(b"\r\n");
     }
@@ -240,6 +375,7 @@ enum Step {
     Mail,
     Rcpt(usize),
     Data,
+    /// The end of the content; in LMTP for the first recipient that has no verdict yet.
     Content,
     Over,
 }
@@ -260,8 +396,17 @@ struct Ledger {
     mail_accepted: bool,
     accepted: usize,
     limit: Option<usize>,
-    /// DATA got its 354.
+    /// The server was asked to make senders for VERP.
+    verp: bool,
+    server_verp: ServerVerp,
+    /// BDAT instead of DATA.
+    chunk: bool,
+    /// Each accepted recipient has a reply of its own after the content.
+    lmtp: bool,
+    /// The content may go: DATA got its 354, or nobody needs to be asked.
     go: bool,
+    /// The server has ended the transaction by itself.
+    ended: bool,
 }
 
 impl Ledger {
@@ -272,7 +417,12 @@ impl Ledger {
             mail_accepted: false,
             accepted: 0,
             limit: None,
+            verp: false,
+            server_verp: ServerVerp::Fine,
+            chunk: false,
+            lmtp: false,
             go: false,
+            ended: false,
         }
     }
 
@@ -303,19 +453,36 @@ impl Ledger {
                 self.mail(command, reply)?;
             }
             Step::Rcpt(number) => {
-                self.next = if number + 1 < self.recipients.len() { Step::Rcpt(number + 1) } else { Step::Data };
+                self.next = match number + 1 {
+                    next if next < self.recipients.len() => Step::Rcpt(next),
+                    _ if self.chunk => Step::Content,
+                    _ => Step::Data,
+                };
                 self.rcpt(number, &reply);
             }
             Step::Data => {
                 self.next = Step::Over;
                 self.data(command, reply)?;
             }
-            Step::Content | Step::Over => {
-                self.next = Step::Over;
-                self.judge_accepted(&verdict(&reply, command));
-            }
+            Step::Content | Step::Over => self.content(command, &reply),
         }
         Ok(())
+    }
+
+    fn content(&mut self, command: &'static str, reply: &Reply) {
+        // After a refused BDAT the state is unclear and RSET must follow (RFC 3030, section 2).
+        self.ended = !self.chunk || (reply.is_positive() && self.accepted > 0);
+        if self.lmtp {
+            // About this recipient alone, so the command is of no interest.
+            if let Some(state) = self.recipients.iter_mut().find(|state| **state == State::Accepted) {
+                *state = State::Judged(plain_verdict(reply, reply.to_string()));
+            }
+            let more = self.recipients.contains(&State::Accepted);
+            self.next = if more { Step::Content } else { Step::Over };
+        } else {
+            self.next = Step::Over;
+            self.judge_accepted(&verdict(reply, command));
+        }
     }
 
     fn mail(&mut self, command: &'static str, reply: Reply) -> Result<(), WireError> {
@@ -323,6 +490,9 @@ impl Ledger {
             200..=299 => self.mail_accepted = true,
             // Encryption or login is asked for: our configuration, not this message.
             530 | 534 | 535 | 538 => return Err(WireError::NotWelcome { command, reply }),
+            // "Unsupported option", or one that it takes otherwise than we mean it. If it was not about XVERP, it will
+            // say so again.
+            500..=504 | 555 if self.verp => self.server_verp = ServerVerp::Refused(reply),
             _ => self.judge_all(&verdict(&reply, command)),
         }
         Ok(())
@@ -339,7 +509,7 @@ impl Ledger {
         } else if self.accepted > 0 && means_too_many_recipients(reply) {
             self.limit.get_or_insert(self.accepted);
             State::Waiting
-        } else if reply.code == 503 {
+        } else if reply.code == 503 || means_too_many_recipients(reply) {
             State::Judged(Verdict::Temporary(reply.to_string()))
         } else {
             State::Judged(plain_verdict(reply, reply.to_string()))
@@ -373,9 +543,26 @@ impl Ledger {
         }
     }
 
+    /// The connection was lost after the last octet of the content.
+    fn judge_unknown(&mut self, error: &WireError) {
+        let verdict = Verdict::Temporary(format!(
+            "no reply to the end of the message, so it may have arrived and come twice: {error}"
+        ));
+        for state in self.recipients.iter_mut().filter(|state| !matches!(state, State::Judged(_))) {
+            *state = State::Judged(verdict.clone());
+        }
+    }
+
+    /// What was answered before it was asked cannot have been taken.
+    fn withdraw_deliveries(&mut self) {
+        for state in self.recipients.iter_mut().filter(|state| **state == State::Judged(Verdict::Delivered)) {
+            *state = State::Waiting;
+        }
+    }
+
     /// The server still has a sender (and recipients) that it was given no content for.
     fn is_open_at_server(&self) -> bool {
-        self.mail_accepted && !self.go
+        self.mail_accepted && !self.ended
     }
 
     fn close(self, broken: Option<WireError>) -> Sent {
@@ -387,7 +574,7 @@ impl Ledger {
                 State::Waiting | State::Accepted => Verdict::Unjudged,
             })
             .collect();
-        Sent { verdicts, limit: self.limit, mail_accepted: self.mail_accepted, broken }
+        Sent { verdicts, limit: self.limit, mail_accepted: self.mail_accepted, server_verp: self.server_verp, broken }
     }
 }
 
@@ -484,6 +671,10 @@ mod tests {
         assert_eq!(sent.verdicts[1], Verdict::Temporary("452 4.2.2 mailbox full".into()));
         let sent = play(1, &["250", "452 4.5.3 too many recipients", "554"]);
         assert!(temporary(&sent.verdicts[0]), "nobody was accepted before, so there is nothing to learn");
+        let sent = play(1, &["250", "552 too many recipients", "554"]);
+        assert!(temporary(&sent.verdicts[0]), "552 is then to be taken for 452");
+        let sent = play(1, &["250", "552 5.2.2 mailbox full", "554"]);
+        assert_eq!(sent.verdicts, [Verdict::Permanent("552 5.2.2 mailbox full".into())]);
     }
 
     #[test]

@@ -97,8 +97,9 @@ impl VerpFormat {
                 Part::Domain => recipient.domain(),
             });
         }
-        // A quoted local part makes the whole of ours quoted, as Postfix's XVERP does it.
-        if unquoted.is_some() {
+        // A quoted local part makes the whole of ours quoted, as Postfix's XVERP does it; so does an address literal,
+        // whose brackets and colons cannot stand in a local part otherwise.
+        if unquoted.is_some() || recipient.domain().starts_with('[') {
             return format!("\"{sender}\"@{host}");
         }
         sender.push('@');
@@ -124,7 +125,8 @@ mod tests {
             expand("\"quoted local\"@example.com"),
             "\"ants-bounces+quoted local=example.com\"@lists.example.com"
         );
-        assert_eq!(expand("User@[192.0.2.1]"), "ants-bounces+User=[192.0.2.1]@lists.example.com");
+        assert_eq!(expand("User@[192.0.2.1]"), "\"ants-bounces+User=[192.0.2.1]\"@lists.example.com");
+        assert_eq!(expand("a=b@example.com"), "ants-bounces+a=b=example.com@lists.example.com");
     }
 
     #[test]

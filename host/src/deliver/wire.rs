@@ -8,7 +8,7 @@
 use super::reply::{Reply, ReplyError, ReplyReader};
 use super::stream::Stream;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -143,7 +143,7 @@ impl Wire {
     pub(super) async fn ask(&mut self, command: &[u8], patience: Duration) -> Result<Reply, WireError> {
         let mut answer = None;
         let exchange = self
-            .exchange(command, 1, patience, |reply| {
+            .exchange([command, &[]], 1, patience, |reply| {
                 answer = Some(reply);
                 ControlFlow::Continue(())
             })
@@ -152,11 +152,11 @@ impl Wire {
         answer.ok_or(WireError::Closed)
     }
 
-    /// Writes a group and hands its `want` replies to `each`, which may stop it. `patience` is the
+    /// Writes a group, which may stand in two places, and hands its `want` replies to `each`, which may stop it. `patience` is the
     /// longest wait for the next reply, counted anew whenever a part of the group went out.
     pub(super) async fn exchange(
         &mut self,
-        group: &[u8],
+        group: [&[u8]; 2],
         want: usize,
         patience: Duration,
         mut each: impl FnMut(Reply) -> ControlFlow<()>,
@@ -165,16 +165,21 @@ impl Wire {
             return Exchange { sent_all: false, result: Err(WireError::Unasked) };
         }
         let Wire { stream, replies, input, alarm } = self;
+        // A group in two parts: what answers the first may go out before the second is looked at, and the server's
+        // next reply then waits for our acknowledgement (Nagle), which we would delay by 40 ms. The kernel forgets
+        // that we do not want that, so it is told before each read.
+        let prompt = group.iter().all(|part| !part.is_empty());
         let mut written = 0;
-        let mut flushed = group.is_empty();
+        let length = group[0].len() + group[1].len();
+        let mut flushed = length == 0;
         let mut write_error = None;
         let mut seen = 0;
         alarm.set(patience);
         let result = poll_fn(|cx| {
             loop {
                 let mut progress = false;
-                while written < group.len() && write_error.is_none() {
-                    match Pin::new(&mut *stream).poll_write(cx, &group[written..]) {
+                while written < length && write_error.is_none() {
+                    match Pin::new(&mut *stream).poll_write_vectored(cx, &rest_of(group, written)) {
                         Poll::Ready(Ok(0)) => write_error = Some(io::Error::from(io::ErrorKind::WriteZero)),
                         Poll::Ready(Ok(count)) => {
                             written += count;
@@ -184,7 +189,7 @@ impl Wire {
                         Poll::Pending => break,
                     }
                 }
-                if written == group.len() && !flushed && write_error.is_none() {
+                if written == length && !flushed && write_error.is_none() {
                     match Pin::new(&mut *stream).poll_flush(cx) {
                         Poll::Ready(Ok(())) => flushed = true,
                         Poll::Ready(Err(error)) => write_error = Some(error),
@@ -193,6 +198,9 @@ impl Wire {
                 }
                 // Reading goes on after a failed write: a 421 that explains it may be waiting.
                 let mut buffer = ReadBuf::new(input);
+                if prompt {
+                    stream.acknowledge_at_once();
+                }
                 match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
                     Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
                         return Poll::Ready(Err(write_error.take().map_or(WireError::Closed, WireError::Io)));
@@ -226,6 +234,13 @@ impl Wire {
             }
         })
         .await;
-        Exchange { sent_all: written == group.len(), result }
+        Exchange { sent_all: written == length, result }
     }
+}
+
+/// What is still to be written of a group.
+fn rest_of(group: [&[u8]; 2], written: usize) -> [IoSlice<'_>; 2] {
+    let [first, second] = group;
+    let behind = written.saturating_sub(first.len()).min(second.len());
+    [IoSlice::new(&first[written.min(first.len())..]), IoSlice::new(&second[behind..])]
 }

@@ -15,7 +15,12 @@ pub fn site_from(config: &Config) -> Site {
         .with_user(user(&config.paths.data_dir))
         .with_delimiter(&config.mta.verp.delimiter)
         .with_subaddresses(subaddresses())
-        .with_smtp(&config.mta.smtp_host, config.mta.smtp_port)
+        .with_smtp(smtp_host(&config.mta.smtp_host), config.mta.smtp_port)
+}
+
+/// Adapters are told of a host; a Unix socket is on this one.
+fn smtp_host(host: &str) -> &str {
+    if host.starts_with('/') { "localhost" } else { host }
 }
 
 /// Who publishes: the owner of the data, who we are by now if root started us. Others may ask too, and

@@ -14,6 +14,8 @@ pub(crate) struct Config {
     pub(crate) instances: Vec<String>,
     /// Domains in which people live too, though `main.cf` does not show it.
     pub(crate) shared_domains: List,
+    /// A port on which Postfix takes mail of the list server only; 0: none.
+    pub(crate) smtpd_port: u16,
 }
 
 pub(crate) fn specs() -> Vec<SettingSpec> {
@@ -62,6 +64,14 @@ pub(crate) fn specs() -> Vec<SettingSpec> {
              stands in main.cf itself, or in a file that it names, is seen without it), and for a domain with an alias \
              domain whose people have their mailboxes on another host.",
         ),
+        spec(
+            "smtpd_port",
+            SettingKind::Integer,
+            "0",
+            "A port of 127.0.0.1 at which Postfix takes mail of the list server only, for instance 10027, with limits that \
+             suit it; 0: none. There Postfix makes the senders of mail with VERP (XVERP), so that many recipients share \
+             one transaction. The steps of `postrider hookup` make it; then set smtp_port in [mta] to it.",
+        ),
     ]
 }
 
@@ -99,7 +109,14 @@ impl Config {
             pattern::check_domain(domain)
                 .map_err(|_| Error::setting(format!("shared_domains: {domain}: not the name of a domain")))?;
         }
+        let smtpd_port = match settings.value("smtpd_port") {
+            "" => 0,
+            text => text.parse().map_err(|_| {
+                Error::setting(format!("smtpd_port: {text}: not a port; allowed is a number from 1 to 65535, or 0"))
+            })?,
+        };
         Ok(Config {
+            smtpd_port,
             table_type,
             postmap: or("postmap_command", "/usr/sbin/postmap"),
             postfix: or("postfix_command", "/usr/sbin/postfix"),
@@ -227,6 +244,7 @@ mod tests {
         assert!(refused("config_directory", "/etc/postfix etc").contains("etc: not an absolute path"));
         assert!(refused("config_directory", "/etc/postfix /etc/postfix/").contains("twice"));
         assert!(refused("shared_domains", "e.org hash:/x").contains("hash:/x"));
+        assert!(refused("smtpd_port", "70000").contains("from 1 to 65535"));
     }
 
     #[test]

@@ -83,6 +83,7 @@ impl Writer<'_> {
         snippets.extend(self.owner_request());
         snippets.extend(self.networks());
         snippets.extend(self.socket());
+        snippets.extend(self.own_port());
         snippets.push(self.last());
     }
 
@@ -335,6 +336,36 @@ impl Writer<'_> {
         Some(self.values(&values, explanation))
     }
 
+    /// An SMTP server for the list server alone.
+    fn own_port(&self) -> Option<Snippet> {
+        let port = self.config.smtpd_port;
+        // One port is for one instance.
+        if port == 0 || self.config.instances.first().map(String::as_str) != Some(self.instance.directory) {
+            return None;
+        }
+        if !destination::is_loopback(&self.site.smtp_host) {
+            let warning = format!("smtpd_port: {port} is of use only where smtp_host of [mta] is this host.");
+            let explanation = format!("{warning} Nothing is done.");
+            return Some(commands(format!("echo {} >&2\n", quoted(&warning)), explanation, String::new()));
+        }
+        let service = format!("127.0.0.1:{port}/inet");
+        let entry = quoted(&format!("{service}=127.0.0.1:{port} inet n - n - - smtpd"));
+        let mut text = format!("{}\n", self.shell(&self.config.postconf, &format!("-M {entry}")));
+        let options: Vec<String> =
+            OWN_PORT.iter().map(|(name, value)| quoted(&format!("{service}/{name}={value}"))).collect();
+        text.push_str(&format!("{} {}\n", self.shell(&self.config.postconf, "-P"), lines(&options)));
+        let mut explanation = format!(
+            "Postfix takes mail of the list server at 127.0.0.1:{port}, where nobody else can reach it. There it makes the \
+             senders of mail with VERP, so that many recipients share one transaction, and addresses that are refused make \
+             it neither slow nor hang up."
+        );
+        if self.site.smtp_port != port {
+            explanation.push_str(&format!(" Then set smtp_port: {port} in [mta]."));
+        }
+        let undo = format!("{}\n", self.shell(&self.config.postconf, &format!("-MX {service}")));
+        Some(commands(text, explanation, undo))
+    }
+
     /// Postfix's LMTP client runs as its own user, and on Debian in a chroot.
     fn socket(&self) -> Option<Snippet> {
         let path = match &self.site.lmtp {
@@ -395,6 +426,15 @@ impl Writer<'_> {
         main_cf::is_table(item, &self.site.table_dir, table)
     }
 }
+
+/// What differs at the list server's own port. Without spaces, so that versions before 3.0 take it too.
+const OWN_PORT: &[(&str, &str)] = &[
+    ("smtpd_authorized_verp_clients", "127.0.0.0/8"),
+    // Each recipient that is refused would cost a second, and the 20th the connection.
+    ("smtpd_error_sleep_time", "0"),
+    ("smtpd_hard_error_limit", "1000"),
+    ("smtpd_client_restrictions", "permit_mynetworks,reject"),
+];
 
 const PARENTS: &str = "parent_domain_matches_subdomains";
 

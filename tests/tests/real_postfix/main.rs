@@ -46,6 +46,11 @@ with_each_table_type! {
     rights::without_root_the_rest_is_said_and_nothing_is_refused,
 }
 
+#[test]
+fn at_a_port_of_its_own_postfix_makes_the_senders_of_a_post() {
+    post::at_a_port_of_its_own_postfix_makes_the_senders_of_a_post("lmdb");
+}
+
 macro_rules! with_the_other_table_types {
     ($($table_type:ident)*) => {
         $(mod $table_type {

@@ -85,6 +85,36 @@ pub fn unknown_lists_and_functions_are_refused_at_rcpt_and_detail_is_kept(table_
     daemon.stop();
 }
 
+pub fn at_a_port_of_its_own_postfix_makes_the_senders_of_a_post(table_type: &'static str) {
+    let Some(machine) = machine("at_a_port_of_its_own_postfix_makes_the_senders_of_a_post", table_type) else { return };
+    let site = Site::installed(&machine, table_type);
+    site.set_postfix("smtpd_port: 10027\n");
+    site.configure(10027);
+    site.run(&["create", ANTS]);
+    site.hook_up();
+    let members: Vec<String> = (0..30).map(|number| format!("u{number}+tag@remote.example")).collect();
+    site.add_members(ANTS, &members.join("\n"));
+    let daemon = site.serve();
+    site.stranger("u1+tag@remote.example").send_to(ANTS, &message("u1+tag@remote.example", "hello"));
+    site.world.wait_until_recipients(members.len(), LIMIT);
+    for message in site.world.caught() {
+        let recipient = message.recipients.concat();
+        let local = recipient.split('@').next().unwrap();
+        assert_eq!(message.sender, format!("ants-bounces+{local}=remote.example@lists.example.com"));
+    }
+    // Ten share a transaction, as max_recipients says.
+    assert!(site.postfix.log().contains("nrcpt=10 "), "{}", site.postfix.log_tail());
+    site.assert_nothing_bounced_or_deferred();
+    daemon.stop();
+
+    // The way back.
+    let undo = site.json(&["hookup", "--json"]);
+    let undo: Vec<_> = undo.as_array().unwrap().iter().filter_map(|step| step["undo"].as_str()).collect();
+    let undo = undo.iter().find(|text| text.contains("-MX")).unwrap();
+    machine.run(&["sh", "-ec", undo]);
+    assert!(!machine.read("/etc/postfix/master.cf").unwrap().contains("10027"));
+}
+
 /// After `MAIL`.
 pub trait SendTo {
     fn send_to(self, recipient: &str, message: &str);

@@ -374,3 +374,26 @@ fn values_are_one_word_for_a_shell_whatever_is_in_them() {
     assert_eq!(quoted("a $b `c` \"d\""), "'a $b `c` \"d\"'");
     assert_eq!(quoted("it's"), r"'it'\''s'");
 }
+
+#[test]
+fn a_port_for_the_list_server_alone_is_made_and_taken_away() {
+    let mut site = site();
+    let steps = |site: &Site, settings: &[(&str, &str)]| snippets_at(site, settings, &debian(), &[("e.org", "")]);
+    assert!(!texts(&steps(&site, &[])).contains("smtpd"), "only when asked for");
+    let made = steps(&site, &[("smtpd_port", "10027")]);
+    assert!(explanations(&made).contains("Then set smtp_port: 10027 in [mta]."));
+    assert!(undos(&made).contains("postconf -MX 127.0.0.1:10027/inet\n"));
+    assert_golden("own-port", &made);
+
+    site.smtp_port = 10027;
+    assert!(!explanations(&steps(&site, &[("smtpd_port", "10027")])).contains("Then set"));
+    let two = [("smtpd_port", "10027"), ("config_directory", "/etc/postfix /etc/postfix-lists")];
+    assert_eq!(
+        texts(&steps(&site, &two)).matches("smtpd_authorized_verp_clients").count(),
+        1,
+        "one port, one instance"
+    );
+    site.smtp_host = "198.51.100.2".into();
+    let elsewhere = texts(&steps(&site, &[("smtpd_port", "10027")]));
+    assert!(elsewhere.contains("only where smtp_host of [mta] is this host") && !elsewhere.contains("postconf -M "));
+}
