@@ -157,16 +157,26 @@ impl Session {
     pub async fn open(target: &Target) -> Result<Self, OpenError> {
         let server = target.to_string();
         match establish(target).await {
-            Ok((wire, capabilities)) => Ok(Session {
-                wire,
-                capabilities,
-                server,
-                timeouts: target.timeouts,
-                group: Vec::new(),
-                needs_reset: false,
-                transactions: 0,
-            }),
+            Ok(introduced) => Ok(Self::new(introduced, target, server)),
             Err(problem) => Err(OpenError { server, problem }),
+        }
+    }
+
+    /// The same over a connection that is there.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) async fn over(stream: Stream, target: &Target) -> Result<Self, OpenProblem> {
+        Ok(Self::new(introduce(stream, target).await?, target, target.to_string()))
+    }
+
+    fn new((wire, capabilities): (Wire, Capabilities), target: &Target, server: String) -> Self {
+        Session {
+            wire,
+            capabilities,
+            server,
+            timeouts: target.timeouts,
+            group: Vec::new(),
+            needs_reset: false,
+            transactions: 0,
         }
     }
 
@@ -188,12 +198,17 @@ impl Session {
 }
 
 async fn establish(target: &Target) -> Result<(Wire, Capabilities), OpenProblem> {
-    let timeouts = target.timeouts;
     let mut stream =
-        Stream::connect(&target.host, target.port, timeouts.connect).await.map_err(OpenProblem::Connect)?;
+        Stream::connect(&target.host, target.port, target.timeouts.connect).await.map_err(OpenProblem::Connect)?;
     if target.secure == SecureMode::Smtps {
         stream = encrypt(target, stream).await?;
     }
+    introduce(stream, target).await
+}
+
+/// From the banner until mail may be sent.
+async fn introduce(stream: Stream, target: &Target) -> Result<(Wire, Capabilities), OpenProblem> {
+    let timeouts = target.timeouts;
     let mut wire = Wire::new(stream);
     let banner = ask(&mut wire, "the connection", b"", timeouts.banner).await?;
     expect_positive("the connection", banner)?;

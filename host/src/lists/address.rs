@@ -111,7 +111,9 @@ fn check_domain(domain: &str) -> Result<(), &'static str> {
     }
     if let Some(literal) = domain.strip_prefix('[') {
         let literal = literal.strip_suffix(']').ok_or("the address literal is not closed")?;
-        let ip = literal.strip_prefix("IPv6:").unwrap_or(literal);
+        // The tag is ABNF, so its case does not matter (RFC 5321, section 4.1.3); keys have it in lower case.
+        let tag = literal.get(..5).filter(|tag| tag.eq_ignore_ascii_case("IPv6:"));
+        let ip = tag.map_or(literal, |tag| &literal[tag.len()..]);
         return ip.parse::<std::net::IpAddr>().map(|_| ()).map_err(|_| "the address literal is no IP address");
     }
     for label in domain.split('.') {

@@ -44,8 +44,12 @@ mod transaction;
 
 #[cfg(test)]
 mod client;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 mod fakes;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+#[cfg(test)]
+mod running;
 #[cfg(test)]
 mod tests;
 

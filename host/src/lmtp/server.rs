@@ -39,10 +39,16 @@ pub(super) struct Shared<D, I> {
     pub intake: I,
 }
 
+impl<D, I> Shared<D, I> {
+    pub(super) fn new(settings: Settings, directory: D, intake: I) -> Self {
+        Shared { settings, directory, intake }
+    }
+}
+
 impl<D: Directory, I: Intake> Server<D, I> {
     /// A server that looks recipients up in `directory` and puts mail into `intake`.
     pub fn new(settings: Settings, directory: D, intake: I) -> Self {
-        Server { shared: Arc::new(Shared { settings, directory, intake }) }
+        Server { shared: Arc::new(Shared::new(settings, directory, intake)) }
     }
 
     /// Opens all sockets. Clients can connect from here on; they are served by

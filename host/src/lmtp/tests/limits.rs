@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::lmtp::Settings;
 use crate::lmtp::client::Client;
-use crate::lmtp::fakes::{settings, start};
+use crate::lmtp::fakes::settings;
+use crate::lmtp::running::start;
 
 #[test]
 fn a_size_that_is_announced_too_large_is_refused_at_once() {
