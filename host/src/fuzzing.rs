@@ -109,7 +109,7 @@ mod tests {
                 "{} has no program",
                 target.name
             );
-            assert!(manifest.contains(&format!("name = \"{}\"", target.name)), "{} is not built", target.name);
+            assert!(manifest.contains(&format!("name = \"fuzz-{}\"", target.name)), "{} is not built", target.name);
         }
     }
 
