@@ -198,9 +198,9 @@ impl Mailbox {
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let text = text.trim();
         let error = |reason| AddressError { address: text.to_owned(), reason };
-        let Some(open) = text.rfind('<') else {
-            return Ok(Mailbox { name: String::new(), address: EmailAddress::parse(text)? });
-        };
+        // First, because a quoted local part may contain brackets.
+        let bare = EmailAddress::parse(text).map(|address| Mailbox { name: String::new(), address });
+        let Some(open) = text.rfind('<').filter(|_| bare.is_err()) else { return bare };
         let inner = text[open + 1..].strip_suffix('>').ok_or_else(|| error("the angle bracket is not closed"))?;
         let mut name = text[..open].trim();
         if let Some(quoted) = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
@@ -229,6 +229,7 @@ mod tests {
             "\"a\\\"b\"@example.com",
             "x@[192.0.2.1]",
             "x@[IPv6:2001:db8::1]",
+            "x@[ipv6:2001:db8::1]",
             "grüße@bücher.example",
             "o'neil/x#y@example.com",
             "root@localhost",
@@ -288,6 +289,7 @@ mod tests {
         assert_eq!(parse(" <a@b> ").expect("brackets"), (String::new(), "a@b".into()));
         assert_eq!(parse("Anne Person <a@b>").expect("name"), ("Anne Person".into(), "a@b".into()));
         assert_eq!(parse("\"Person, Anne\" <a@b>").expect("quoted"), ("Person, Anne".into(), "a@b".into()));
+        assert_eq!(parse("\"<x@y>\"@b").expect("brackets in quotes"), (String::new(), "\"<x@y>\"@b".into()));
         assert!(parse("Anne <a@b").is_err());
         assert!(parse("Anne <a@b> x").is_err());
     }

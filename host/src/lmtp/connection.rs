@@ -70,7 +70,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     /// The next command, or what was wrong with its line. All of the line must come within the time limit.
     pub(super) async fn command(&mut self) -> Result<Result<Command, Refusal>, End> {
         if self.output.len() >= MANY_REPLIES {
-            self.flush().await?;
+            self.flush_or_leave().await?;
         }
         let mut deadline = None;
         loop {
@@ -81,7 +81,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                     Err(LineError::ControlCharacter) => Err(Refusal::ControlCharacter),
                 });
             }
-            self.flush().await?;
+            self.flush_or_leave().await?;
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.timeout);
             self.seat.waits(true);
             let read = self.read(COMMAND_ROOM, Wait::Command(deadline)).await;
@@ -126,6 +126,22 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             Ok(Err(error)) => Err(End::Disconnected(Some(error))),
             Err(_) => Err(End::Timeout),
         }
+    }
+
+    /// The same between commands. Whoever does not read its replies is as good as idle, and is told nothing more.
+    async fn flush_or_leave(&mut self) -> Result<(), End> {
+        let seat = self.seat;
+        seat.waits(true);
+        let sent = tokio::select! {
+            biased;
+            sent = self.flush() => sent,
+            () = seat.asked_to_leave() => {
+                let reason = "it did not read its replies, and others waited for its place";
+                Err(End::Disconnected(Some(io::Error::new(io::ErrorKind::TimedOut, reason))))
+            }
+        };
+        seat.waits(false);
+        sent
     }
 
     /// Sends what was said and closes. To close with input unread would reset the connection and

@@ -217,6 +217,20 @@ fn a_full_house_of_silent_connections_locks_no_mail_server_out() {
 }
 
 #[test]
+fn a_client_that_does_not_read_its_replies_makes_room_too() {
+    let server = start(Settings { max_connections: 1, ..settings() });
+    let mut deaf = server.client();
+    let deaf = std::thread::spawn(move || {
+        let commands = "HELP\r\n".repeat(10_000);
+        while deaf.try_send(&commands) {}
+    });
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(Client::tcp(server.address).greeted().ask("NOOP").starts_with("250 "));
+    deaf.join().expect("it was cut off");
+    server.stop();
+}
+
+#[test]
 fn replies_of_many_pipelined_commands_are_sent_before_they_pile_up() {
     // Behind a message whole reads of 64 KiB are possible; this fails when their replies are gathered.
     let begin = "0LHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<ants@lists.example>\r\nDATA\r\n.\r\n";
