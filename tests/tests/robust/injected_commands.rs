@@ -110,12 +110,13 @@ fn addresses_of_members_and_senders_are_one_path_in_their_commands_with_and_with
     let installation = open_list();
     installation.configure("verp_delivery_interval: 2\n");
     installation.run_with_input(&["addmembers", "-", ANTS], &STRANGE.join("\n"));
-    for wrong in WRONG {
+    // In a file of addresses a line feed ends an address.
+    for wrong in WRONG.iter().filter(|wrong| !wrong.contains('\n')) {
         let error = installation.fails_with_input(&["addmembers", "-", ANTS], wrong);
         assert!(!error.is_empty() && !error.contains("panicked"), "{wrong:?}: {error}");
     }
-    let members: BTreeSet<String> = installation.run(&["members", ANTS]).lines().map(str::to_owned).collect();
-    assert_eq!(members.len(), STRANGE.len(), "{members:?}");
+    let members = installation.run(&["members", ANTS]);
+    assert_eq!(members.matches("  member ").count(), STRANGE.len(), "{members}");
     let recorder = Recorder::start(&installation);
     let daemon = installation.serve();
     let mut lmtp = installation.lmtp();
