@@ -64,7 +64,7 @@ const OF_NOTICES: [&str; 13] = [
 /// Input: a message as it is kept: only its line ends are put in order first, as LMTP does.
 pub(crate) fn headers(input: &[u8]) {
     let message = with_crlf(input);
-    let (list, sender) = (list(input.len() % 2 == 0), sender());
+    let (list, sender) = (list(input.len().is_multiple_of(2)), sender());
     let parsed = Headers::parse(&message);
     assert_eq!(parsed.write().len(), parsed.octets());
     let again = parsed.write();

@@ -34,13 +34,12 @@ impl Recorder {
             for (number, stream) in listener.incoming().enumerate() {
                 all.lock().expect("lock").push(Vec::new());
                 let all = all.clone();
-                std::thread::spawn(move || {
-                    answer(&mut stream.expect("connection"), |octets| {
-                        let mut all = all.lock().expect("lock");
-                        all[number].extend_from_slice(octets);
-                        all[number].clone()
-                    })
-                });
+                let record = move |octets: &[u8]| {
+                    let mut all = all.lock().expect("lock");
+                    all[number].extend_from_slice(octets);
+                    all[number].clone()
+                };
+                std::thread::spawn(move || answer(&mut stream.expect("connection"), record));
             }
         });
         Recorder { connections }
