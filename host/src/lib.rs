@@ -22,6 +22,7 @@
 //! | [`request`], [`bounce`] | mail commands and bounces: kept for now, not yet processed |
 //! | [`clock`], [`nearest`], `walk` | the time; the word that somebody probably meant; the way to a path, step by step |
 //! | [`cli`] | the command line, one file a subcommand |
+//! | `fuzzing` | what the fuzz targets in `tests/fuzz` run; only in tests |
 
 pub mod bounce;
 pub mod cli;
@@ -31,6 +32,9 @@ pub mod conformance;
 pub mod control;
 pub mod daemon;
 pub mod deliver;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hookup;
 pub mod lists;
 pub mod lmtp;

@@ -209,6 +209,21 @@ impl Installation {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// Runs a command with this standard input that must fail with exit status 1; returns its error text.
+    pub fn fails_with_input(&self, args: &[&str], input: &str) -> String {
+        let mut child = self
+            .command(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program postrider; use tests/run");
+        child.stdin.take().expect("stdin").write_all(input.as_bytes()).expect("stdin");
+        let output = child.wait_with_output().expect("its end");
+        assert_eq!(output.status.code(), Some(1), "postrider {args:?} with {input:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     /// What `--json` printed.
     pub fn json(&self, args: &[&str]) -> serde_json::Value {
         serde_json::from_str(&self.run(args)).expect("JSON")

@@ -74,6 +74,7 @@ fn what_is_not_mailmans_has_defaults_of_ours() {
     assert_eq!(config.lmtp.max_message_size, 32 << 20);
     assert_eq!(config.lmtp.min_free_space, 100 << 20);
     assert_eq!(config.lmtp.timeout, Duration::from_mins(5));
+    assert_eq!(config.lmtp.min_data_rate, 500);
 }
 
 #[test]

@@ -88,6 +88,7 @@ impl Config {
                 max_message_size: 0,
                 max_connections: 0,
                 timeout: Duration::ZERO,
+                min_data_rate: 0,
                 max_recipients: 0,
                 min_free_space: 0,
             },
@@ -277,8 +278,10 @@ pub struct LmtpSettings {
     pub max_message_size: u64,
     /// Most connections at a time.
     pub max_connections: usize,
-    /// How long a client may be silent.
+    /// How long a command may take, and how long a client may be silent.
     pub timeout: Duration,
+    /// How slow a message may be, in octets a second; 0: as slow as it likes.
+    pub min_data_rate: u64,
     /// Most recipients of one message.
     pub max_recipients: usize,
     /// Below so many free octets on the data directory's file system: 452.

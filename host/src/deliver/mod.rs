@@ -45,6 +45,8 @@ mod batch;
 pub mod body;
 mod capabilities;
 mod dispatch;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod handover;
 mod handshake;
 mod injection;

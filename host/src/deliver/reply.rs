@@ -11,7 +11,7 @@
 use std::fmt;
 
 /// Longest line of a reply, without its end (RFC 5321 says 512; some servers write more), in octets.
-const MAX_LINE: usize = 2048;
+pub(super) const MAX_LINE: usize = 2048;
 /// Longest reply, in octets.
 const MAX_REPLY: usize = 64 * 1024;
 

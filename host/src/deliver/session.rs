@@ -190,27 +190,35 @@ impl Session {
     pub async fn open(target: &Target) -> Result<Self, OpenError> {
         let server = target.to_string();
         match establish(target).await {
-            Ok((wire, mut capabilities)) => {
-                // How many replies BDAT has in LMTP depends on those before it, so nothing would be won.
-                capabilities.chunking &= target.protocol == SmtpProtocol::Smtp
-                    && match target.chunking {
-                        Chunking::Auto => wire.stream().peer_ip().is_some_and(|ip| !ip.is_loopback()),
-                        Chunking::Yes => true,
-                        Chunking::No => false,
-                    };
-                Ok(Session {
-                    wire,
-                    capabilities,
-                    server,
-                    timeouts: target.timeouts,
-                    group: Vec::new(),
-                    needs_reset: false,
-                    transactions: 0,
-                    protocol: target.protocol,
-                    verp_proved: false,
-                })
-            }
+            Ok(introduced) => Ok(Self::new(introduced, target, server)),
             Err(problem) => Err(OpenError { server, problem }),
+        }
+    }
+
+    /// The same over a connection that is there.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) async fn over(stream: Stream, target: &Target) -> Result<Self, OpenProblem> {
+        Ok(Self::new(introduce(stream, target).await?, target, target.to_string()))
+    }
+
+    fn new((wire, mut capabilities): (Wire, Capabilities), target: &Target, server: String) -> Self {
+        // How many replies BDAT has in LMTP depends on those before it, so nothing would be won.
+        capabilities.chunking &= target.protocol == SmtpProtocol::Smtp
+            && match target.chunking {
+                Chunking::Auto => wire.stream().peer_ip().is_some_and(|ip| !ip.is_loopback()),
+                Chunking::Yes => true,
+                Chunking::No => false,
+            };
+        Session {
+            wire,
+            capabilities,
+            server,
+            timeouts: target.timeouts,
+            group: Vec::new(),
+            needs_reset: false,
+            transactions: 0,
+            protocol: target.protocol,
+            verp_proved: false,
         }
     }
 
@@ -237,16 +245,21 @@ impl Session {
 }
 
 async fn establish(target: &Target) -> Result<(Wire, Capabilities), OpenProblem> {
-    let timeouts = target.timeouts;
     let connected = if target.host.starts_with('/') {
-        Stream::connect_to_socket(Path::new(&target.host), timeouts.connect).await
+        Stream::connect_to_socket(Path::new(&target.host), target.timeouts.connect).await
     } else {
-        Stream::connect(&target.host, target.port, timeouts.connect).await
+        Stream::connect(&target.host, target.port, target.timeouts.connect).await
     };
     let mut stream = connected.map_err(OpenProblem::Connect)?;
     if target.secure == SecureMode::Smtps {
         stream = encrypt(target, stream).await?;
     }
+    introduce(stream, target).await
+}
+
+/// From the banner until mail may be sent.
+async fn introduce(stream: Stream, target: &Target) -> Result<(Wire, Capabilities), OpenProblem> {
+    let timeouts = target.timeouts;
     let mut wire = Wire::new(stream);
     let banner = ask(&mut wire, "the connection", b"", timeouts.banner).await?;
     expect_positive("the connection", banner)?;

@@ -111,7 +111,9 @@ fn check_domain(domain: &str) -> Result<(), &'static str> {
     }
     if let Some(literal) = domain.strip_prefix('[') {
         let literal = literal.strip_suffix(']').ok_or("the address literal is not closed")?;
-        let ip = literal.strip_prefix("IPv6:").unwrap_or(literal);
+        // The tag is ABNF, so its case does not matter (RFC 5321, section 4.1.3); keys have it in lower case.
+        let tag = literal.get(..5).filter(|tag| tag.eq_ignore_ascii_case("IPv6:"));
+        let ip = tag.map_or(literal, |tag| &literal[tag.len()..]);
         return ip.parse::<std::net::IpAddr>().map(|_| ()).map_err(|_| "the address literal is no IP address");
     }
     for label in domain.split('.') {
@@ -196,9 +198,9 @@ impl Mailbox {
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let text = text.trim();
         let error = |reason| AddressError { address: text.to_owned(), reason };
-        let Some(open) = text.rfind('<') else {
-            return Ok(Mailbox { name: String::new(), address: EmailAddress::parse(text)? });
-        };
+        // First, because a quoted local part may contain brackets.
+        let bare = EmailAddress::parse(text).map(|address| Mailbox { name: String::new(), address });
+        let Some(open) = text.rfind('<').filter(|_| bare.is_err()) else { return bare };
         let inner = text[open + 1..].strip_suffix('>').ok_or_else(|| error("the angle bracket is not closed"))?;
         let mut name = text[..open].trim();
         if let Some(quoted) = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
@@ -227,6 +229,7 @@ mod tests {
             "\"a\\\"b\"@example.com",
             "x@[192.0.2.1]",
             "x@[IPv6:2001:db8::1]",
+            "x@[ipv6:2001:db8::1]",
             "grüße@bücher.example",
             "o'neil/x#y@example.com",
             "root@localhost",
@@ -286,6 +289,7 @@ mod tests {
         assert_eq!(parse(" <a@b> ").expect("brackets"), (String::new(), "a@b".into()));
         assert_eq!(parse("Anne Person <a@b>").expect("name"), ("Anne Person".into(), "a@b".into()));
         assert_eq!(parse("\"Person, Anne\" <a@b>").expect("quoted"), ("Person, Anne".into(), "a@b".into()));
+        assert_eq!(parse("\"<x@y>\"@b").expect("brackets in quotes"), (String::new(), "\"<x@y>\"@b".into()));
         assert!(parse("Anne <a@b").is_err());
         assert!(parse("Anne <a@b> x").is_err());
     }

@@ -8,17 +8,21 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::commands::{self, Command};
 use super::data::Decoder;
 use super::line::{Input, LineError};
+use super::pace::Pace;
 use super::reply::{Refusal, Reply};
+use super::seats::Seat;
 
 /// How much is read at once while commands are expected, in octets.
 const COMMAND_ROOM: usize = 4 << 10;
 /// How much is read at once while a message is expected, in octets.
 const CONTENT_ROOM: usize = 64 << 10;
+/// Replies are sent before more commands are obeyed when there are so many octets of them.
+const MANY_REPLIES: usize = 16 << 10;
 /// How long we wait for a client to read its last reply and to close.
 const LINGER: Duration = Duration::from_secs(1);
 /// How much of what it still sends we read meanwhile, in octets.
@@ -29,8 +33,10 @@ const LINGER_OCTETS: u64 = 1 << 20;
 pub(super) enum End {
     /// The client is gone; with the reason if it was not a plain close.
     Disconnected(Option<io::Error>),
-    /// The client was silent, or did not take our replies, for too long.
+    /// The client was silent, too slow, or did not take our replies, for too long.
     Timeout,
+    /// Somebody else needs its place.
+    MakeRoom,
     /// The server is being stopped.
     Stopping,
 }
@@ -39,21 +45,34 @@ pub(super) enum End {
 pub(super) type Stop = watch::Receiver<Option<Instant>>;
 
 /// One connection.
-pub(super) struct Connection<S> {
+pub(super) struct Connection<'a, S> {
     stream: S,
     input: Input,
     output: Vec<u8>,
     timeout: Duration,
     stop: Stop,
+    seat: &'a Seat,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    pub(super) fn new(stream: S, timeout: Duration, stop: Stop) -> Self {
-        Connection { stream, input: Input::default(), output: Vec::new(), timeout, stop }
+/// What we wait for.
+enum Wait<'p> {
+    /// A command, until then. A stop ends the wait at once.
+    Command(Instant),
+    /// More of a message, at its pace. A stop ends the wait only when its time is over.
+    Content(&'p mut Pace),
+}
+
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
+    pub(super) fn new(stream: S, timeout: Duration, stop: Stop, seat: &'a Seat) -> Self {
+        Connection { stream, input: Input::default(), output: Vec::new(), timeout, stop, seat }
     }
 
-    /// The next command, or what was wrong with its line. A stop ends the wait at once.
+    /// The next command, or what was wrong with its line. All of the line must come within the time limit.
     pub(super) async fn command(&mut self) -> Result<Result<Command, Refusal>, End> {
+        if self.output.len() >= MANY_REPLIES {
+            self.flush_or_leave().await?;
+        }
+        let mut deadline = None;
         loop {
             if let Some(line) = self.input.line() {
                 return Ok(match line {
@@ -62,14 +81,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Err(LineError::ControlCharacter) => Err(Refusal::ControlCharacter),
                 });
             }
-            self.read(COMMAND_ROOM, false).await?;
+            self.flush_or_leave().await?;
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.timeout);
+            self.seat.waits(true);
+            let read = self.read(COMMAND_ROOM, Wait::Command(deadline)).await;
+            self.seat.waits(false);
+            read?;
         }
     }
 
-    /// More of a message, appended to `content`. A stop ends the wait only when its time is over.
-    pub(super) async fn content(&mut self, decoder: &mut Decoder, content: &mut Vec<u8>) -> Result<(), End> {
+    /// More of a message, appended to `content`.
+    pub(super) async fn content(
+        &mut self,
+        pace: &mut Pace,
+        decoder: &mut Decoder,
+        content: &mut Vec<u8>,
+    ) -> Result<(), End> {
         if self.input.received().is_empty() {
-            self.read(CONTENT_ROOM, true).await?;
+            self.read(CONTENT_ROOM, Wait::Content(pace)).await?;
         }
         let used = decoder.decode(self.input.received(), content);
         self.input.used(used);
@@ -99,6 +128,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
+    /// The same between commands. Whoever does not read its replies is as good as idle, and is told nothing more.
+    async fn flush_or_leave(&mut self) -> Result<(), End> {
+        let seat = self.seat;
+        seat.waits(true);
+        let sent = tokio::select! {
+            biased;
+            sent = self.flush() => sent,
+            () = seat.asked_to_leave() => {
+                let reason = "it did not read its replies, and others waited for its place";
+                Err(End::Disconnected(Some(io::Error::new(io::ErrorKind::TimedOut, reason))))
+            }
+        };
+        seat.waits(false);
+        sent
+    }
+
     /// Sends what was said and closes. To close with input unread would reset the connection and
     /// with it destroy replies that the client has not read yet, so some input is read first.
     pub(super) async fn close(mut self) {
@@ -110,15 +155,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         .await;
     }
 
-    async fn read(&mut self, room: usize, message_in_transfer: bool) -> Result<(), End> {
-        self.flush().await?;
-        let Connection { stream, input, stop, .. } = self;
+    async fn read(&mut self, room: usize, mut wait: Wait<'_>) -> Result<(), End> {
+        let Connection { stream, input, stop, seat, .. } = self;
+        let begun = Instant::now();
+        let (deadline, patiently) = match &wait {
+            Wait::Command(deadline) => (*deadline, false),
+            Wait::Content(pace) => (begun + pace.left(), true),
+        };
         tokio::select! {
             biased;
-            () = stop_asked(stop, message_in_transfer) => Err(End::Stopping),
-            read = timeout(self.timeout, stream.read_buf(input.space(room))) => match read {
+            () = stop_asked(stop, patiently) => Err(End::Stopping),
+            () = seat.asked_to_leave(), if !patiently => Err(End::MakeRoom),
+            read = timeout_at(deadline, stream.read_buf(input.space(room))) => match read {
                 Ok(Ok(0)) => Err(End::Disconnected(None)),
-                Ok(Ok(_)) => Ok(()),
+                Ok(Ok(octets)) => {
+                    if let Wait::Content(pace) = &mut wait {
+                        pace.heard(octets, begun.elapsed());
+                    }
+                    Ok(())
+                }
                 Ok(Err(error)) => Err(End::Disconnected(Some(error))),
                 Err(_) => Err(End::Timeout),
             },

@@ -111,6 +111,37 @@ impl Decoder {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+/// What [`Decoder`] does, plainly: octet by octet with a look at what lies behind; content and octets used.
+/// `None` when the end was not seen. Slow and obvious; for tests.
+pub(super) fn plainly(input: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let mut content = Vec::new();
+    let mut behind_crlf = true;
+    let mut at = 0;
+    while at < input.len() {
+        let rest = &input[at..];
+        if behind_crlf && rest.starts_with(b".\r\n") {
+            return Some((content, at + 3));
+        } else if behind_crlf && rest[0] == b'.' {
+            behind_crlf = false;
+            at += 1;
+        } else if rest.starts_with(b"\r\n") {
+            content.extend_from_slice(b"\r\n");
+            behind_crlf = true;
+            at += 2;
+        } else {
+            if matches!(rest[0], b'\r' | b'\n') {
+                content.extend_from_slice(b"\r\n");
+            } else {
+                content.push(rest[0]);
+            }
+            behind_crlf = false;
+            at += 1;
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,35 +158,6 @@ mod tests {
             }
         }
         assert_eq!(used, input.len());
-        None
-    }
-
-    /// The same, plainly: octet by octet with a look at what lies behind. Slow and obvious.
-    fn plainly(input: &[u8]) -> Option<(Vec<u8>, usize)> {
-        let mut content = Vec::new();
-        let mut behind_crlf = true;
-        let mut at = 0;
-        while at < input.len() {
-            let rest = &input[at..];
-            if behind_crlf && rest.starts_with(b".\r\n") {
-                return Some((content, at + 3));
-            } else if behind_crlf && rest[0] == b'.' {
-                behind_crlf = false;
-                at += 1;
-            } else if rest.starts_with(b"\r\n") {
-                content.extend_from_slice(b"\r\n");
-                behind_crlf = true;
-                at += 2;
-            } else {
-                if matches!(rest[0], b'\r' | b'\n') {
-                    content.extend_from_slice(b"\r\n");
-                } else {
-                    content.push(rest[0]);
-                }
-                behind_crlf = false;
-                at += 1;
-            }
-        }
         None
     }
 

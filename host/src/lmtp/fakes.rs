@@ -1,15 +1,11 @@
-//! Stand-ins for store and spool, and a server that runs with them.
+//! Stand-ins for store and spool.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
-use super::client::Client;
-use super::{BodySink, BoundAddress, Directory, Intake, Server, Settings};
-use crate::config::ListenAddress;
+use super::{BodySink, Directory, Intake, Settings};
 use crate::lists::{EmailAddress, ListAddress, split_local_part};
 use crate::spool::{self, Body, Incoming, IncomingRecipient, SpoolError};
 use crate::store::{self, Route, StoreError};
@@ -106,7 +102,9 @@ impl Drop for FakeWriter {
 
 impl BodySink for FakeWriter {
     async fn write(&mut self, bytes: &[u8]) -> spool::Result<()> {
-        if let Some(error) = self.spool.write_error.lock().expect("lock").clone().filter(|_| self.size > 1000) {
+        if let Some(error) =
+            self.spool.write_error.lock().expect("lock").clone().filter(|_| self.size + bytes.len() > 1000)
+        {
             return Err(error);
         }
         self.spool.longest_write.fetch_max(bytes.len(), Ordering::SeqCst);
@@ -155,66 +153,4 @@ impl Intake for FakeIntake {
 pub(super) fn settings() -> Settings {
     let site_owner = EmailAddress::parse("root@site.example").expect("address");
     Settings { hostname: "lists.example".into(), ..Settings::new(site_owner) }
-}
-
-/// A running server.
-pub(super) struct Running {
-    pub address: SocketAddr,
-    pub socket: PathBuf,
-    pub spool: Arc<FakeSpool>,
-    stop: watch::Sender<bool>,
-    /// Ends when the server has ended.
-    thread: Option<std::thread::JoinHandle<()>>,
-    _directory: tempfile::TempDir,
-}
-
-/// Runs a server in a thread of its own, so that tests may block.
-pub(super) fn start(settings: Settings) -> Running {
-    let directory = tempfile::tempdir().expect("directory");
-    let socket = directory.path().join("lmtp.sock");
-    let listen = [ListenAddress::Tcp("127.0.0.1".into(), 0), ListenAddress::Unix(socket.clone(), 0o666)];
-    let spool = Arc::new(FakeSpool::default());
-    let server = Server::new(settings, FakeDirectory, FakeIntake(spool.clone()));
-    let (stop, stopped) = watch::channel(false);
-    let (tell, told) = std::sync::mpsc::channel();
-    let thread = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        runtime.expect("runtime").block_on(async {
-            let bound = server.bind(&listen).await.expect("sockets");
-            tell.send(bound.addresses().to_vec()).expect("the test waits");
-            bound.run(stopped).await;
-        });
-    });
-    let addresses = told.recv().expect("addresses");
-    let [BoundAddress::Tcp(address), BoundAddress::Unix(_)] = addresses[..] else { panic!("{addresses:?}") };
-    Running { address, socket, spool, stop, thread: Some(thread), _directory: directory }
-}
-
-impl Running {
-    /// A connection that has said LHLO.
-    pub(super) fn client(&self) -> Client {
-        Client::tcp(self.address).greeted()
-    }
-
-    pub(super) fn kept(&self) -> Vec<Kept> {
-        self.spool.kept.lock().expect("lock").clone()
-    }
-
-    /// Asks for a stop without waiting for it.
-    pub(super) fn ask_to_stop(&self) {
-        self.stop.send_replace(true);
-    }
-
-    /// Stops and waits until all sessions have ended; fails if one has panicked.
-    pub(super) fn stop(mut self) -> Arc<FakeSpool> {
-        self.ask_to_stop();
-        self.thread.take().expect("runs").join().expect("no panic");
-        self.spool.clone()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.ask_to_stop();
-    }
 }

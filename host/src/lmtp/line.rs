@@ -28,10 +28,14 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// Where more is to be read to, with room for `room` octets at least.
+    /// Where more is to be read to, with room for `room` octets at least, and for not many more: a message
+    /// needs much room, its connection may then be idle for hours.
     pub(super) fn space(&mut self, room: usize) -> &mut Vec<u8> {
         self.buffer.drain(..self.start);
         self.start = 0;
+        if self.buffer.capacity() > 4 * room.max(MAX_LINE) {
+            self.buffer.shrink_to(room);
+        }
         self.buffer.reserve(room);
         &mut self.buffer
     }

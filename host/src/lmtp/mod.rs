@@ -9,19 +9,22 @@
 //!   lines and broken MIME are all accepted; what arrives is kept octet for octet, except that
 //!   bare CR and bare LF become CRLF and that a `Received:` line is put in front (RFC 5321,
 //!   section 4.4, wants one, and the MTA's hop count needs it to break loops).
-//! - **Memory is bounded**, whatever a client sends.
+//! - **Memory is bounded**, whatever a client sends: less than 1 MiB a connection.
+//! - **Time is bounded**: a command must come whole within the time limit, a message must not be
+//!   slower than a minimum rate, and whoever does nothing makes room when others wait.
 //! - **A stop loses nothing**: idle sessions get 421, messages in transfer may finish.
 //!
 //! | file | its one idea |
 //! |---|---|
 //! | `server` | listeners, limits, start and stop |
+//! | `seats` | who has a connection, and who must leave when there are too many |
 //! | `listen`, `in_use` | sockets: TCP, Unix, systemd's; and who has the port if we cannot |
 //! | `session` | the dialogue of one connection |
 //! | `transaction` | the message under way: sender, recipients, their replies |
 //! | `commands`, `path` | a command line becomes a `Command`; strict |
 //! | `line` | octets become command lines |
 //! | `data` | octets become message content |
-//! | `connection` | reads, writes, time limits |
+//! | `connection`, `pace` | reads, writes, time limits |
 //! | `reply` | what is answered, with code and enhanced status |
 //! | `received` | the trace line |
 //! | `settings` | limits and names |
@@ -34,9 +37,11 @@ mod descriptors;
 mod in_use;
 mod line;
 mod listen;
+mod pace;
 mod path;
 mod received;
 mod reply;
+mod seats;
 mod server;
 mod session;
 mod settings;
@@ -45,8 +50,12 @@ mod transaction;
 
 #[cfg(test)]
 mod client;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 mod fakes;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+#[cfg(test)]
+mod running;
 #[cfg(test)]
 mod tests;
 

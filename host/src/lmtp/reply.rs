@@ -78,10 +78,12 @@ pub(super) enum Refusal {
     NoSpace,
     #[error("Local trouble, try again later")]
     Trouble,
-    #[error("{host} closes the connection: nothing came for {seconds} s")]
+    #[error("{host} closes the connection: too little came within {seconds} s")]
     Timeout { host: String, seconds: u64 },
     #[error("{host} is being stopped, try again later")]
     Stopping { host: String },
+    #[error("{host} closes the connection: others wait for its place, and it was idle")]
+    MakeRoom { host: String },
     #[error("{host} has too many connections, try again later")]
     TooManyConnections { host: String },
     #[error("{host} closes the connection: too many unknown commands")]
@@ -115,7 +117,7 @@ impl Refusal {
             Refusal::NoSpace => (452, "4.3.1"),
             Refusal::Trouble => (451, "4.3.0"),
             Refusal::Timeout { .. } => (421, "4.4.2"),
-            Refusal::Stopping { .. } | Refusal::TooManyConnections { .. } => (421, "4.3.2"),
+            Refusal::Stopping { .. } | Refusal::MakeRoom { .. } | Refusal::TooManyConnections { .. } => (421, "4.3.2"),
             Refusal::TooManyErrors { .. } => (421, "4.7.0"),
         };
         Reply::new(code, status, self.to_string())

@@ -16,6 +16,7 @@ use super::connection::{Stop, stop_asked};
 use super::descriptors;
 use super::listen::{self, BoundAddress, ListenError, Listener, Peer, Stream};
 use super::reply::Refusal;
+use super::seats::{Seat, Seats};
 use super::session;
 use super::settings::Settings;
 use super::traits::{Directory, Intake};
@@ -39,14 +40,22 @@ pub struct Server<D, I> {
 /// What all sessions share.
 pub(super) struct Shared<D, I> {
     pub settings: Settings,
+    pub seats: Seats,
     pub directory: D,
     pub intake: I,
+}
+
+impl<D, I> Shared<D, I> {
+    pub(super) fn new(settings: Settings, directory: D, intake: I) -> Self {
+        let seats = Seats::new(settings.max_connections, settings.timeout);
+        Shared { settings, seats, directory, intake }
+    }
 }
 
 impl<D: Directory, I: Intake> Server<D, I> {
     /// A server that looks recipients up in `directory` and puts mail into `intake`.
     pub fn new(settings: Settings, directory: D, intake: I) -> Self {
-        Server { shared: Arc::new(Shared { settings, directory, intake }) }
+        Server { shared: Arc::new(Shared::new(settings, directory, intake)) }
     }
 
     /// Opens all sockets. Clients can connect from here on; they are served by
@@ -91,18 +100,17 @@ impl<D: Directory, I: Intake> BoundServer<D, I> {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let (tell, told) = watch::channel(None);
         let limit = match self.shared.settings.max_connections {
-            0 => Semaphore::MAX_PERMITS,
-            limit => limit.min(Semaphore::MAX_PERMITS),
+            0 => REFUSALS_AT_A_TIME,
+            limit => limit.min(REFUSALS_AT_A_TIME),
         };
-        let slots = Arc::new(Semaphore::new(limit));
         // Where few connections fit, few refusals do.
-        let refusals = Arc::new(Semaphore::new(REFUSALS_AT_A_TIME.min(limit)));
+        let refusals = Arc::new(Semaphore::new(limit));
         let mut doors = JoinSet::new();
         for (listener, address) in self.listeners.into_iter().zip(self.addresses) {
             tracing::info!(target: "lmtp", "listening at {address}");
-            let (shared, slots, refusals) = (self.shared.clone(), slots.clone(), refusals.clone());
+            let (shared, refusals) = (self.shared.clone(), refusals.clone());
             let pulse = self.hearts.watch(format!("LMTP at {address}"));
-            doors.spawn(Door { shared, slots, refusals, stop: told.clone(), pulse }.keep(listener));
+            doors.spawn(Door { shared, refusals, stop: told.clone(), pulse }.keep(listener));
         }
         let _ = stop.wait_for(|stop| *stop).await;
         tell.send_replace(Some(Instant::now() + self.shared.settings.stop_grace));
@@ -115,8 +123,6 @@ impl<D: Directory, I: Intake> BoundServer<D, I> {
 /// What one listener needs to let connections in.
 struct Door<D, I> {
     shared: Arc<Shared<D, I>>,
-    /// One permit a session.
-    slots: Arc<Semaphore>,
     /// One permit a connection that is being refused.
     refusals: Arc<Semaphore>,
     stop: Stop,
@@ -155,11 +161,11 @@ impl<D: Directory, I: Intake> Door<D, I> {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        if let Ok(slot) = self.slots.clone().try_acquire_owned() {
+        if let Some(seat) = self.shared.seats.take() {
             let (shared, stop) = (self.shared.clone(), self.stop.clone());
             sessions.spawn(async move {
-                session::serve(stream, peer, &shared, stop).await;
-                drop(slot);
+                let _given_back = GiveBack(&shared, &seat);
+                session::serve(stream, peer, &shared, stop, &seat).await;
             });
         } else if let Ok(permit) = self.refusals.clone().try_acquire_owned() {
             let host = self.shared.settings.hostname.clone();
@@ -167,6 +173,15 @@ impl<D: Directory, I: Intake> Door<D, I> {
                 self.shared.settings.max_connections);
             sessions.spawn(refuse(stream, host, permit));
         }
+    }
+}
+
+/// Gives a seat back, also when its session panics.
+struct GiveBack<'a, D, I>(&'a Shared<D, I>, &'a Arc<Seat>);
+
+impl<D, I> Drop for GiveBack<'_, D, I> {
+    fn drop(&mut self) {
+        self.0.seats.give_back(self.1);
     }
 }
 

@@ -8,22 +8,32 @@ use super::commands::{Command, Mail, Recipient};
 use super::connection::{Connection, End, Stop};
 use super::data::Decoder;
 use super::listen::Peer;
+use super::pace::Pace;
 use super::received;
 use super::reply::{Refusal, Reply, shown};
+use super::seats::Seat;
 use super::server::Shared;
 use super::traits::{Directory, Intake};
 use super::transaction::{Transaction, Transfer, sender_for_log};
 
 /// Serves one connection until it ends. Never panics, whatever the client sends.
-pub(super) async fn serve<S, D, I>(stream: S, peer: Peer, shared: &Shared<D, I>, stop: Stop)
+pub(super) async fn serve<S, D, I>(stream: S, peer: Peer, shared: &Shared<D, I>, stop: Stop, seat: &Seat)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
     D: Directory,
     I: Intake,
 {
-    let connection = Connection::new(stream, shared.settings.timeout, stop);
-    let mut session =
-        Session { connection, peer, shared, client: None, transaction: None, receiving: false, unknown_commands: 0 };
+    let connection = Connection::new(stream, shared.settings.timeout, stop, seat);
+    let mut session = Session {
+        connection,
+        seat,
+        peer,
+        shared,
+        client: None,
+        transaction: None,
+        receiving: false,
+        unknown_commands: 0,
+    };
     let host = shared.settings.hostname.clone();
     let last_words = match session.dialogue().await {
         Ok(()) => None,
@@ -32,6 +42,7 @@ where
             return;
         }
         Err(End::Timeout) => Some(Refusal::Timeout { host, seconds: shared.settings.timeout.as_secs() }),
+        Err(End::MakeRoom) => Some(Refusal::MakeRoom { host }),
         Err(End::Stopping) => Some(Refusal::Stopping { host }),
     };
     if let Some(refusal) = last_words {
@@ -41,7 +52,8 @@ where
 }
 
 struct Session<'a, S, D, I> {
-    connection: Connection<S>,
+    connection: Connection<'a, S>,
+    seat: &'a Seat,
     peer: Peer,
     shared: &'a Shared<D, I>,
     /// What the client called itself with LHLO.
@@ -71,12 +83,18 @@ where
                     return self.connection.flush().await;
                 }
                 Ok(Command::Data) => match self.data().await? {
-                    Ok(()) => continue, // it has answered for each recipient
+                    // It has answered for each recipient.
+                    Ok(()) => {
+                        self.seat.is_in_transaction(false);
+                        self.seat.was_served();
+                        continue;
+                    }
                     Err(refusal) => Err(refusal),
                 },
                 Ok(command) => self.obey(command).await,
                 Err(refusal) => Err(refusal),
             };
+            self.seat.is_in_transaction(self.transaction.is_some());
             match answer {
                 Ok(reply) => self.connection.say(&reply),
                 Err(refusal) if refusal.is_unknown_command() && self.is_one_too_many() => {
@@ -182,9 +200,10 @@ where
         self.connection.flush().await?;
         self.receiving = true;
         let mut decoder = Decoder::new();
+        let mut pace = Pace::new(settings.timeout, settings.min_data_rate, settings.max_message_size);
         let mut content = Vec::new();
         while !decoder.is_at_end() {
-            self.connection.content(&mut decoder, &mut content).await?;
+            self.connection.content(&mut pace, &mut decoder, &mut content).await?;
             transfer.write(&content).await;
             content.clear();
         }

@@ -14,12 +14,16 @@ pub struct Settings {
     pub site_owner: EmailAddress,
     /// Largest message, in octets after dots were removed; 0: no limit (RFC 1870).
     pub max_message_size: u64,
-    /// Most connections at a time; 0: no limit. One more gets 421 4.3.2.
+    /// Most connections at a time; 0: no limit. For one more an idle one gets 421 4.3.2, or, when all
+    /// are at work, the newcomer does.
     pub max_connections: usize,
     /// Most recipients of one message, repeated ones included; 0: no limit. One more gets 452 5.5.3.
     pub max_recipients: usize,
-    /// How long a client may be silent, or not take our replies, before it gets 421 4.4.2.
+    /// How long a command may take to come whole, how long a client may be silent within a message, or not
+    /// take our replies, before it gets 421 4.4.2.
     pub timeout: Duration,
+    /// A message must not be slower, in octets a second; 0: it may be. Within `timeout` nobody is too slow.
+    pub min_data_rate: u64,
     /// Most commands that are none, since the last accepted message; this one gets 421 and the
     /// connection ends.
     pub max_unknown_commands: u32,
@@ -39,6 +43,7 @@ impl Settings {
             max_connections: super::descriptors::fitting(config.lmtp.max_connections),
             max_recipients: config.lmtp.max_recipients,
             timeout: config.lmtp.timeout,
+            min_data_rate: config.lmtp.min_data_rate,
             ..Settings::new(site_owner)
         })
     }
@@ -52,6 +57,7 @@ impl Settings {
             max_connections: 100,
             max_recipients: 1000,
             timeout: Duration::from_mins(5),
+            min_data_rate: 500,
             max_unknown_commands: 5,
             stop_grace: Duration::from_secs(30),
         }

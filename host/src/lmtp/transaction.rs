@@ -87,8 +87,8 @@ impl<W: BodySink> Transfer<W> {
     pub(super) async fn write(&mut self, content: &[u8]) {
         self.size += content.len() as u64;
         if self.max_size > 0 && self.size > self.max_size {
-            // The first reason stays the reason.
-            self.sink = self.sink.as_ref().map_or_else(|first| Err(first.clone()), |_| self.too_large());
+            // Also when it could not be stored before: another try would not make it smaller.
+            self.sink = self.too_large();
         } else if let Ok(sink) = &mut self.sink
             && let Err(error) = sink.write(content).await
         {

@@ -102,7 +102,8 @@ fn prefix_subject(headers: &mut Headers<'_>, prefix: &str) {
     };
     let raw = subject.value().trim_ascii();
     if raw.is_empty() {
-        return headers.replace("Subject", &missing_subject(prefix));
+        // In its place: a second Subject, which no message should have, is not ours to throw away.
+        return headers.put_before("Subject", &missing_subject(prefix));
     }
     let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     if squeeze(&super::facts::Facts::of(headers).subject).contains(&squeeze(shown)) {

@@ -11,6 +11,8 @@ mod distribute;
 pub mod encode;
 pub mod facts;
 mod forward;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub mod headers;
 pub mod inject;
 pub mod moderation;

@@ -16,6 +16,8 @@ use tracing::{error, warn};
 
 /// So many arrivals are processed at the same time.
 const PARALLEL: usize = 4;
+/// No further one is begun while those being processed have so many octets: each is in memory up to three times.
+const MANY_OCTETS: u64 = 16 << 20;
 /// So many arrivals are asked for at once.
 const PAGE: usize = 256;
 /// No more are asked for while so many wait in memory.
@@ -58,6 +60,7 @@ impl Worker {
                 break;
             }
             while running.len() < PARALLEL
+                && jobs.values().map(|(arrival, _)| arrival.size).sum::<u64>() < MANY_OCTETS
                 && let Some((arrival, attempts)) = agenda.take()
             {
                 let processor = self.processor.clone();

@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering;
 
 use crate::lmtp::Settings;
 use crate::lmtp::client::Client;
-use crate::lmtp::fakes::{Running, settings, start};
+use crate::lmtp::fakes::settings;
+use crate::lmtp::running::{Running, start};
 use crate::spool::SpoolError;
 
 /// Sends MAIL, RCPT (twice) and DATA.

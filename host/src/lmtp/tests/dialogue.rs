@@ -3,7 +3,8 @@
 use crate::lists::{EmailAddress, Subaddress};
 use crate::lmtp::POSTMASTER_LIST;
 use crate::lmtp::client::Client;
-use crate::lmtp::fakes::{settings, start};
+use crate::lmtp::fakes::settings;
+use crate::lmtp::running::start;
 
 #[test]
 fn lhlo_announces_what_we_can() {

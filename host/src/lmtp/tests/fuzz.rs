@@ -9,7 +9,8 @@ use rand::{Rng, SeedableRng};
 
 use crate::lmtp::Settings;
 use crate::lmtp::client::Client;
-use crate::lmtp::fakes::{settings, start};
+use crate::lmtp::fakes::settings;
+use crate::lmtp::running::start;
 
 const PIECES: [&[u8]; 36] = [
     b"LHLO x\r\n",

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::lmtp::Settings;
 use crate::lmtp::client::Client;
-use crate::lmtp::fakes::{settings, start};
+use crate::lmtp::fakes::settings;
+use crate::lmtp::running::start;
 
 #[test]
 fn a_size_that_is_announced_too_large_is_refused_at_once() {
@@ -121,4 +122,122 @@ fn a_client_that_never_reads_replies_is_cut_off() {
     while client.try_send(&commands) {}
     drop(client);
     server.stop();
+}
+
+/// How long it takes to drip 300 octets.
+const DRIPPING: Duration = Duration::from_secs(15);
+
+/// Octets that come one by one; `None`: the server has closed.
+fn drip(client: &mut Client, octets: &[u8; 300]) -> Option<()> {
+    for octet in octets {
+        std::thread::sleep(DRIPPING / 300);
+        client.try_send([*octet]).then_some(())?;
+    }
+    Some(())
+}
+
+#[test]
+fn a_command_that_drips_is_cut_off_though_the_client_is_never_silent() {
+    let server = start(Settings { timeout: Duration::from_millis(600), ..settings() });
+    let mut client = server.client();
+    let begun = std::time::Instant::now();
+    drip(&mut client, &[b'N'; 300]);
+    assert!(client.rest().last().is_some_and(|last| last.starts_with("421 4.4.2")));
+    assert!(begun.elapsed() < DRIPPING / 2, "each octet was given the whole time");
+    server.stop();
+}
+
+#[test]
+fn a_message_that_drips_is_cut_off_and_one_that_is_merely_slow_is_taken() {
+    let server = start(Settings { timeout: Duration::from_millis(800), min_data_rate: 100, ..settings() });
+    let begin = |client: &mut Client| {
+        client.send("MAIL FROM:<>\r\nRCPT TO:<ants@lists.example>\r\nDATA\r\n");
+        for code in ["250 ", "250 ", "354 "] {
+            assert!(client.reply().starts_with(code));
+        }
+    };
+    // 20 octets a second.
+    let mut dripping = server.client();
+    begin(&mut dripping);
+    let begun = std::time::Instant::now();
+    drip(&mut dripping, &[b'x'; 300]);
+    assert!(dripping.rest().last().is_some_and(|last| last.starts_with("421 4.4.2")));
+    assert!(begun.elapsed() < DRIPPING / 2, "each octet was given the whole time");
+    // 400 octets a second, in all longer than the time limit.
+    let mut slow = server.client();
+    begin(&mut slow);
+    for _ in 0..40 {
+        slow.send([b'x'; 20]);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    slow.send("\r\n.\r\n");
+    assert!(slow.reply().starts_with("250 "));
+    assert_eq!(server.kept().len(), 1);
+    server.stop();
+}
+
+#[test]
+fn a_newcomer_takes_the_place_of_the_one_that_was_idle_longest_and_never_that_of_one_at_work() {
+    let server = start(Settings { max_connections: 3, ..settings() });
+    let mut sending = server.client();
+    sending.send("MAIL FROM:<>\r\nRCPT TO:<ants@lists.example>\r\nDATA\r\nhalf a message");
+    let mut idle = server.client();
+    let mut in_envelope = server.client();
+    assert!(in_envelope.ask("MAIL FROM:<>").starts_with("250 "));
+    // Whoever says something now and then but sends no mail is idle as well.
+    for _ in 0..12 {
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(idle.ask("NOOP").starts_with("250 "));
+    }
+    let mut newcomer = Client::tcp(server.address).greeted();
+    let rest = idle.rest();
+    assert!(rest.len() == 1 && rest[0].starts_with("421 4.3.2") && rest[0].contains("idle"), "{rest:?}");
+    // Nobody is left who could go: now the newcomer must.
+    assert!(Client::tcp(server.address).reply().starts_with("421 4.3.2"));
+    assert!(newcomer.ask("NOOP").starts_with("250 "));
+    assert!(in_envelope.ask("RCPT TO:<ants@lists.example>").starts_with("250 "));
+    for code in ["250 ", "250 ", "354 "] {
+        assert!(sending.reply().starts_with(code));
+    }
+    sending.send("\r\n.\r\n");
+    assert!(sending.reply().starts_with("250 "));
+    server.stop();
+}
+
+#[test]
+fn a_full_house_of_silent_connections_locks_no_mail_server_out() {
+    let server = start(Settings { max_connections: 20, ..settings() });
+    let silent: Vec<Client> = (0..20).map(|_| server.client()).collect();
+    std::thread::sleep(Duration::from_millis(1100));
+    for _ in 0..20 {
+        let mut mta = server.client();
+        mta.send("MAIL FROM:<>\r\nRCPT TO:<ants@lists.example>\r\nDATA\r\n.\r\n");
+        for code in ["250 ", "250 ", "354 ", "250 "] {
+            assert!(mta.reply().starts_with(code));
+        }
+    }
+    assert_eq!(server.kept().len(), 20);
+    drop(silent);
+    server.stop();
+}
+
+#[test]
+fn a_client_that_does_not_read_its_replies_makes_room_too() {
+    let server = start(Settings { max_connections: 1, ..settings() });
+    let mut deaf = server.client();
+    let deaf = std::thread::spawn(move || {
+        let commands = "HELP\r\n".repeat(10_000);
+        while deaf.try_send(&commands) {}
+    });
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(Client::tcp(server.address).greeted().ask("NOOP").starts_with("250 "));
+    deaf.join().expect("it was cut off");
+    server.stop();
+}
+
+#[test]
+fn replies_of_many_pipelined_commands_are_sent_before_they_pile_up() {
+    // Behind a message whole reads of 64 KiB are possible; this fails when their replies are gathered.
+    let begin = "0LHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<ants@lists.example>\r\nDATA\r\n.\r\n";
+    crate::lmtp::fuzzing::session(format!("{begin}{}", "HELP\r\n".repeat(30_000)).as_bytes());
 }

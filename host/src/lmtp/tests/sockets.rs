@@ -6,7 +6,8 @@ use tokio::sync::watch;
 
 use crate::config::ListenAddress;
 use crate::lmtp::client::Client;
-use crate::lmtp::fakes::{FakeDirectory, FakeIntake, settings, start};
+use crate::lmtp::fakes::{FakeDirectory, FakeIntake, settings};
+use crate::lmtp::running::start;
 use crate::lmtp::{BoundAddress, ListenError, Server};
 
 async fn bind(addresses: &[ListenAddress]) -> Result<Vec<BoundAddress>, ListenError> {

@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::lmtp::Settings;
-use crate::lmtp::fakes::{settings, start};
+use crate::lmtp::fakes::settings;
+use crate::lmtp::running::start;
 
 const TO_DATA: &str = "MAIL FROM:<>\r\nRCPT TO:<ants@lists.example>\r\nDATA\r\n";
 
