@@ -2,7 +2,7 @@
 //! the receiver.
 
 use crate::Bench;
-use crate::compare::{Side, compare};
+use crate::compare::{Figures, Side, compare};
 use crate::forwarder::Forwarder;
 use crate::peers::{CountingSink, Load, Mailman, Mlmmj, Postfix};
 use crate::report::thousands;
@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Recipients of one message where several share one: what everybody uses here.
 const AT_ONCE: usize = 100;
+/// smtp-source with the number of connections that suits it better.
+const BEST: &str = "smtp-source, 4 or 16 connections";
 /// One way of a network that is 20 ms away and back.
 const ONE_WAY: Duration = Duration::from_millis(10);
 
@@ -88,9 +90,17 @@ fn into_sink(bench: &mut Bench<'_>, kind: Kind, members: usize) {
             start.elapsed()
         }));
     }
-    let figures = compare(bench.effort, members, sides);
-    let best = ["smtp-source, 4 connections", "smtp-source, 16 connections"].map(|name| (name, kind.target()));
-    bench.report.compared(&format!("{}, {} members", kind.name(), thousands(members as f64)), &figures, &best);
+    let figures = at_its_best(compare(bench.effort, members, sides));
+    let what = format!("{}, {} members", kind.name(), thousands(members as f64));
+    bench.report.compared(&what, &figures, &[(BEST, kind.target())]);
+}
+
+/// Of the two ways of smtp-source only the better one counts.
+fn at_its_best(mut figures: Vec<Figures>) -> Vec<Figures> {
+    let worse = if figures[1].median() < figures[2].median() { 1 } else { 2 };
+    figures.remove(worse);
+    BEST.clone_into(&mut figures[1].name);
+    figures
 }
 
 /// The mail server is a network of 20 ms away: what counts is how few times one waits for it.
@@ -161,8 +171,7 @@ fn beside_mailman(bench: &mut Bench<'_>, kind: Kind) {
             for number in 0..count / members {
                 mailman.post(&format!("{number}.{before}"));
             }
-            // Mailman's own default for mail without VERP is ten recipients a message.
-            theirs_at.wait_for(before, count / if kind == Kind::Verp { 1 } else { 10 });
+            theirs_at.wait_for(before, count / kind.recipients());
             start.elapsed()
         }),
     ];

@@ -25,6 +25,9 @@ pub fn measure(bench: &mut Bench<'_>) {
     let sink = CountingSink::lmtp(bench.peers);
     let postfix = bench.root.then(|| Postfix::holding(bench.peers));
     let dovecot = if bench.root { Dovecot::start() } else { None };
+    if dovecot.is_none() {
+        bench.report.note("Dovecot is not installed (or this is not root), so it was not measured.");
+    }
     for &(size, sessions) in cells {
         let mut sides = vec![us(bench, &ours, sessions, size), to_sink(bench, &sink, sessions, size)];
         sides.extend(postfix.as_ref().map(|peer| to_postfix(bench, peer, sessions, size)));
@@ -58,7 +61,7 @@ fn by_lists(bench: &mut Bench<'_>, sink: &CountingSink) {
 /// Mailman is so much slower that it is measured for itself: the others would wait for it in each row.
 fn beside_mailman(bench: &mut Bench<'_>) {
     let Some(mailman) = Mailman::taking(bench.peers) else {
-        bench.report.line("\nMailman is not there, so it was not measured.");
+        bench.report.note("Mailman is not there, so it was not measured.");
         return;
     };
     let ours = receiver(10);

@@ -15,6 +15,8 @@ pub struct Report {
     text: String,
     ratios: Vec<Ratio>,
     values: Vec<Value>,
+    missed: Vec<String>,
+    notes: Vec<String>,
 }
 
 /// Ours beside one peer's.
@@ -42,10 +44,12 @@ impl Report {
             text: String::new(),
             ratios: Vec::new(),
             values: Vec::new(),
+            missed: Vec::new(),
+            notes: Vec::new(),
         };
         report.line(&format!(
             "# Postrider {} measured\n\n{} rounds of at least {} s for each side, in turns; what arrived was counted at the \
-             receiver. {} processors.{}",
+             receiver (in Postfix by its 250, or in its queue). {} processors.{}",
             env!("CARGO_PKG_VERSION"),
             effort.rounds,
             effort.least.as_secs_f64(),
@@ -61,6 +65,12 @@ impl Report {
         self.text.push_str(line);
         self.text.push('\n');
         self.write();
+    }
+
+    /// Something that was left out; told at the end, where it breaks no table.
+    pub fn note(&mut self, note: &str) {
+        eprintln!("{note}");
+        self.notes.push(note.to_owned());
     }
 
     /// The head of a table of comparisons.
@@ -105,9 +115,12 @@ impl Report {
                 spread: rounds.iter().fold((f64::INFINITY, 0.0), |(low, high), one| (low.min(*one), high.max(*one))),
                 target,
             };
-            let wanted = target.map_or_else(String::new, |target| {
-                format!("≥ {target} {}", if ratio.times >= target { "reached" } else { "**missed**" })
-            });
+            let short = ours.shortest.min(other.shortest) < self.effort.least;
+            let wanted = match target {
+                _ if short => "a run was too short to count".to_owned(),
+                None => String::new(),
+                Some(target) => format!("≥ {target} {}", if ratio.times >= target { "reached" } else { "**missed**" }),
+            };
             self.line(&format!(
                 "| {what} | {} | {}: {} | {:.2} | {wanted} |",
                 shown(ours),
@@ -120,21 +133,31 @@ impl Report {
         self.write();
     }
 
+    /// A row of such a table with a figure that should be at most so much.
+    pub fn at_most(&mut self, what: &str, figure: f64, unit: &str, most: f64) {
+        let reached = figure <= most;
+        let verdict = if reached { "reached" } else { "**missed**" };
+        self.row(&[what, &format!("{figure:.1}{unit}"), &format!("≤ {most}{unit} {verdict}")]);
+        if !reached {
+            self.missed.push(format!("- {what}: {figure:.1}{unit}, at most {most}{unit} is wanted"));
+        }
+    }
+
     /// Which targets were missed.
     pub fn finish(&mut self) {
-        let missed: Vec<String> = self
-            .ratios
-            .iter()
-            .filter(|one| one.target.is_some_and(|target| one.times < target))
-            .map(|one| {
-                format!("- {} beside {}: {:.2} of {}", one.what, one.peer, one.times, one.target.unwrap_or_default())
-            })
-            .collect();
+        let mut missed = std::mem::take(&mut self.missed);
+        let ratios = self.ratios.iter().filter(|one| one.target.is_some_and(|target| one.times < target)).map(|one| {
+            format!("- {} beside {}: {:.2} of {}", one.what, one.peer, one.times, one.target.unwrap_or_default())
+        });
+        missed.extend(ratios);
         let mut text = String::from("\n## Targets\n\n");
         if missed.is_empty() {
             text.push_str("All that were measured are reached.");
         } else {
             let _ = write!(text, "Missed:\n\n{}", missed.join("\n"));
+        }
+        for note in std::mem::take(&mut self.notes) {
+            let _ = write!(text, "\n\n{note}");
         }
         self.line(&text);
         println!("\nwritten: {}/bench.md, bench.svg, bench.json", self.directory.display());

@@ -45,7 +45,11 @@ impl Mailman {
 
     /// Distributes to so many members. `None`: it is not there.
     pub fn distributing(peers: &Peers, members: usize, verp: bool) -> Option<Self> {
-        Self::start(peers, members, &format!("[mta]\nverp_delivery_interval: {}\n", u8::from(verp)))
+        Self::start(
+            peers,
+            members,
+            &format!("[mta]\nmax_recipients: 100\nverp_delivery_interval: {}\n", u8::from(verp)),
+        )
     }
 
     fn start(peers: &Peers, members: usize, lines: &str) -> Option<Self> {
