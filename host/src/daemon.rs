@@ -106,6 +106,7 @@ async fn run(session: Session, log: Log) -> anyhow::Result<()> {
     };
     let broken = tokio::select! {
         () = daemon.until_stopped(signals, called) => None,
+        () = spool.broken() => Some("the spool's writer"),
         Some(part) = dead.recv() => Some(part),
     };
 

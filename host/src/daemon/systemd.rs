@@ -64,16 +64,18 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let pause = limit / 2;
+    // After this there is still time to write down who is stuck.
+    let patience = limit / 4;
     loop {
         let begun = Instant::now();
         let mut round = hearts.round();
         round.ask("the spool's writer", ask_writer());
-        if timeout(pause, round.answered()).await.is_err() {
+        if timeout(patience, round.answered()).await.is_err() {
             error!(
                 "no answer for {} s from: {}; without one within {} s systemd's watchdog starts Postrider again",
-                pause.as_secs_f64(),
+                patience.as_secs_f64(),
                 round.missing().join(", "),
-                pause.as_secs_f64()
+                (pause - patience).as_secs_f64()
             );
             round.answered().await;
             info!("everything answers again, after {:.1} s", begun.elapsed().as_secs_f64());

@@ -301,6 +301,7 @@ impl<Q: DeliveryQueue> Dispatcher<Q> {
 
     async fn stop(mut self) {
         self.begin_nothing_new().await;
+        self.context.ending.send_replace(true);
         let grace = self.context.settings.grace;
         if tokio::time::timeout(grace, self.all_jobs()).await.is_err() {
             tracing::warn!(

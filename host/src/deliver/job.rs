@@ -43,7 +43,7 @@ pub(super) async fn run<Q: DeliveryQueue>(job: Job, context: Arc<Context<Q>>) ->
     let begun = Instant::now();
     let letter = Arc::clone(&job.letter);
     let mut work = Work {
-        recorder: Recorder::new(Arc::clone(&context.queue), letter.outgoing, context.stopping.subscribe()),
+        recorder: Recorder::new(Arc::clone(&context.queue), letter.outgoing, context.ending.subscribe()),
         letter,
         tally: Tally::default(),
         untried: Vec::new(),

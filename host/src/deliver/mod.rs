@@ -123,6 +123,8 @@ struct Context<Q> {
     outgoing: Way,
     /// True: begin nothing new.
     stopping: watch::Sender<bool>,
+    /// True: the program ends, so what cannot be recorded now never will be.
+    ending: watch::Sender<bool>,
 }
 
 /// How mail goes out, with what it needs.
@@ -150,7 +152,13 @@ impl<Q: DeliveryQueue> Deliverer<Q> {
             })),
             Outgoing::Adapter(handover) => Way::Adapter(handover),
         };
-        let context = Context { settings, queue, outgoing, stopping: watch::Sender::new(false) };
+        let context = Context {
+            settings,
+            queue,
+            outgoing,
+            stopping: watch::Sender::new(false),
+            ending: watch::Sender::new(false),
+        };
         Deliverer { context: Arc::new(context), pulse: Pulse::unwatched() }
     }
 

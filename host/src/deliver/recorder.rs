@@ -27,13 +27,13 @@ pub(super) struct Recorder<Q> {
     results: Vec<(i64, DeliveryResult)>,
     since: Instant,
     commit: Option<JoinHandle<()>>,
-    stopping: watch::Receiver<bool>,
+    ending: watch::Receiver<bool>,
 }
 
 impl<Q: DeliveryQueue> Recorder<Q> {
     /// For one message.
-    pub(super) fn new(queue: Arc<Q>, outgoing: i64, stopping: watch::Receiver<bool>) -> Self {
-        Recorder { queue, outgoing, results: Vec::new(), since: Instant::now(), commit: None, stopping }
+    pub(super) fn new(queue: Arc<Q>, outgoing: i64, ending: watch::Receiver<bool>) -> Self {
+        Recorder { queue, outgoing, results: Vec::new(), since: Instant::now(), commit: None, ending }
     }
 
     /// Adds a result.
@@ -62,17 +62,24 @@ impl<Q: DeliveryQueue> Recorder<Q> {
 
     /// The same, in between.
     pub(super) async fn flush(&mut self) {
-        if !self.results.is_empty() {
-            self.commit().await;
-        }
+        // Handed over before the last commit is awaited: whoever loses patience with us then loses no result.
+        let rest = (!self.results.is_empty()).then(|| self.start());
         self.wait().await;
+        if rest.is_some() {
+            self.commit = rest;
+            self.wait().await;
+        }
     }
 
     async fn commit(&mut self) {
         self.wait().await;
+        self.commit = Some(self.start());
+    }
+
+    /// Hands everything to the queue.
+    fn start(&mut self) -> JoinHandle<()> {
         let results = std::mem::take(&mut self.results);
-        let work = persist(Arc::clone(&self.queue), self.outgoing, results, self.stopping.clone());
-        self.commit = Some(tokio::spawn(work));
+        tokio::spawn(persist(Arc::clone(&self.queue), self.outgoing, results, self.ending.clone()))
     }
 
     async fn wait(&mut self) {
@@ -85,17 +92,17 @@ impl<Q: DeliveryQueue> Recorder<Q> {
 }
 
 /// Records, again and again if need be: what was delivered must not be sent again because a disk
-/// is full for a while. Gives up only when the program ends.
+/// is full for a while. Gives up only when the program ends (`ending`).
 async fn persist<Q: DeliveryQueue>(
     queue: Arc<Q>,
     outgoing: i64,
     results: Vec<(i64, DeliveryResult)>,
-    mut stopping: watch::Receiver<bool>,
+    mut ending: watch::Receiver<bool>,
 ) {
     let mut pause = Duration::from_millis(500);
     loop {
         let Err(error) = queue.record(outgoing, results.clone()).await else { return };
-        if matches!(error, SpoolError::Closed) || *stopping.borrow() {
+        if matches!(error, SpoolError::Closed) || *ending.borrow() {
             tracing::error!(
                 outgoing,
                 recipients = results.len(),
@@ -104,7 +111,7 @@ async fn persist<Q: DeliveryQueue>(
             return;
         }
         tracing::error!(outgoing, recipients = results.len(), "recording a delivery failed, trying again: {error}");
-        let alone = matches!(tokio::time::timeout(pause, stopping.wait_for(|stop| *stop)).await, Ok(Err(_)));
+        let alone = matches!(tokio::time::timeout(pause, ending.wait_for(|end| *end)).await, Ok(Err(_)));
         // When the deliverer itself is gone, nobody tells us to stop: a plain sleep.
         if alone {
             tokio::time::sleep(pause).await;

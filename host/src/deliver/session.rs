@@ -209,6 +209,8 @@ impl Session {
                 Chunking::Yes => true,
                 Chunking::No => false,
             };
+        // Senders are made on the way out, where LMTP has no say.
+        capabilities.xverp &= target.protocol == SmtpProtocol::Smtp;
         Session {
             wire,
             capabilities,

@@ -315,12 +315,20 @@ impl Session {
         if !exchange.sent_all {
             // It answered before it had seen the end: it may refuse, it cannot have taken it.
             answers.retain(|reply| !reply.is_positive());
-            if let (1, [_], Ok(())) = (want, answers.as_slice(), &exchange.result) {
-                ledger.take(answers.remove(0))?;
+            if answers.len() == want && exchange.result.is_ok() {
+                answers.into_iter().try_for_each(|reply| ledger.take(reply))?;
             }
             return Err(exchange.result.err().unwrap_or(WireError::Unasked));
         }
-        let taken = answers.into_iter().try_for_each(|reply| ledger.take(reply));
+        let mut taken = Ok(());
+        for reply in answers {
+            let went = ledger.take(reply);
+            let go_on = went.is_ok() || (ledger.lmtp && matches!(went, Err(WireError::Closing { .. })));
+            taken = taken.and(went);
+            if !go_on {
+                break;
+            }
+        }
         let result = exchange.result.and(taken);
         match &result {
             // In SMTP a 421 is a refusal of this message; in LMTP it is one of this recipient, if it is not the last.
@@ -440,6 +448,10 @@ impl Ledger {
             Step::Over => return Err(WireError::Unasked),
         };
         if reply.is_closing() {
+            // In LMTP it stands for one recipient, and what was said of those behind it counts.
+            if self.lmtp && self.next == Step::Content {
+                self.content(command, &reply);
+            }
             return Err(WireError::Closing { command, reply });
         }
         if reply.class() == ReplyClass::Intermediate && (self.next != Step::Data || reply.code != 354) {
@@ -548,8 +560,17 @@ impl Ledger {
         let verdict = Verdict::Temporary(format!(
             "no reply to the end of the message, so it may have arrived and come twice: {error}"
         ));
-        for state in self.recipients.iter_mut().filter(|state| !matches!(state, State::Judged(_))) {
-            *state = State::Judged(verdict.clone());
+        // With BDAT replies to RCPT may be among those that did not come; whoever's came and is not accepted was surely
+        // not delivered to.
+        let answered = match self.next {
+            Step::Reset | Step::Mail => 0,
+            Step::Rcpt(number) => number,
+            Step::Data | Step::Content | Step::Over => self.recipients.len(),
+        };
+        for (number, state) in self.recipients.iter_mut().enumerate() {
+            if *state == State::Accepted || (number >= answered && *state == State::Waiting) {
+                *state = State::Judged(verdict.clone());
+            }
         }
     }
 

@@ -70,6 +70,14 @@ pub enum SpoolError {
         /// The number.
         message: i64,
     },
+    /// A message is in the queue, but what it says is not: only damage, or the repair of damage, does that.
+    #[error(
+        "the content of outgoing message {outgoing} is lost; `postrider queue drop out {outgoing}` ends it, `queue show` tells who waited for it"
+    )]
+    ContentLost {
+        /// The number of the message.
+        outgoing: i64,
+    },
     /// The spool was closed.
     #[error("the spool is closed")]
     Closed,

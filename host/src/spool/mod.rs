@@ -131,6 +131,7 @@ impl Spool {
             commits: AtomicU64::new(0),
             arrivals_changed: Notify::new(),
             outgoing_changed: Notify::new(),
+            broken: Notify::new(),
             committed: Notify::new(),
             rates: progress::Rates::default(),
             pressed: AtomicBool::new(false),
@@ -147,7 +148,11 @@ impl Spool {
         };
         let thread = std::thread::Builder::new()
             .name("spool".into())
-            .spawn(|| writer.run())
+            .spawn(|| {
+                // Without a writer nothing may be sent that could not be recorded.
+                let _end = CloseWhenDropped(writer.shared.clone());
+                writer.run();
+            })
             .map_err(|error| SpoolError::from_io(directory, "start the writer's thread", &error))?;
         Ok(Spool {
             inner: Arc::new(Inner {
@@ -307,7 +312,13 @@ impl Spool {
                     return Ok(Found::Unusable(leased.outgoing, leased.unusable));
                 }
                 match shared.message(leased.row.body) {
-                    Ok(None) => Ok(Found::Gone),
+                    // Its row was there a moment ago: either it was dropped just now, or its content is lost for good.
+                    Ok(None) => match shared.with_reader(|db| {
+                        queries::outgoing_row(db, leased.outgoing).map_err(|error| shared.sqlite(&error))
+                    })? {
+                        None => Ok(Found::Gone),
+                        Some(_) => Ok(Found::Unreadable(guard, SpoolError::ContentLost { outgoing: leased.outgoing })),
+                    },
                     Ok(Some(message)) => Ok(Found::Batch(
                         guard,
                         DueBatch {
@@ -518,8 +529,16 @@ impl Spool {
     }
 
     /// Returns when the writer has come around to an empty job; whether that went well is another matter.
+    /// After its end there is no answer.
     pub async fn turn_over(&self) {
-        let _ = self.change(|_, _| Ok(())).await;
+        if let Err(SpoolError::Closed) = self.change(|_, _| Ok(())).await {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Ready when the writer has failed: nothing can be taken or recorded any more.
+    pub async fn broken(&self) {
+        self.inner.shared.broken.notified().await;
     }
 
     /// Told after each commit, for one waiting loop, as [`Spool::arrivals_changed`].
@@ -651,6 +670,21 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Ends the reading side with the writer, however that ends.
+struct CloseWhenDropped(Arc<Shared>);
+
+impl Drop for CloseWhenDropped {
+    fn drop(&mut self) {
+        self.0.closed.store(true, Ordering::Release);
+        locked(&self.0.turns).take();
+        if std::thread::panicking() {
+            self.0.broken.notify_one();
+        }
+        self.0.outgoing_changed.notify_one();
+        self.0.arrivals_changed.notify_one();
     }
 }
 

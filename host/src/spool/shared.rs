@@ -26,6 +26,8 @@ pub(super) struct Shared {
     pub(super) commits: AtomicU64,
     pub(super) arrivals_changed: Notify,
     pub(super) outgoing_changed: Notify,
+    /// The writer has panicked.
+    pub(super) broken: Notify,
     /// Something was committed.
     pub(super) committed: Notify,
     pub(super) rates: Rates,

@@ -1070,3 +1070,33 @@ async fn a_snapshot_stays_as_it_was_while_others_change_the_queues() {
     assert_eq!((before.outgoing, before.recipients), (1, 3));
     assert_eq!(spool.summary().await.expect("summary"), QueueSummary::default());
 }
+
+#[tokio::test]
+async fn a_message_whose_content_is_lost_waits_with_the_reason_and_holds_up_nobody() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    spool.fan_out(None, vec![outgoing(b"lost", 2)]).await.expect("queued");
+    // What the repair of a damaged file may leave.
+    let repaired = Connection::open(dir.path().join(DATABASE)).expect("another process");
+    repaired.execute("DELETE FROM body", []).expect("sql");
+    spool.fan_out(None, vec![outgoing(b"whole", 1)]).await.expect("queued");
+    let looked = async {
+        let batch = next(&spool, 10).await;
+        assert_eq!(&batch.message[..], b"whole");
+        assert!(spool.due(10).await.expect("due").is_none(), "the other one is put off");
+    };
+    tokio::time::timeout(Duration::from_secs(10), looked).await.expect("an end");
+    let waiting = &spool.outgoing().await.expect("queue")[0];
+    assert!(waiting.last_reply.contains("is lost") && waiting.last_reply.contains("queue drop"), "{waiting:?}");
+}
+
+#[tokio::test]
+async fn a_writer_that_fails_ends_deliveries_and_says_so() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    spool.fan_out(None, vec![outgoing(b"one", 2)]).await.expect("queued");
+    let failed = spool.change::<(), _>(|_, _| panic!("a mistake in a change")).await;
+    assert!(matches!(failed, Err(SpoolError::Closed)));
+    spool.broken().await;
+    assert!(matches!(spool.due(1).await, Err(SpoolError::Closed)), "nothing is sent that cannot be recorded");
+}

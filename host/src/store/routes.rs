@@ -10,6 +10,7 @@ use crate::lists::ListAddress;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The list of the longest name among two, in a domain or its alias.
 pub(super) const FIND: &str = "SELECT id, name, domain FROM list WHERE name IN ($1, $2)
@@ -79,7 +80,10 @@ fn ask(
         db
     } else {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        connection.insert(Connection::open_with_flags(file, flags)?)
+        let db = Connection::open_with_flags(file, flags)?;
+        // rusqlite would wait five seconds for another process.
+        db.busy_timeout(Duration::ZERO)?;
+        connection.insert(db)
     };
     db.prepare_cached(FIND)?
         .query_row(params![name, shorter, domain], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))

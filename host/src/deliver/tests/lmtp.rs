@@ -67,10 +67,19 @@ async fn replies_that_are_missing_are_unknown_for_these_recipients_only() {
     for answer in [Answer::Close, Answer::say_and_close("421 4.3.2 down"), Answer::say("250-a\r\n451 b")] {
         let (_, results) = deliver(lmtp(at_end("u00002@", answer)), &people(5)).await;
         assert_eq!(results[..2].iter().filter(|(_, result)| *result == DeliveryResult::Delivered).count(), 2);
-        for (who, result) in &results[2..] {
+        let (refused, unknown) = results[2..].split_first().expect("some");
+        assert!(["may have arrived", "421 4.3.2 down"].iter().any(|text| retry_reply(&refused.1).contains(text)));
+        for (who, result) in unknown {
             assert!(retry_reply(result).contains("may have arrived"), "{who}: {result:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_421_for_one_recipient_takes_nothing_back_from_those_behind_it() {
+    let (sink, results) = deliver(lmtp(at_end("u00002@", Answer::say("421 4.3.2 busy"))), &people(5)).await;
+    assert_eq!(retry_reply(&results[2].1), "421 4.3.2 busy");
+    assert_eq!((delivered(&results), sink.recipients().len()), (4, 4), "each is told what became of it");
 }
 
 #[tokio::test]
@@ -94,7 +103,7 @@ async fn a_content_that_nobody_shall_get_is_not_sent() {
 
 #[tokio::test]
 async fn neither_chunking_nor_xverp_is_used() {
-    let script = lmtp(|_| Answer::Usual).with("CHUNKING");
+    let script = lmtp(|_| Answer::Usual).with("CHUNKING").with("XVERP");
     let (sink, results) = deliver(script, &verp(people(40))).await;
     assert_eq!(delivered(&results), 40);
     assert!(sink.dialogues().concat().iter().all(|line| !line.starts_with("BDAT") && !line.contains("XVERP")));
