@@ -75,7 +75,7 @@ where
                 "no answer for {} s from: {}; without one within {} s systemd's watchdog starts Postrider again",
                 patience.as_secs_f64(),
                 round.missing().join(", "),
-                (pause - patience).as_secs_f64()
+                pause.saturating_sub(patience).as_secs_f64()
             );
             round.answered().await;
             info!("everything answers again, after {:.1} s", begun.elapsed().as_secs_f64());

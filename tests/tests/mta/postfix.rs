@@ -1,8 +1,10 @@
 //! Debian's Postfix.
 
 use crate::mta::{Asked, Mta, Network, Refusal, Unknown, WithoutTable};
+use postrider_tests::installation::wait_for;
 use postrider_tests::mta_box::{self, Layer, MtaBox};
 use std::io;
+use std::time::Duration;
 
 /// Rules of the site, format texthash: read by `postfix reload`.
 const RULES: &str = "/etc/postfix/rules";
@@ -65,6 +67,11 @@ impl Mta for Postfix {
     /// `postfix stop` lets its processes finish first, which takes seconds when one of them hangs.
     fn stop(&self, machine: &MtaBox) {
         machine.run(&["postfix", "abort"]);
+        // It does not wait for the end of its master, beside which another one does not start.
+        wait_for("the end of Postfix", Duration::from_secs(20), || {
+            let status = machine.output(&["postfix", "status"]).expect("postfix");
+            (!status.status.success()).then_some(())
+        });
     }
 
     fn flush(&self, machine: &MtaBox) {
