@@ -200,7 +200,7 @@ mod tests {
         later(PEACE * 2).await;
         talking.has_named();
         assert!(seats.take().is_none(), "both may go on at any time");
-        later(PAUSE - PEACE * 2).await;
+        later(PAUSE.saturating_sub(PEACE * 2)).await;
         let newcomer = seats.take().expect("room was made");
         assert!(left(&silent) && !left(&talking) && !left(&sending));
         newcomer.waits(true);
