@@ -15,6 +15,7 @@ use crate::deliver::{Deliverer, DeliverySettings};
 use crate::hookup::{self, Outcome, RosterChange, Wish};
 use crate::lmtp;
 use crate::logging::{self, Log};
+use crate::open_files;
 use crate::plugins::{PluginRegistry, Reload, Reloaded};
 use crate::post::{PostSettings, Processor, Worker};
 use crate::pulse::{Hearts, Pulse};
@@ -49,6 +50,7 @@ pub async fn serve(session: Session) -> anyhow::Result<Exit> {
 async fn run(session: Session, log: Log) -> anyhow::Result<()> {
     // Before anything else: until then a signal would end us at once.
     let signals = Signals::listen()?;
+    open_files::raise_limit();
     let config = session.config();
     for notice in &session.loaded.notices {
         warn!("{notice}");

@@ -20,6 +20,7 @@
 //! | [`logging`] | log lines, to the journal, a file or standard error |
 //! | [`notice`] | what Postrider writes to people |
 //! | [`request`], [`bounce`] | mail commands and bounces: kept for now, not yet processed |
+//! | `open_files` | the limit of open files, and what fits below it |
 //! | [`clock`], [`nearest`], `walk` | the time; the word that somebody probably meant; the way to a path, step by step |
 //! | [`cli`] | the command line, one file a subcommand |
 //! | `fuzzing` | what the fuzz targets in `tests/fuzz` run; only in tests |
@@ -41,6 +42,7 @@ pub mod lmtp;
 pub mod logging;
 pub mod nearest;
 pub mod notice;
+mod open_files;
 pub mod plugins;
 pub mod post;
 pub mod pulse;

@@ -13,7 +13,9 @@ fn without_descriptors_work_goes_on_and_connections_are_served_when_there_are_so
     let installation = ants();
     let server = Server::start(&installation, Script::default());
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 64; exec \"$@\"", "sh"]).arg(build_dir().join("postrider"));
+    command
+        .args(["-c", "ulimit -S -n 128 && ulimit -H -n 128 && exec \"$@\"", "sh"])
+        .arg(build_dir().join("postrider"));
     command.arg("-C").arg(installation.config()).arg("serve");
     let daemon = installation.serve_with(command);
 
@@ -37,7 +39,7 @@ fn without_descriptors_work_goes_on_and_connections_are_served_when_there_are_so
     server.wait_for(3 * MEMBERS.len());
     wait_until_queues_are_empty(&installation);
     let line = wait_for_log(&installation, "LimitNOFILE=");
-    assert!(line.contains("64"), "{line}");
+    assert!(line.contains("128"), "{line}");
 
     let lines = installation.log().lines().count();
     let before = processor_time(daemon.pid());
@@ -55,6 +57,19 @@ fn without_descriptors_work_goes_on_and_connections_are_served_when_there_are_so
     assert!(installation.deliver("anne@example.org", &[ANTS], POST)[0].starts_with("250"));
     server.wait_for(4 * MEMBERS.len());
     wait_until_queues_are_empty(&installation);
+    daemon.stop();
+}
+
+#[test]
+fn a_low_limit_that_may_be_raised_is_raised_and_all_connections_are_served() {
+    let installation = ants();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -S -n 64 && ulimit -H -n 1024 && exec \"$@\"", "sh"]);
+    command.arg(build_dir().join("postrider")).arg("-C").arg(installation.config()).arg("serve");
+    let daemon = installation.serve_with(command);
+    let connections: Vec<_> = (0..100).map(|_| installation.lmtp()).collect();
+    assert!(!installation.log().contains("LimitNOFILE="), "{}", installation.log());
+    drop(connections);
     daemon.stop();
 }
 

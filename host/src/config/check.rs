@@ -48,6 +48,7 @@ pub fn check_installed(config: &Config) -> Vec<Problem> {
     problems.directories(config);
     problems.listening(config);
     problems.site(config);
+    problems.password_file(config);
     problems.0
 }
 
@@ -244,10 +245,27 @@ impl Problems {
                 "set it to your address",
             );
         }
-        let Some(file) = config.file.as_ref().filter(|_| !config.mta.smtp_pass.0.is_empty()) else { return };
+        if let Some(file) = config.file.as_ref().filter(|_| !config.mta.smtp_pass.0.is_empty()) {
+            self.secret("[mta] smtp_pass", file);
+        }
+    }
+
+    fn password_file(&mut self, config: &Config) {
+        let Some(file) = &config.mta.smtp_pass_file else { return };
+        match crate::deliver::login::read_password(file) {
+            Ok(_) => self.secret("[mta] smtp_pass_file", file),
+            Err(problem) => self.error(
+                "[mta] smtp_pass_file",
+                format!("{}: {problem}", file.display()),
+                "without it nothing can be sent: let the user of Postrider read the password in the first line of that file",
+            ),
+        }
+    }
+
+    fn secret(&mut self, subject: &str, file: &Path) {
         if std::fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0) {
             self.warning(
-                "[mta] smtp_pass",
+                subject,
                 format!("everybody can read the password in {}", file.display()),
                 format!("chmod o-r {}", file.display()),
             );
@@ -286,6 +304,32 @@ mod tests {
         assert!(found[0].contains("[mta] incoming: there is no libpostrider_postfix.so"), "{found:?}");
         std::fs::write(root.path().join("libpostrider_postfix.so"), "").expect("write");
         assert_eq!(errors(&config), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_password_file_that_cannot_be_used_or_is_open_to_everybody_is_told() {
+        let root = tempfile::tempdir().expect("directory");
+        let file = root.path().join("password");
+        let text = format!("[mta]\nincoming: null.NullMTA\nsmtp_user: u\nsmtp_pass_file: {}\n", file.display());
+        let config = config(root.path(), &text);
+        let told = |wanted: &str| {
+            let problems = check_installed(&config);
+            let found: Vec<_> = problems.iter().filter(|one| one.subject == "[mta] smtp_pass_file").collect();
+            assert!(found.len() == 1 && found[0].to_string().contains(wanted), "{found:?}");
+            found[0].severity
+        };
+        assert_eq!(told("No such file"), ProblemSeverity::Error);
+        std::fs::create_dir(&file).expect("directory");
+        assert_eq!(told("no regular file"), ProblemSeverity::Error);
+        std::fs::remove_dir(&file).expect("removed");
+        std::fs::write(&file, "\n").expect("written");
+        assert_eq!(told("first line is empty"), ProblemSeverity::Error);
+        std::fs::write(&file, "secret\n").expect("written");
+        let mode = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("mode");
+        mode(0o604);
+        assert_eq!(told("everybody can read the password"), ProblemSeverity::Warning);
+        mode(0o600);
+        assert!(check_installed(&config).iter().all(|one| one.subject != "[mta] smtp_pass_file"));
     }
 
     #[test]

@@ -201,7 +201,7 @@ settings! {
     "lmtp" max_message_size: MESSAGE_SIZE = "32M", "octets", Restart => lmtp.max_message_size;
     "The largest message that is accepted."
     "lmtp" max_connections: CONNECTIONS = "100", "connections", Restart => lmtp.max_connections;
-    "The most connections at a time. When all are taken, a new one takes the place of one that is idle (it gets 421); when all are at work, the new one gets 421. Each may need 1 MiB of memory, and 1 KiB for each of max_recipients."
+    "The most connections at a time. When all are taken, a new one takes the place of one that is idle or says nothing within an envelope (it gets 421); when all are at work, the new one gets 421. Each may need 1 MiB of memory, and 1 KiB for each of max_recipients."
     "lmtp" timeout: TIMEOUT = "5m", "", Restart => lmtp.timeout;
     "How long a command may take, and how long a client may be silent within a message, before its connection is closed."
     "lmtp" min_data_rate: INTERVAL = "500", "octets a second", Restart => lmtp.min_data_rate;

@@ -11,8 +11,14 @@ use crate::config::{Secret, SmtpAuth};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use std::path::PathBuf;
+use rustix::fs::{Mode, OFlags};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// The largest password file, in octets.
+const PASSWORD_FILE: u64 = 64 << 10;
 
 /// `smtp_user`, `smtp_pass` or `smtp_pass_file`, and `smtp_auth`.
 #[derive(Clone, Debug)]
@@ -45,12 +51,10 @@ impl Login {
             Password::Literal(secret) => return Ok(secret.0.clone()),
             Password::File(file) => file,
         };
-        let problem = |problem: String| OpenProblem::PasswordFile { file: file.clone(), problem };
-        let text = tokio::fs::read_to_string(file).await.map_err(|error| problem(error.to_string()))?;
-        match text.lines().next() {
-            Some(line) if !line.is_empty() => Ok(line.to_owned()),
-            _ => Err(problem("its first line is empty".to_owned())),
-        }
+        let path = file.clone();
+        let read = tokio::task::spawn_blocking(move || read_password(&path)).await;
+        read.unwrap_or_else(|error| Err(error.to_string()))
+            .map_err(|problem| OpenProblem::PasswordFile { file: file.clone(), problem })
     }
 
     /// The mechanism that is wanted and offered; with `auto` the best one.
@@ -66,6 +70,30 @@ impl Login {
             offered: offered.auth.clone(),
             wanted: wanted.iter().map(|(_, name)| *name).collect::<Vec<_>>().join(" or "),
         })
+    }
+}
+
+/// The first line of a regular file of at most 64 KiB.
+///
+/// # Errors
+/// What is wrong with it, without its name.
+pub(crate) fn read_password(file: &Path) -> Result<String, String> {
+    // To open a FIFO would wait for somebody who writes.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let opened = rustix::fs::open(file, flags, Mode::empty()).map_err(|error| io::Error::from(error).to_string())?;
+    let opened = File::from(opened);
+    if !opened.metadata().map_err(|error| error.to_string())?.is_file() {
+        return Err("it is no regular file".to_owned());
+    }
+    let mut octets = Vec::new();
+    opened.take(PASSWORD_FILE + 1).read_to_end(&mut octets).map_err(|error| error.to_string())?;
+    if octets.len() as u64 > PASSWORD_FILE {
+        return Err(format!("it is larger than {} KiB", PASSWORD_FILE >> 10));
+    }
+    let text = String::from_utf8(octets).map_err(|_| "it is not UTF-8".to_owned())?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(line.to_owned()),
+        _ => Err("its first line is empty".to_owned()),
     }
 }
 

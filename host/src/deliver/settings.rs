@@ -88,7 +88,7 @@ impl DeliverySettings {
         Ok(DeliverySettings {
             max_recipients: or_default(mta.max_recipients, MOST_RECIPIENTS).min(MOST_RECIPIENTS),
             max_transactions: or_default(mta.max_sessions_per_connection, TRANSACTIONS),
-            connections: or_default(mta.max_delivery_threads, CONNECTIONS),
+            connections: Self::connections_of(mta),
             retry: RetryPolicy { period: mta.delivery_retry_period },
             verp: VerpFormat::parse(&mta.verp.format).map_err(SettingsError::Verp)?,
             xverp: mta.smtp_xverp,
@@ -101,6 +101,11 @@ impl DeliverySettings {
     pub(super) fn xverp_delimiter(&self) -> Option<&str> {
         let delimiter = self.verp.delimiter().filter(|text| text.len() == 1 && text.as_bytes()[0].is_ascii_graphic());
         delimiter.filter(|_| self.xverp)
+    }
+
+    /// How many connections [`DeliverySettings::new`] takes.
+    pub(crate) fn connections_of(mta: &Mta) -> usize {
+        or_default(mta.max_delivery_threads, CONNECTIONS)
     }
 
     /// The defaults, for this MTA.

@@ -54,9 +54,9 @@ impl Stream {
                     return Ok(Stream::Plain(tcp));
                 }
                 Err(error) => {
-                    last = format!(
-                        "{address} cannot be connected to: {error}; check [mta] smtp_host and smtp_port, and that the mail server runs"
-                    );
+                    let advice = crate::open_files::advice(&error)
+                        .unwrap_or("check [mta] smtp_host and smtp_port, and that the mail server runs");
+                    last = format!("{address} cannot be connected to: {error}; {advice}");
                 }
             }
         }
@@ -70,11 +70,11 @@ impl Stream {
     pub(super) async fn connect_to_socket(path: &Path, limit: Duration) -> Result<Self, String> {
         match timeout(limit, UnixStream::connect(path)).await.unwrap_or_else(|_| Err(no_answer(limit))) {
             Ok(stream) => Ok(Stream::Unix(stream)),
-            Err(error) => Err(format!(
-                "{} cannot be connected to: {error}; check [mta] smtp_host, that the mail server runs, and that we may \
-                 write to its socket",
-                path.display()
-            )),
+            Err(error) => {
+                let advice = crate::open_files::advice(&error)
+                    .unwrap_or("check [mta] smtp_host, that the mail server runs, and that we may write to its socket");
+                Err(format!("{} cannot be connected to: {error}; {advice}", path.display()))
+            }
         }
     }
 

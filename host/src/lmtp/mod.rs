@@ -33,7 +33,6 @@
 mod commands;
 mod connection;
 mod data;
-mod descriptors;
 mod in_use;
 mod line;
 mod listen;

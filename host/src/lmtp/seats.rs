@@ -3,9 +3,12 @@
 //! Connections are few and mail servers keep idle ones open, so a full house is no reason to turn a
 //! newcomer away while somebody sits there without mail. Who is asked to leave is told 421, which a
 //! mail server takes as the end of a connection and not as a failure of its mail. Never asked: whoever
-//! is sending a message or waits for our reply to it, and whoever came or sent mail less than a second ago.
-//! Within a transaction but not sending, a connection is asked only when that has lasted for longer than
-//! the time limit of a command: commands that do nothing buy no time.
+//! is sending a message or waits for our reply, and whoever came or sent mail less than a second ago.
+//! Within an envelope (MAIL was said, DATA was not) a connection is asked after all those without mail, and only
+//! when it has named neither sender nor recipient for some seconds, or when its envelope has lasted for longer than the time
+//! limit of a command: commands that do nothing buy no time.
+//!
+//! No promise against whoever keeps sending messages at the least rate that is allowed: it keeps its seat.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +19,8 @@ use tokio::time::Instant;
 
 /// So long a connection is left in peace.
 const PEACE: Duration = Duration::from_secs(1);
+/// So long one that has begun an envelope may think about how it goes on while others wait.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// All seats.
 pub(super) struct Seats {
@@ -30,8 +35,10 @@ pub(super) struct Seat {
     /// Gone when it was given to somebody else.
     permit: Mutex<Option<OwnedSemaphorePermit>>,
     begun: Instant,
-    /// When it came or its last message ended, in milliseconds since `begun`.
+    /// When it came or its last message ended, in microseconds since `begun`.
     served: AtomicU64,
+    /// When it named a sender or a recipient, in microseconds since `begun`.
+    named: AtomicU64,
     waiting: AtomicBool,
     in_transaction: AtomicBool,
     leave: Notify,
@@ -49,7 +56,7 @@ impl Seats {
         let mut taken = locked(&self.taken);
         let permit = self.free.clone().try_acquire_owned().ok().or_else(|| {
             let idle = taken.iter().filter(|seat| seat.may_be_asked(self.patience));
-            let first = idle.min_by_key(|seat| (seat.in_transaction.load(Ordering::Relaxed), seat.last_served()))?;
+            let first = idle.min_by_key(|seat| (seat.is_in_envelope(), seat.idle_since()))?;
             first.leave.notify_one();
             locked(&first.permit).take()
         })?;
@@ -71,6 +78,7 @@ impl Seat {
             permit: Mutex::new(permit),
             begun: Instant::now(),
             served: AtomicU64::new(0),
+            named: AtomicU64::new(0),
             waiting: AtomicBool::new(false),
             in_transaction: AtomicBool::new(false),
             leave: Notify::new(),
@@ -89,7 +97,12 @@ impl Seat {
 
     /// A message has ended.
     pub(super) fn was_served(&self) {
-        self.served.store(self.begun.elapsed().as_millis() as u64, Ordering::Relaxed);
+        self.note(&self.served);
+    }
+
+    /// MAIL or RCPT was answered.
+    pub(super) fn has_named(&self) {
+        self.note(&self.named);
     }
 
     /// Ready when the seat was given to somebody else.
@@ -97,13 +110,31 @@ impl Seat {
         self.leave.notified().await;
     }
 
-    fn last_served(&self) -> Instant {
-        self.begun + Duration::from_millis(self.served.load(Ordering::Relaxed))
+    fn note(&self, time: &AtomicU64) {
+        time.store(self.begun.elapsed().as_micros() as u64, Ordering::Relaxed);
+    }
+
+    fn noted(&self, time: &AtomicU64) -> Instant {
+        self.begun + Duration::from_micros(time.load(Ordering::Relaxed))
+    }
+
+    fn is_in_envelope(&self) -> bool {
+        self.in_transaction.load(Ordering::Relaxed)
+    }
+
+    /// In an envelope commands that complete it count, else only mail.
+    fn idle_since(&self) -> Instant {
+        self.noted(if self.is_in_envelope() { &self.named } else { &self.served })
     }
 
     fn may_be_asked(&self, patience: Duration) -> bool {
-        let limit = if self.in_transaction.load(Ordering::Relaxed) { patience.max(PEACE) } else { PEACE };
-        self.waiting.load(Ordering::Relaxed) && self.last_served().elapsed() >= limit && locked(&self.permit).is_some()
+        let idle = self.idle_since().elapsed();
+        let long_enough = if self.is_in_envelope() {
+            idle >= PAUSE || self.noted(&self.served).elapsed() >= patience.max(PEACE)
+        } else {
+            idle >= PEACE
+        };
+        self.waiting.load(Ordering::Relaxed) && long_enough && locked(&self.permit).is_some()
     }
 }
 
@@ -153,6 +184,32 @@ mod tests {
         later(PEACE).await;
         assert!(seats.take().is_some(), "an envelope that takes for ever");
         assert!(left(&in_envelope) && !left(&sending));
+    }
+
+    #[tokio::test]
+    async fn an_envelope_that_does_not_go_on_makes_room_after_all_idle_ones() {
+        let seats = Seats::new(3, Duration::from_mins(5));
+        let [silent, talking, sending] = [(); 3].map(|()| seats.take().expect("free"));
+        for seat in [&silent, &talking] {
+            seat.waits(true);
+            seat.is_in_transaction(true);
+            seat.has_named();
+        }
+        sending.is_in_transaction(true);
+        sending.has_named();
+        later(PEACE * 2).await;
+        talking.has_named();
+        assert!(seats.take().is_none(), "both may go on at any time");
+        later(PAUSE.saturating_sub(PEACE * 2)).await;
+        let newcomer = seats.take().expect("room was made");
+        assert!(left(&silent) && !left(&talking) && !left(&sending));
+        newcomer.waits(true);
+        later(PEACE * 2).await;
+        assert!(seats.take().is_some(), "two could go now");
+        assert!(left(&newcomer) && !left(&talking), "the idle one goes first");
+        assert!(seats.take().is_some());
+        assert!(left(&talking) && !left(&sending));
+        assert!(seats.take().is_none());
     }
 
     #[test]

@@ -10,10 +10,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::config::ListenAddress;
+use crate::open_files;
 use crate::pulse::{Hearts, Pulse};
 
 use super::connection::{Stop, stop_asked};
-use super::descriptors;
 use super::listen::{self, BoundAddress, ListenError, Listener, Peer, Stream};
 use super::reply::Refusal;
 use super::seats::{Seat, Seats};
@@ -198,8 +198,9 @@ async fn refuse<S: AsyncWrite + Unpin>(mut stream: S, host: String, _permit: Own
 /// A client that was gone before we took it is nothing; without file descriptors we must wait.
 async fn pause_after(error: &io::Error) {
     if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
-        let advice = descriptors::advice(error);
-        tracing::error!(target: "lmtp", "cannot accept a connection: {error}{}", advice.unwrap_or_default());
+        let advice = open_files::advice(error);
+        let more = advice.map(|advice| format!("; clients wait, {advice}")).unwrap_or_default();
+        tracing::error!(target: "lmtp", "cannot accept a connection: {error}{more}");
         // Descriptors come back when sessions end, not in a moment.
         sleep(if advice.is_some() { FULL_PAUSE } else { ACCEPT_PAUSE }).await;
     }

@@ -91,7 +91,14 @@ where
                     }
                     Err(refusal) => Err(refusal),
                 },
-                Ok(command) => self.obey(command).await,
+                Ok(command) => {
+                    let names = matches!(command, Command::Mail(_) | Command::Rcpt(_));
+                    let answer = self.obey(command).await;
+                    if names {
+                        self.seat.has_named();
+                    }
+                    answer
+                }
                 Err(refusal) => Err(refusal),
             };
             self.seat.is_in_transaction(self.transaction.is_some());

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::deliver::DeliverySettings;
 use crate::lists::{AddressError, EmailAddress};
+use crate::open_files;
 
 /// Limits and names of the server.
 #[derive(Clone, Debug)]
@@ -40,7 +42,10 @@ impl Settings {
         let site_owner = EmailAddress::parse(&config.site.site_owner)?;
         Ok(Settings {
             max_message_size: config.lmtp.max_message_size,
-            max_connections: super::descriptors::fitting(config.lmtp.max_connections),
+            max_connections: open_files::fitting(
+                config.lmtp.max_connections,
+                DeliverySettings::connections_of(&config.mta),
+            ),
             max_recipients: config.lmtp.max_recipients,
             timeout: config.lmtp.timeout,
             min_data_rate: config.lmtp.min_data_rate,

@@ -18,6 +18,7 @@ use crate::{
     tables,
 };
 use postrider_plugin_api::sdk::{Context, Facts, LmtpAddress, Result, Site, Snippet};
+use std::net::{IpAddr, Ipv4Addr};
 
 pub(crate) fn all(config: &Config, context: Context<'_>) -> Result<Vec<Snippet>> {
     let table_type = config.table_type(context.facts)?;
@@ -74,6 +75,8 @@ impl Writer<'_> {
         snippets.extend(self.hidden_subdomains());
         snippets.extend(self.hidden_domains());
         snippets.extend(self.virtual_alias_conflicts());
+        // It may stop, so it comes before anything is changed.
+        snippets.extend(self.own_port());
         snippets.push(self.kept());
         snippets.extend(self.gateway());
         snippets.push(self.main());
@@ -83,7 +86,6 @@ impl Writer<'_> {
         snippets.extend(self.owner_request());
         snippets.extend(self.networks());
         snippets.extend(self.socket());
-        snippets.extend(self.own_port());
         snippets.push(self.last());
     }
 
@@ -349,20 +351,38 @@ impl Writer<'_> {
             return Some(commands(format!("echo {} >&2\n", quoted(&warning)), explanation, String::new()));
         }
         let service = format!("127.0.0.1:{port}/inet");
-        let entry = quoted(&format!("{service}=127.0.0.1:{port} inet n - n - - smtpd"));
-        let mut text = format!("{}\n", self.shell(&self.config.postconf, &format!("-M {entry}")));
-        let options: Vec<String> =
-            OWN_PORT.iter().map(|(name, value)| quoted(&format!("{service}/{name}={value}"))).collect();
-        text.push_str(&format!("{} {}\n", self.shell(&self.config.postconf, "-P"), lines(&options)));
-        let mut explanation = format!(
-            "Postfix takes mail of the list server at 127.0.0.1:{port}, where nobody else can reach it. There it makes the \
-             senders of mail with VERP, so that many recipients share one transaction, and addresses that are refused make \
-             it neither slow nor hang up."
+        let options: String = OWN_PORT.iter().map(|(name, value)| format!(" -o {name}={value}")).collect();
+        let entry = format!("127.0.0.1:{port} inet n - n - - smtpd{options}");
+        // As it is written in one step, it is ours or it is not.
+        let seen = format!(
+            "service=$({} 2> /dev/null | tr -s ' \\t\\n' ' ')\n",
+            self.shell(&self.config.postconf, &format!("-M {service}"))
         );
-        if self.site.smtp_port != port {
-            explanation.push_str(&format!(" Then set smtp_port: {port} in [mta]."));
+        let ours = quoted(&format!("{entry} "));
+        let text = format!(
+            "{seen}case \"$service\" in\n'')\n    {} ;;\n{ours}) ;;\n*)\n    \
+             echo \"Stopped: master.cf has another service at 127.0.0.1:{port}. Set smtpd_port to a free port.\" >&2\n    \
+             exit 1 ;;\nesac\n",
+            self.shell(&self.config.postconf, &format!("-M {}", quoted(&format!("{service}={entry}")))),
+        );
+        let mut explanation = format!(
+            "Postfix takes mail of the list server at 127.0.0.1:{port}, where nobody on other machines can reach it. There \
+             it makes the senders of mail with VERP, so that many recipients share one transaction, and addresses that \
+             are refused make it neither slow nor hang up."
+        );
+        let mut settings = Vec::new();
+        // A name may have this address; other addresses are not.
+        if self.site.smtp_host.parse().map_or(false, |address: IpAddr| address != IpAddr::V4(Ipv4Addr::LOCALHOST)) {
+            settings.push("smtp_host: 127.0.0.1".to_string());
         }
-        let undo = format!("{}\n", self.shell(&self.config.postconf, &format!("-MX {service}")));
+        if self.site.smtp_port != port {
+            settings.push(format!("smtp_port: {port}"));
+        }
+        if !settings.is_empty() {
+            explanation.push_str(&format!(" Then set {} in [mta].", settings.join(" and ")));
+        }
+        let remove = self.shell(&self.config.postconf, &format!("-MX {service}"));
+        let undo = format!("{seen}if test \"$service\" = {ours}; then {remove}; fi\n");
         Some(commands(text, explanation, undo))
     }
 
@@ -429,6 +449,9 @@ impl Writer<'_> {
 
 /// What differs at the list server's own port. Without spaces, so that versions before 3.0 take it too.
 const OWN_PORT: &[(&str, &str)] = &[
+    // Whoever reaches that port is on this machine. The site's own networks may lack it, and its rules for relaying
+    // ask for them too. (`permit_inet_interfaces` would not do where `inet_interfaces` lacks the loopback interface.)
+    ("mynetworks", "127.0.0.0/8"),
     ("smtpd_authorized_verp_clients", "127.0.0.0/8"),
     // Each recipient that is refused would cost a second, and the 20th the connection.
     ("smtpd_error_sleep_time", "0"),

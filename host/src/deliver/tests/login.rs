@@ -84,6 +84,12 @@ async fn a_token_is_read_anew_at_each_login() {
     assert!(problem.contains("smtp_pass_file") && problem.contains(&file.display().to_string()), "{problem}");
     std::fs::write(&file, "\n").expect("written");
     assert!(open().await.expect_err("empty").to_string().contains("first line is empty"));
+    std::fs::write(&file, format!("{SECRET}\n{}", "x".repeat(64 << 10))).expect("written");
+    assert!(open().await.expect_err("too large").to_string().contains("larger than 64 KiB"));
+    std::fs::remove_file(&file).expect("removed");
+    rustix::fs::mknodat(rustix::fs::CWD, &file, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("FIFO");
+    assert!(open().await.expect_err("nobody writes").to_string().contains("no regular file"));
+    std::fs::remove_file(&file).expect("removed");
     std::fs::write(&file, "expired\n").expect("written");
     let problem = open().await.expect_err("old").to_string();
     assert!(problem.contains("535") && !problem.contains("expired"), "{problem}");

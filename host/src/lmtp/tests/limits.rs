@@ -222,6 +222,27 @@ fn a_full_house_of_silent_connections_locks_no_mail_server_out() {
 }
 
 #[test]
+fn a_full_house_of_envelopes_that_do_not_go_on_locks_no_mail_server_out() {
+    let server = start(Settings { max_connections: 20, ..settings() });
+    let mut silent: Vec<Client> = (0..20).map(|_| server.client()).collect();
+    for client in &mut silent {
+        assert!(client.ask("MAIL FROM:<>").starts_with("250 "));
+    }
+    std::thread::sleep(Duration::from_millis(5100));
+    for _ in 0..20 {
+        let mut mta = server.client();
+        mta.send("MAIL FROM:<>\r\nRCPT TO:<ants@lists.example>\r\nDATA\r\n.\r\n");
+        for code in ["250 ", "250 ", "354 ", "250 "] {
+            assert!(mta.reply().starts_with(code));
+        }
+    }
+    assert_eq!(server.kept().len(), 20);
+    let rest = silent[0].rest();
+    assert!(rest.len() == 1 && rest[0].starts_with("421 4.3.2"), "{rest:?}");
+    server.stop();
+}
+
+#[test]
 fn a_client_that_does_not_read_its_replies_makes_room_too() {
     let server = start(Settings { max_connections: 1, ..settings() });
     let mut deaf = server.client();

@@ -382,18 +382,59 @@ fn a_port_for_the_list_server_alone_is_made_and_taken_away() {
     assert!(!texts(&steps(&site, &[])).contains("smtpd"), "only when asked for");
     let made = steps(&site, &[("smtpd_port", "10027")]);
     assert!(explanations(&made).contains("Then set smtp_port: 10027 in [mta]."));
-    assert!(undos(&made).contains("postconf -MX 127.0.0.1:10027/inet\n"));
+    assert!(undos(&made).contains("then /usr/sbin/postconf -MX 127.0.0.1:10027/inet; fi\n"));
     assert_golden("own-port", &made);
 
     site.smtp_port = 10027;
     assert!(!explanations(&steps(&site, &[("smtpd_port", "10027")])).contains("Then set"));
+    for elsewhere in ["::1", "127.0.0.2"] {
+        site.smtp_host = elsewhere.into();
+        let told = explanations(&steps(&site, &[("smtpd_port", "10027")]));
+        assert!(told.contains("Then set smtp_host: 127.0.0.1 in [mta]."), "{elsewhere}: {told}");
+    }
+    site.smtp_host = "localhost".into();
     let two = [("smtpd_port", "10027"), ("config_directory", "/etc/postfix /etc/postfix-lists")];
     assert_eq!(
-        texts(&steps(&site, &two)).matches("smtpd_authorized_verp_clients").count(),
+        texts(&steps(&site, &two)).matches("another service at 127.0.0.1:10027").count(),
         1,
         "one port, one instance"
     );
     site.smtp_host = "198.51.100.2".into();
     let elsewhere = texts(&steps(&site, &[("smtpd_port", "10027")]));
     assert!(elsewhere.contains("only where smtp_host of [mta] is this host") && !elsewhere.contains("postconf -M "));
+}
+
+#[test]
+fn a_service_of_the_sites_own_at_that_port_is_neither_overwritten_nor_removed() {
+    let directory = std::env::temp_dir().join(format!("postrider-own-port-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let (postconf, state) = (directory.join("postconf"), directory.join("state"));
+    // Answers and writes as Postfix 3.7 does: columns, an option a line.
+    let program = format!(
+        "#!/bin/sh\nstate='{}'\ncase \"$1 $2\" in\n'-M '*=*) echo \"${{2#*=}}\" | sed 's/ -o /\\n    -o /g; s/ - /       -  /' > \"$state\" ;;\n\
+         '-M '*) if test -e \"$state\"; then cat \"$state\"; else echo unmatched >&2; fi ;;\n'-MX '*) rm \"$state\" ;;\nesac\n",
+        state.display()
+    );
+    std::fs::write(&postconf, program).unwrap();
+    let made = snippets_at(&site(), &[("smtpd_port", "10027")], &debian(), &[("e.org", "")]);
+    let step = made.iter().find(|step| step.undo.contains("-MX")).unwrap();
+    let run = |text: &str| {
+        let text = text.replace("/usr/sbin/postconf", &format!("sh {}", postconf.display()));
+        std::process::Command::new("sh").args(["-ec", &text]).output().unwrap()
+    };
+    for _ in 0..2 {
+        assert!(run(&step.text).status.success(), "also when it is there already");
+        assert!(std::fs::read_to_string(&state).unwrap().contains("\n    -o smtpd_hard_error_limit=1000"));
+    }
+    assert!(run(&step.undo).status.success());
+    assert!(!state.exists());
+
+    let foreign = "127.0.0.1:10027 inet n - n - - smtpd\n    -o content_filter=\n";
+    std::fs::write(&state, foreign).unwrap();
+    let stopped = run(&step.text);
+    let told = String::from_utf8_lossy(&stopped.stderr).into_owned();
+    assert!(!stopped.status.success() && told.contains("another service at 127.0.0.1:10027"), "{told}");
+    assert!(run(&step.undo).status.success());
+    assert_eq!(std::fs::read_to_string(&state).unwrap(), foreign);
+    std::fs::remove_dir_all(&directory).unwrap();
 }
