@@ -2,15 +2,19 @@
 
 use super::FARTHEST_TRY;
 use super::body::Body;
+use super::queries;
 use super::types::{
-    Arrival, ArrivalState, DeliveryResult, EnvelopeSender, Import, ImportedOutgoing, Incoming, Outgoing,
-    RecipientFilter,
+    Arrival, ArrivalState, DeliveryResult, EnvelopeSender, Import, ImportedOutgoing, ImportedRecipients, Incoming,
+    Outgoing, QueuedRecipient, RecipientFilter,
 };
 use super::writer::Effects;
 use crate::clock::unix_now;
 use crate::lists::EmailAddress;
+use data_encoding::HEXLOWER;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Result, params};
+use sha1::{Digest, Sha1};
+use std::collections::HashSet;
 use std::rc::Rc;
 
 /// So long the spool knows what was done once, in seconds: longer than anybody waits before repeating
@@ -382,34 +386,33 @@ pub(super) fn import_arrival(
     Ok(Import::Queued)
 }
 
-/// Puts an outgoing message back. With an `origin` only once, and not when it is still here.
+/// Puts an outgoing message back; see [`super::Spool::import_outgoing`].
 pub(super) fn import_outgoing(
     db: &Connection,
     effects: &mut Effects,
     origin: Option<&str>,
     outgoing: &ImportedOutgoing,
     message: &Body,
-) -> Result<Import> {
-    if let Some(origin) = origin {
-        let here: bool = db
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM outgoing o JOIN body b ON b.id = o.body WHERE o.id = ?1
-                 AND o.queued = ?2 AND o.message_id = ?3 AND o.list_address = ?4 AND b.size = ?5)",
-            )?
-            .query_row(
-                params![outgoing.id, outgoing.queued, outgoing.message_id, outgoing.list_address, message.len() as i64],
-                |row| row.get(0),
-            )?;
-        if here {
-            return Ok(Import::StillHere);
-        }
-        if !is_first(db, origin)? {
-            return Ok(Import::Before);
-        }
-    }
-    let Some(next_try) = outgoing.recipients.iter().map(|one| one.next_try).min() else {
-        return Ok(Import::Queued);
+) -> Result<ImportedRecipients> {
+    let waiting = if origin.is_some() { waiting_here(db, outgoing, message.len())? } else { HashSet::new() };
+    let wanted: Vec<&QueuedRecipient> =
+        outgoing.recipients.iter().filter(|one| !waiting.contains(&one.address)).collect();
+    let mut outcome = ImportedRecipients {
+        queued: wanted.len() as u64,
+        still_here: (outgoing.recipients.len() - wanted.len()) as u64,
+        ..ImportedRecipients::default()
     };
+    let Some(next_try) = wanted.iter().map(|one| one.next_try).min() else {
+        return Ok(outcome);
+    };
+    if let Some(origin) = origin
+        && !is_first(db, &origin_of_recipients(origin, &wanted))?
+    {
+        (outcome.before, outcome.queued) = (outcome.queued, 0);
+        return Ok(outcome);
+    }
+    // Where the message is here still, it goes on counting who was dealt with.
+    let done = if waiting.is_empty() { outgoing.done } else { 0 };
     let body = insert_body(db, effects, message)?;
     let (kind, sender) = stored_sender(&outgoing.sender);
     let id = db
@@ -425,16 +428,46 @@ pub(super) fn import_outgoing(
             kind,
             sender,
             outgoing.queued,
-            outgoing.done as i64,
+            done as i64,
             next_try,
             outgoing.last_reply
         ])?;
     let mut insert = db.prepare_cached(
         "INSERT INTO recipient (outgoing, address, attempts, next_try, reply) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
-    for one in &outgoing.recipients {
+    for one in wanted {
         insert.execute(params![id, one.address, one.attempts, one.next_try, one.reply])?;
     }
     effects.outgoing_changed = true;
-    Ok(Import::Queued)
+    Ok(outcome)
+}
+
+/// Who still waits for the very message that is imported, if it is here.
+fn waiting_here(db: &Connection, outgoing: &ImportedOutgoing, size: u64) -> Result<HashSet<String>> {
+    let here: bool = db
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM outgoing o JOIN body b ON b.id = o.body WHERE o.id = ?1
+             AND o.queued = ?2 AND o.message_id = ?3 AND o.list_address = ?4 AND b.size = ?5)",
+        )?
+        .query_row(
+            params![outgoing.id, outgoing.queued, outgoing.message_id, outgoing.list_address, size as i64],
+            |row| row.get(0),
+        )?;
+    let rows = if here { queries::recipient_rows(db, outgoing.id)? } else { None };
+    let Some((first, last)) = rows else { return Ok(HashSet::new()) };
+    db.prepare_cached("SELECT address FROM recipient WHERE id BETWEEN ?2 AND ?3 AND +outgoing = ?1")?
+        .query_map(params![outgoing.id, first, last], |row| row.get(0))?
+        .collect()
+}
+
+/// Parts of one message may be imported one after the other, so what is known again is the message with whom it is for.
+fn origin_of_recipients(origin: &str, recipients: &[&QueuedRecipient]) -> String {
+    let mut addresses: Vec<&str> = recipients.iter().map(|one| one.address.as_str()).collect();
+    addresses.sort_unstable();
+    let mut digest = Sha1::new();
+    for address in addresses {
+        digest.update(address.as_bytes());
+        digest.update(b"\0");
+    }
+    format!("{origin} {}", HEXLOWER.encode(&digest.finalize()))
 }

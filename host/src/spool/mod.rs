@@ -35,8 +35,8 @@ pub use error::SpoolError;
 pub use look::Snapshot;
 pub use types::{
     Arrival, ArrivalFilter, ArrivalState, BounceEvent, DeliveryResult, DueBatch, DueRecipient, EnvelopeSender, Import,
-    ImportedArrival, ImportedOutgoing, Incoming, IncomingRecipient, Outgoing, OutgoingFilter, OutgoingState, Progress,
-    QueueSummary, QueuedOutgoing, QueuedRecipient, RecipientFilter, SameReply,
+    ImportedArrival, ImportedOutgoing, ImportedRecipients, Incoming, IncomingRecipient, Outgoing, OutgoingFilter,
+    OutgoingState, Progress, QueueSummary, QueuedOutgoing, QueuedRecipient, RecipientFilter, SameReply,
 };
 
 use crate::clock::unix_now;
@@ -497,8 +497,14 @@ impl Spool {
         self.change(move |db, effects| commands::import_arrival(db, effects, origin.as_deref(), &arrival, &body)).await
     }
 
-    /// Puts an outgoing message back as it was (`queue import`); see [`Spool::import_arrival`].
-    pub async fn import_outgoing(&self, origin: Option<String>, import: ImportedOutgoing) -> Result<Import> {
+    /// Puts an outgoing message back as it was (`queue import`). With an `origin`, which says what message it comes
+    /// from, recipients who still wait here under its own number are left out, and so are the others if just these
+    /// were put back within the last 30 days. When some still wait here, the others get a message of their own.
+    pub async fn import_outgoing(
+        &self,
+        origin: Option<String>,
+        import: ImportedOutgoing,
+    ) -> Result<ImportedRecipients> {
         let body = self.settled_body(import.message.clone()).await?;
         self.change(move |db, effects| commands::import_outgoing(db, effects, origin.as_deref(), &import, &body)).await
     }

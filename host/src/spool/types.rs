@@ -348,7 +348,18 @@ pub struct ImportedOutgoing {
     pub recipients: Vec<QueuedRecipient>,
 }
 
-/// What became of an import.
+/// What became of the recipients of an outgoing message that was imported: so many of each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImportedRecipients {
+    /// They are queued.
+    pub queued: u64,
+    /// They were imported before.
+    pub before: u64,
+    /// They never left this spool.
+    pub still_here: u64,
+}
+
+/// What became of an arrival that was imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Import {
     /// It is queued.

@@ -16,8 +16,9 @@ use tempfile::NamedTempFile;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The file has everything that is needed: envelope, recipients with their tries, times, and the \
-                        message octet by octet. It is made as a whole or not at all, for its owner only, and replaces \
-                        none. What it has stays in the queue too, unless --remove is given; deliveries go on meanwhile, \
+                        message octet by octet. With -o the file is made as a whole or not at all, for its owner only, \
+                        and replaces none; what goes to standard output has the mode that the shell gives it, so say \
+                        (umask 077; postrider queue export --all --output - > FILE). What it has stays in the queue too, unless --remove is given; deliveries go on meanwhile, \
                         so stop the daemon first to be sure that nobody who is in the file gets the mail before."
 )]
 pub(super) struct Export {
@@ -96,7 +97,9 @@ impl Export {
             return Err(taken(file));
         }
         let named = |doing: &str| format!("{}: cannot {doing}", file.display());
-        let help = "the directory must be writable for the user that Postrider runs as; or use `--output - > FILE`";
+        // The shell makes the file of the other way: it would be readable for everybody, with all the mail.
+        let help = "the directory must be writable for the user that Postrider runs as; or use \
+                    `(umask 077; postrider queue export … --output - > FILE)`";
         // Its mode is 0600.
         let staged = NamedTempFile::new_in(directory).with_context(|| format!("{} ({help})", named("be made")))?;
         let (staged, counts, written) = chosen.write(spool, BufWriter::new(staged), self.format).await?;

@@ -16,7 +16,8 @@ use std::io::{self, BufReader, Seek};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The whole file is checked before anything is queued. What was imported within the last 30 days, \
-                        and what never left the queue, is passed over, so a file may be imported twice. Mail that came \
+                        and who still waits in this queue, is passed over and counted, so a file may be imported \
+                        twice. Files with different recipients of a message are different: import each once. Mail that came \
                         in goes to the lists of the same addresses, which must be there."
 )]
 pub(super) struct Import {
@@ -36,8 +37,16 @@ struct Tally {
     arrivals: u64,
     outgoing: u64,
     recipients: u64,
-    before: u64,
-    still_here: u64,
+    before: PassedOver,
+    still_here: PassedOver,
+}
+
+/// What was not queued.
+#[derive(Debug, Default)]
+struct PassedOver {
+    arrivals: u64,
+    outgoing: u64,
+    recipients: u64,
 }
 
 impl Import {
@@ -66,14 +75,8 @@ impl Import {
         })?;
         session.wake(Request::Spool).await;
         output::line(&format!("Imported {}", done.told()));
-        let pass_over = |number: u64, why: &str| {
-            if number > 0 {
-                let verb = if number == 1 { "was" } else { "were" };
-                output::line(&format!("{} {verb} passed over: {why}", output::counted(number, "message")));
-            }
-        };
-        pass_over(done.before, "imported before (--again queues it a second time)");
-        pass_over(done.still_here, "in the queue still");
+        done.before.tell("imported before (--again queues it a second time)");
+        done.still_here.tell("in the queue still");
         Ok(Exit::Done)
     }
 
@@ -121,8 +124,7 @@ impl Import {
         let mut tally = Tally::default();
         while let Some(Item { line, origin, entry }) = reader.next()? {
             let origin = (!self.again).then(|| format!("import {origin}"));
-            let mut counted = Tally::default();
-            let outcome = match entry {
+            match entry {
                 Imported::Arrival(mut one) => {
                     let recipient = &mut one.arrival.recipient;
                     if !recipient.list_address.is_empty() {
@@ -130,27 +132,23 @@ impl Import {
                             || FileError::Wrong { line, what: format!("the list {} is gone", recipient.list_address) };
                         recipient.list = lists.number(&recipient.list_address).await?.ok_or_else(gone)?;
                     }
-                    counted.arrivals = 1;
-                    spool.import_arrival(origin, one).await
+                    match spool.import_arrival(origin, one).await.with_context(|| format!("line {line}"))? {
+                        Outcome::Queued => tally.arrivals += 1,
+                        Outcome::Before => tally.before.arrivals += 1,
+                        Outcome::StillHere => tally.still_here.arrivals += 1,
+                    }
                 }
                 Imported::Outgoing(mut one) => {
                     // Without its list it is delivered all the same; only its bounces belong to nobody.
                     if !one.list_address.is_empty() {
                         one.list = lists.number(&one.list_address).await?;
                     }
-                    counted.outgoing = 1;
-                    counted.recipients = one.recipients.len() as u64;
-                    spool.import_outgoing(origin, one).await
+                    let outcome = spool.import_outgoing(origin, one).await.with_context(|| format!("line {line}"))?;
+                    tally.outgoing += u64::from(outcome.queued > 0);
+                    tally.recipients += outcome.queued;
+                    tally.before.add(outcome.before);
+                    tally.still_here.add(outcome.still_here);
                 }
-            };
-            match outcome.with_context(|| format!("line {line}"))? {
-                Outcome::Queued => {
-                    tally.arrivals += counted.arrivals;
-                    tally.outgoing += counted.outgoing;
-                    tally.recipients += counted.recipients;
-                }
-                Outcome::Before => tally.before += 1,
-                Outcome::StillHere => tally.still_here += 1,
             }
         }
         Ok(tally)
@@ -165,6 +163,27 @@ impl Tally {
             output::counted(self.outgoing, "message"),
             output::counted(self.recipients, "recipient")
         )
+    }
+}
+
+impl PassedOver {
+    /// So many recipients of one message.
+    fn add(&mut self, recipients: u64) {
+        self.outgoing += u64::from(recipients > 0);
+        self.recipients += recipients;
+    }
+
+    fn tell(&self, why: &str) {
+        let arrivals = (self.arrivals > 0).then(|| output::counted(self.arrivals, "message") + " in");
+        let recipients = (self.recipients > 0).then(|| {
+            let outgoing = output::counted(self.outgoing, "message");
+            format!("{} of {outgoing} out", output::counted(self.recipients, "recipient"))
+        });
+        let told: Vec<String> = arrivals.into_iter().chain(recipients).collect();
+        if !told.is_empty() {
+            let verb = if self.arrivals + self.recipients == 1 { "was" } else { "were" };
+            output::line(&format!("{} {verb} passed over: {why}", told.join(" and ")));
+        }
     }
 }
 

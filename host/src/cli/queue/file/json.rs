@@ -5,16 +5,17 @@
 //! message follow it in lines `{"recipients":[[ADDRESS,TRIES,NEXT_TRY,REPLY],…]}`. A message is text (`message`) when
 //! it is UTF-8 without odd control characters, else `message_base64`.
 
+use super::line::{LineError, read_line, write_line};
 use super::record::{InRecord, OutRecord, Record, add_recipients, octets, text_or_base64};
-use super::{Counts, FileError, Imported, Item, VERSION, read_line};
+use super::{Counts, FileError, Imported, Item, VERSION, WriteError};
 use crate::spool::ImportedOutgoing;
 use serde::{Deserialize, Serialize};
-use std::io::{self, BufRead, Write};
+use std::io::{BufRead, Write};
 
 /// Longest first line, in octets.
 const MAX_HEAD: usize = 4096;
-/// Longest other line: far more than any message makes that LMTP takes.
-const MAX_LINE: usize = 256 << 20;
+/// Longest other line: far more than a message makes that LMTP takes, unless `max_message_size` was raised a lot.
+pub(super) const MAX_LINE: usize = 256 << 20;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,32 +30,38 @@ struct AnyHead {
     postrider_queue: u32,
 }
 
-pub(super) fn write_head(out: &mut impl Write, now: i64) -> io::Result<()> {
+pub(super) fn write_head(out: &mut impl Write, now: i64) -> Result<(), WriteError> {
     line(out, &Head { postrider_queue: VERSION, exported: now })
 }
 
-pub(super) fn write_arrival(out: &mut impl Write, mut record: InRecord, message: &[u8]) -> io::Result<()> {
+pub(super) fn write_arrival(
+    out: &mut impl Write,
+    limit: usize,
+    mut record: InRecord,
+    message: &[u8],
+) -> Result<(), LineError> {
     (record.message, record.message_base64) = text_or_base64(message);
-    line(out, &Record::In(record))
+    write_line(out, limit, "", &Record::In(record))
 }
 
 /// Its recipients follow.
 pub(super) fn write_outgoing(
     out: &mut impl Write,
+    limit: usize,
     mut record: OutRecord,
     message: &[u8],
-) -> Result<(), super::WriteError> {
+) -> Result<(), LineError> {
     (record.message, record.message_base64) = text_or_base64(message);
-    Ok(line(out, &Record::Out(record))?)
+    write_line(out, limit, "", &Record::Out(record))
 }
 
-pub(super) fn write_end(out: &mut impl Write, counts: Counts) -> io::Result<()> {
+pub(super) fn write_end(out: &mut impl Write, counts: Counts) -> Result<(), WriteError> {
     line(out, &Record::End(counts))
 }
 
-fn line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, value)?;
-    out.write_all(b"\n")
+/// A short one.
+fn line(out: &mut impl Write, value: &impl Serialize) -> Result<(), WriteError> {
+    write_line(out, MAX_HEAD, "", value).map_err(|error| WriteError::of("the export", error))
 }
 
 /// Reads such a file.

@@ -6,8 +6,9 @@
 //! stand behind that and are not read. Lines end in LF; a `From ` at the beginning of a line, and one that was quoted
 //! so before, gets a `>`.
 
+use super::line::{read_line, write_line};
 use super::record::{InRecord, OutRecord, RecipientRecord, Record, add_recipients};
-use super::{FileError, Imported, Item, VERSION, WriteError, read_line};
+use super::{FileError, Imported, Item, VERSION, WriteError};
 use crate::spool::{Arrival, EnvelopeSender, QueuedOutgoing};
 use std::io::{self, BufRead, Write};
 
@@ -16,35 +17,41 @@ const ENTRY: &str = "X-Postrider-Entry";
 pub(super) const RECIPIENTS: &str = "X-Postrider-Recipients";
 const END: &str = "X-Postrider-End";
 /// Longest line of a header field of ours, in octets.
-const MAX_FIELD: usize = 1 << 20;
+pub(super) const MAX_FIELD: usize = 1 << 20;
 /// Longest message, in octets.
-const MAX_MESSAGE: usize = 256 << 20;
+pub(super) const MAX_MESSAGE: usize = 256 << 20;
+/// The blank line behind a message, as it is read.
+pub(super) const BETWEEN: usize = 2;
 
 pub(super) fn write_arrival(
     out: &mut impl Write,
+    limit: usize,
+    entry: &str,
     arrival: &Arrival,
     record: InRecord,
     message: &[u8],
 ) -> Result<(), WriteError> {
-    check(&format!("in {}", arrival.id), message)?;
+    check(entry, message)?;
     let sender = arrival.sender.as_ref().map_or("MAILER-DAEMON", |sender| sender.as_str());
-    begin(out, sender, arrival.received, &Record::In(record))?;
+    begin(out, limit, entry, (sender, arrival.received), &Record::In(record))?;
     Ok(end(out, 0, message)?)
 }
 
 /// Its recipients follow, then [`end_outgoing`].
 pub(super) fn begin_outgoing(
     out: &mut impl Write,
+    limit: usize,
+    entry: &str,
     one: &QueuedOutgoing,
     record: OutRecord,
     message: &[u8],
 ) -> Result<(), WriteError> {
-    check(&format!("out {}", one.id), message)?;
+    check(entry, message)?;
     let sender = match &one.sender {
         EnvelopeSender::Null => "MAILER-DAEMON",
         EnvelopeSender::Fixed(sender) | EnvelopeSender::Verp(sender) => sender,
     };
-    Ok(begin(out, sender, one.queued, &Record::Out(record))?)
+    begin(out, limit, entry, (sender, one.queued), &Record::Out(record))
 }
 
 pub(super) fn end_outgoing(out: &mut impl Write, recipients: u64, message: &[u8]) -> Result<(), WriteError> {
@@ -60,16 +67,21 @@ fn check(entry: &str, message: &[u8]) -> Result<(), WriteError> {
     Ok(())
 }
 
-fn begin(out: &mut impl Write, sender: &str, time: i64, record: &Record) -> io::Result<()> {
+fn begin(
+    out: &mut impl Write,
+    limit: usize,
+    entry: &str,
+    (sender, time): (&str, i64),
+    record: &Record,
+) -> Result<(), WriteError> {
     // A blank would end the address in the eyes of every reader; nothing of ours is read from this line.
     let sender: String = sender.chars().map(|c| if c.is_whitespace() || c.is_control() { '_' } else { c }).collect();
     let date = jiff::Timestamp::from_second(time).map_or_else(
         |_| "Thu Jan  1 00:00:00 1970".to_owned(),
         |time| time.to_zoned(jiff::tz::TimeZone::UTC).strftime("%a %b %e %H:%M:%S %Y").to_string(),
     );
-    write!(out, "From {sender} {date}\n{QUEUE}: {VERSION}\n{ENTRY}: ")?;
-    serde_json::to_writer(&mut *out, record)?;
-    out.write_all(b"\n")
+    write!(out, "From {sender} {date}\n{QUEUE}: {VERSION}\n")?;
+    write_line(out, limit, ENTRY, record).map_err(|error| WriteError::of(entry, error))
 }
 
 fn end(out: &mut impl Write, recipients: u64, message: &[u8]) -> io::Result<()> {

@@ -5,6 +5,7 @@
 //! than one entry.
 
 pub(super) mod json;
+mod line;
 pub(super) mod mbox;
 mod record;
 
@@ -63,9 +64,25 @@ pub(super) enum WriteError {
     /// This container cannot hold it.
     #[error("{entry} has lines that do not end in CRLF, which mbox cannot keep; use --format json")]
     NotForMbox { entry: String },
+    /// Nobody could read it back.
+    #[error(
+        "{entry} is too large for a file that `queue import` takes: it needs a line or message of more than {limit} \
+         octets; leave it in the queue and export the others"
+    )]
+    TooLarge { entry: String, limit: usize },
     /// The file cannot be written.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl WriteError {
+    /// Why this entry was not written.
+    fn of(entry: &str, error: line::LineError) -> Self {
+        match error {
+            line::LineError::TooLong { limit } => WriteError::TooLarge { entry: entry.to_owned(), limit },
+            line::LineError::Io(error) => WriteError::Io(error),
+        }
+    }
 }
 
 /// How many records of each kind a file has.
@@ -83,6 +100,8 @@ pub(super) struct Counts {
 pub(super) struct Writer<W> {
     out: W,
     format: Format,
+    /// Longest line and longest message that are read back, in octets.
+    limits: (usize, usize),
     counts: Counts,
 }
 
@@ -92,17 +111,35 @@ impl<W: Write> Writer<W> {
         if format == Format::Json {
             json::write_head(&mut out, now)?;
         }
-        Ok(Writer { out, format, counts: Counts::default() })
+        let limits = match format {
+            Format::Json => (json::MAX_LINE, json::MAX_LINE),
+            Format::Mbox => (mbox::MAX_FIELD, mbox::MAX_MESSAGE - mbox::BETWEEN),
+        };
+        Ok(Writer { out, format, limits, counts: Counts::default() })
     }
 
     /// Adds an arrival.
     pub(super) fn arrival(&mut self, arrival: &Arrival, message: &[u8]) -> Result<(), WriteError> {
+        let entry = format!("in {}", arrival.id);
+        self.check_size(&entry, message)?;
         let record = record::InRecord::of(arrival, message);
+        let (out, limit) = (&mut self.out, self.limits.0);
         match self.format {
-            Format::Json => json::write_arrival(&mut self.out, record, message)?,
-            Format::Mbox => mbox::write_arrival(&mut self.out, arrival, record, message)?,
+            Format::Json => {
+                json::write_arrival(out, limit, record, message).map_err(|error| WriteError::of(&entry, error))?;
+            }
+            Format::Mbox => mbox::write_arrival(out, limit, &entry, arrival, record, message)?,
         }
         self.counts.arrivals += 1;
+        Ok(())
+    }
+
+    /// Before anything is made of it that is larger still.
+    fn check_size(&self, entry: &str, message: &[u8]) -> Result<(), WriteError> {
+        let limit = self.limits.1;
+        if message.len() > limit {
+            return Err(WriteError::TooLarge { entry: entry.to_owned(), limit });
+        }
         Ok(())
     }
 
@@ -113,13 +150,17 @@ impl<W: Write> Writer<W> {
         message: &[u8],
         recipients: impl FnOnce(&mut dyn FnMut(QueuedRecipient)) -> Result<(), E>,
     ) -> Result<(), E> {
+        let entry = format!("out {}", one.id);
+        self.check_size(&entry, message)?;
         let record = record::OutRecord::of(one, message);
+        let limit = self.limits.0;
         match self.format {
-            Format::Json => json::write_outgoing(&mut self.out, record, message),
-            Format::Mbox => mbox::begin_outgoing(&mut self.out, one, record, message),
+            Format::Json => json::write_outgoing(&mut self.out, limit, record, message)
+                .map_err(|error| WriteError::of(&entry, error)),
+            Format::Mbox => mbox::begin_outgoing(&mut self.out, limit, &entry, one, record, message),
         }
         .map_err(E::from)?;
-        let mut group = record::Group::new(self.format);
+        let mut group = record::Group::new(self.format, limit);
         let mut failed = None;
         let (out, counts) = (&mut self.out, &mut self.counts);
         recipients(&mut |recipient| {
@@ -132,7 +173,7 @@ impl<W: Write> Writer<W> {
             failed = group.flush(out).err();
         }
         if let Some(error) = failed {
-            return Err(WriteError::from(error).into());
+            return Err(WriteError::of(&entry, error).into());
         }
         if self.format == Format::Mbox {
             mbox::end_outgoing(&mut self.out, group.all, message).map_err(E::from)?;
@@ -179,17 +220,6 @@ impl<R: BufRead> Reader<R> {
             Reader::Mbox(reader) => reader.next(),
         }
     }
-}
-
-/// Reads a line with its end, of at most `limit` octets. Empty at the end of the file.
-fn read_line(input: &mut impl BufRead, limit: usize, number: u64, line: &mut Vec<u8>) -> Result<(), FileError> {
-    line.clear();
-    let mut bounded = io::Read::take(input, limit as u64 + 1);
-    bounded.read_until(b'\n', line)?;
-    if line.len() > limit {
-        return Err(FileError::at(number, format!("the line is longer than {limit} octets")));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

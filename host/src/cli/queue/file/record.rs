@@ -1,5 +1,6 @@
 //! The records of both containers, and what they must be like to be believed.
 
+use super::line::{LineError, write_line};
 use super::{Format, mbox};
 use crate::lists::{EmailAddress, ListAddress, Subaddress};
 use crate::spool::{
@@ -11,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::Arc;
 
 /// So many recipients stand in one record.
@@ -103,7 +104,7 @@ impl InRecord {
             origin: origin(&["in", &id, &one.list_address, &one.recipient, &received], message),
             id: arrival.id,
             state: arrival.state.as_str().to_owned(),
-            reason: arrival.reason.clone(),
+            reason: cut(&arrival.reason),
             list: one.list_address.clone(),
             function: one.function.as_str().to_owned(),
             recipient: one.recipient.clone(),
@@ -169,7 +170,7 @@ impl OutRecord {
             },
             queued: one.queued,
             done: one.done,
-            last_reply: one.last_reply.clone(),
+            last_reply: cut(&one.last_reply),
             recipients: one.waiting,
             size: message.len() as u64,
             message: None,
@@ -253,37 +254,40 @@ pub(super) fn text_or_base64(message: &[u8]) -> (Option<String>, Option<String>)
 /// Recipients on their way into a file.
 pub(super) struct Group {
     format: Format,
+    /// Longest line, in octets.
+    limit: usize,
     rows: Vec<RecipientRecord>,
     /// How many there were.
     pub all: u64,
 }
 
 impl Group {
-    pub(super) fn new(format: Format) -> Self {
-        Group { format, rows: Vec::new(), all: 0 }
+    pub(super) fn new(format: Format, limit: usize) -> Self {
+        Group { format, limit, rows: Vec::new(), all: 0 }
     }
 
-    pub(super) fn add(&mut self, one: QueuedRecipient, out: &mut impl Write) -> io::Result<()> {
+    pub(super) fn add(&mut self, one: QueuedRecipient, out: &mut impl Write) -> Result<(), LineError> {
         self.all += 1;
-        self.rows.push((one.address, one.attempts, one.next_try, one.reply));
+        self.rows.push((one.address, one.attempts, one.next_try, cut(&one.reply)));
         let full = if self.format == Format::Json { JSON_GROUP } else { MBOX_GROUP };
         if self.rows.len() >= full { self.flush(out) } else { Ok(()) }
     }
 
-    pub(super) fn flush(&mut self, out: &mut impl Write) -> io::Result<()> {
+    pub(super) fn flush(&mut self, out: &mut impl Write) -> Result<(), LineError> {
         if self.rows.is_empty() {
             return Ok(());
         }
         let rows = std::mem::take(&mut self.rows);
         match self.format {
-            Format::Json => serde_json::to_writer(&mut *out, &Record::Recipients(rows))?,
-            Format::Mbox => {
-                write!(out, "{}: ", mbox::RECIPIENTS)?;
-                serde_json::to_writer(&mut *out, &rows)?;
-            }
+            Format::Json => write_line(out, self.limit, "", &Record::Recipients(rows)),
+            Format::Mbox => write_line(out, self.limit, mbox::RECIPIENTS, &rows),
         }
-        out.write_all(b"\n")
     }
+}
+
+/// What other servers say may be longer than what is read back. It is for people; its end is no loss.
+fn cut(text: &str) -> String {
+    text[..text.floor_char_boundary(MAX_TEXT)].to_owned()
 }
 
 fn checked_origin(origin: String) -> Result<String, String> {

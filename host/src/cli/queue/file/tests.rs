@@ -234,3 +234,69 @@ fn random_changes_never_panic() {
         }
     }
 }
+
+#[test]
+fn the_longest_replies_are_cut_and_read_back() {
+    // A server may answer with 64 KiB; of control characters each takes six octets in JSON.
+    let long = ["x".repeat(64 << 10), "x".to_owned() + &"\u{fc}".repeat(32 << 10), "\u{7}".repeat(64 << 10)];
+    for (text, format) in long.iter().flat_map(|text| [(text, Format::Json), (text, Format::Mbox)]) {
+        let mut writer = Writer::begin(Vec::new(), format, 1_790_000_500).expect("begin");
+        let shunted = Arrival { reason: text.clone(), ..arrival(MESSAGE) };
+        writer.arrival(&shunted, MESSAGE).expect("in");
+        let one = QueuedOutgoing { last_reply: text.clone(), ..outgoing(MESSAGE, 1_100) };
+        let all = writer.outgoing::<Failed>(&one, MESSAGE, |write| {
+            for number in 1..=1_100 {
+                // As long as an address may be, about.
+                let address = format!("{}{number:04}@{}.example.com", "m".repeat(60), "a".repeat(63));
+                write(QueuedRecipient { address, reply: text.clone(), ..recipient(number) });
+            }
+            Ok(())
+        });
+        all.expect("out");
+        let (file, _) = writer.end().expect("end");
+        let items = read(&file).expect("what was written");
+        let [Item { entry: Imported::Arrival(one), .. }, Item { entry: Imported::Outgoing(two), .. }] = &items[..]
+        else {
+            panic!("{} items", items.len());
+        };
+        assert_eq!(two.recipients.len(), 1_100);
+        for kept in [&one.arrival.reason, &two.last_reply, &two.recipients[1_099].reply] {
+            assert!(text.starts_with(kept.as_str()) && (16_383..=16_384).contains(&kept.len()), "{}", kept.len());
+        }
+    }
+}
+
+#[test]
+fn what_would_be_refused_when_it_is_read_is_not_written() {
+    let begun = |format, limits| {
+        let writer = Writer::begin(Vec::new(), format, 1_790_000_500).expect("begin");
+        Writer { limits, ..writer }
+    };
+    let large = |error: WriteError| {
+        let error = error.to_string();
+        assert!(error.starts_with("in 12 is too large for a file that `queue import` takes"), "{error}");
+    };
+    // The longest line that is written is the longest that is read.
+    let mut writer = begun(Format::Json, (json::MAX_LINE, json::MAX_LINE));
+    writer.arrival(&arrival(MESSAGE), MESSAGE).expect("in");
+    let line = writer.out.split_inclusive(|b| *b == b'\n').nth(1).expect("a line").to_vec();
+    for (limit, good) in [(line.len(), true), (line.len() - 1, false)] {
+        let written = begun(Format::Json, (limit, limit)).arrival(&arrival(MESSAGE), MESSAGE);
+        assert_eq!((written.is_ok(), line::read_line(&mut &line[..], limit, 2, &mut Vec::new()).is_ok()), (good, good));
+        written.err().map(large);
+    }
+    let too_long = begun(Format::Mbox, (100, 1 << 20)).arrival(&arrival(MESSAGE), MESSAGE);
+    large(too_long.expect_err("a long field"));
+    let mut writer = begun(Format::Json, (1_000, 1_000));
+    let error = writer.outgoing::<Failed>(&outgoing(MESSAGE, 100), MESSAGE, |write| {
+        (1..=100).for_each(|number| write(recipient(number)));
+        Ok(())
+    });
+    assert!(error.expect_err("many recipients").to_string().starts_with("out 5 is too large"));
+
+    // The reader takes the blank line behind a message for part of it at first.
+    let message = vec![b'z'; mbox::MAX_MESSAGE - mbox::BETWEEN + 1];
+    let mut writer = Writer::begin(Vec::new(), Format::Mbox, 1_790_000_500).expect("begin");
+    writer.check_size("in 12", &message[1..]).expect("the largest");
+    large(writer.arrival(&arrival(&message), &message).expect_err("too large"));
+}
