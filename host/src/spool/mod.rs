@@ -32,7 +32,7 @@ mod writer;
 pub use body::{Body, BodyWriter, MAX_INLINE, StagedBody};
 pub(crate) use error::FAILING_DISK;
 pub use error::SpoolError;
-pub use look::Snapshot;
+pub use look::Queues;
 pub use types::{
     Arrival, ArrivalFilter, ArrivalState, BounceEvent, DeliveryResult, DueBatch, DueRecipient, EnvelopeSender, Import,
     ImportedArrival, ImportedOutgoing, ImportedRecipients, Incoming, IncomingRecipient, Outgoing, OutgoingFilter,
@@ -519,19 +519,24 @@ impl Spool {
         self.read(look::summary).await
     }
 
-    /// Looks at the queues as they are at this moment, whatever others change meanwhile.
+    /// Looks at the queues as they are at this moment, whatever others change meanwhile. `work` must not wait for
+    /// anybody: until it ends, no part of the write-ahead log can be used again.
     pub async fn look<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&Queues<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.browse(|queues| queues.at_one_moment(work)).await
+    }
+
+    /// Looks at the queues as they change: each question, and each portion of what is told one by one, is of a moment
+    /// of its own. `work` may wait, for somebody who reads what it prints.
+    pub async fn browse<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Queues<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let shared = self.inner.shared.clone();
-        blocking(move || {
-            shared.with_reader(|db| {
-                let moment = db.unchecked_transaction().map_err(|error| shared.sqlite(&error))?;
-                work(&Snapshot { db: &moment, file: &shared.file, bodies: &shared.bodies })
-            })
-        })
-        .await
+        blocking(move || shared.with_reader(|db| work(&Queues { db, file: &shared.file, bodies: &shared.bodies })))
+            .await
     }
 
     /// Returns when the writer has come around to an empty job; whether that went well is another matter.

@@ -1072,6 +1072,41 @@ async fn a_snapshot_stays_as_it_was_while_others_change_the_queues() {
 }
 
 #[tokio::test]
+async fn what_is_browsed_holds_up_nobody_and_is_told_once() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    let many = 2 * look::PORTION + 10;
+    let came = Incoming { recipients: vec![recipient(Subaddress::Post); many], ..incoming(b"came") };
+    spool.accept(came).await.expect("accept");
+    spool.fan_out(None, (0..many).map(|_| outgoing(b"one of many", 1)).collect()).await.expect("fan_out");
+    spool.fan_out(None, vec![outgoing(b"for many", many)]).await.expect("fan_out");
+    let last = spool.outgoing().await.expect("queue").last().map(|one| one.id).expect("a message");
+    let other = Connection::open(dir.path().join(DATABASE)).expect("another process");
+    other.execute_batch("PRAGMA busy_timeout = 0").expect("pragma");
+    let told = spool.browse(move |queues| {
+        let mut told = [Vec::new(), Vec::new(), Vec::new()];
+        // Somebody who reads slowly: of the third what goes and comes meanwhile is in the next portion.
+        let waits = |table: &str, told: &mut Vec<i64>, id: i64| {
+            told.push(id);
+            if told.len() == 3 {
+                let gone = told[0] + look::PORTION as i64 + 1;
+                other.execute(&format!("DELETE FROM {table} WHERE id IN (?1, ?2)"), [told[0], gone]).expect("sql");
+                let busy = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+                assert_eq!(busy, Ok(0), "{table}: the log is in use");
+            }
+        };
+        queues.each_arrival(&ArrivalFilter::default(), |one| waits("arrival", &mut told[0], one.id))?;
+        queues.each_outgoing(&OutgoingFilter::default(), |one| waits("outgoing", &mut told[1], one.id))?;
+        queues.each_recipient(last, &RecipientFilter::default(), |one| waits("recipient", &mut told[2], one.id))?;
+        Ok(told)
+    });
+    for (told, all) in told.await.expect("browse").into_iter().zip([many, many + 1, many]) {
+        let expected: Vec<i64> = (told[0]..).take(all).filter(|id| *id != told[0] + look::PORTION as i64 + 1).collect();
+        assert_eq!(told, expected);
+    }
+}
+
+#[tokio::test]
 async fn a_message_whose_content_is_lost_waits_with_the_reason_and_holds_up_nobody() {
     let dir = tempfile::tempdir().expect("tempdir");
     let spool = open(dir.path());

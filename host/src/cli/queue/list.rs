@@ -44,8 +44,8 @@ impl List {
         let (arrivals, outgoing) = self.filter.resolved(session).await?;
         let live = if outgoing.is_some() { live::ask(session, None).await } else { HashMap::new() };
         let filtered = !self.filter.is_empty();
-        let shown = spool.look(move |queues| {
-            let summary = queues.summary()?;
+        let shown = spool.browse(move |queues| {
+            let summary = queues.at_one_moment(|queues| queues.summary())?;
             if as_json {
                 let mut json = output::JsonObject::begin();
                 json.array("in");
