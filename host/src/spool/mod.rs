@@ -311,6 +311,9 @@ impl Spool {
                     // The others are due again as soon as these are out of the way.
                     return Ok(Found::Unusable(leased.outgoing, leased.unusable));
                 }
+                if leased.recipients.is_empty() {
+                    return Ok(Found::Nobody(leased.outgoing));
+                }
                 match shared.message(leased.row.body) {
                     // Its row was there a moment ago: either it was dropped just now, or its content is lost for good.
                     Ok(None) => match shared.with_reader(|db| {
@@ -341,6 +344,12 @@ impl Spool {
                 Found::Unusable(outgoing, recipients) => {
                     let failed = |(id, reply)| (id, DeliveryResult::Failed { reply });
                     self.record(outgoing, recipients.into_iter().map(failed).collect()).await?;
+                }
+                Found::Nobody(outgoing) => {
+                    // Only the repair of a damaged file leaves such rows. Recorded as a change of nobody, the row
+                    // follows its recipients, or goes if it has none.
+                    tracing::warn!("outgoing message {outgoing} is said to be due, but nobody waits for it now");
+                    self.record(outgoing, Vec::new()).await?;
                 }
                 Found::Batch(guard, batch) => {
                     guard.hand_over();

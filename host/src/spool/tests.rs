@@ -1072,6 +1072,25 @@ async fn a_snapshot_stays_as_it_was_while_others_change_the_queues() {
 }
 
 #[tokio::test]
+async fn a_message_that_nobody_waits_for_is_cleaned_up_and_keeps_nobody_awake() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    spool.fan_out(None, vec![outgoing(b"for nobody", 2), outgoing(b"for later", 1)]).await.expect("queued");
+    let ids: Vec<i64> = spool.outgoing().await.expect("queue").iter().map(|one| one.id).collect();
+    let later = unix_now() + 3600;
+    // What the repair of a damaged file may leave.
+    let repaired = Connection::open(dir.path().join(DATABASE)).expect("another process");
+    repaired.execute("DELETE FROM recipient WHERE outgoing = ?1", [ids[0]]).expect("sql");
+    repaired.execute("UPDATE recipient SET next_try = ?2 WHERE outgoing = ?1", [ids[1], later]).expect("sql");
+    assert_eq!(spool.next_due().await.expect("next"), Some(later), "nobody is due now");
+    let looked = tokio::time::timeout(Duration::from_secs(20), spool.due(10));
+    assert!(looked.await.expect("an end").expect("due").is_none());
+    let left = spool.outgoing().await.expect("queue");
+    assert_eq!(left.iter().map(|one| (one.id, one.next_try)).collect::<Vec<_>>(), [(ids[1], later)]);
+    assert_eq!(spool.summary().await.expect("summary").outgoing, 1);
+}
+
+#[tokio::test]
 async fn what_is_browsed_holds_up_nobody_and_is_told_once() {
     let dir = tempfile::tempdir().expect("tempdir");
     let spool = open(dir.path());
