@@ -8,7 +8,7 @@
 
 mod systemd;
 
-use crate::cli::{Exit, Session};
+use crate::cli::{Exit, LAST_PATIENCE, Session};
 use crate::config::{self, Config, Loaded};
 use crate::control::{Call, Control, Request};
 use crate::deliver::{Deliverer, DeliverySettings};
@@ -151,7 +151,11 @@ fn part_on_its_own_thread(
 ) -> JoinHandle<()> {
     let work =
         tokio::task::spawn_blocking(move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime.block_on(work),
+            Ok(runtime) => {
+                runtime.block_on(work);
+                // A name that is still being looked up must not keep a stopped daemon.
+                runtime.shutdown_timeout(LAST_PATIENCE);
+            }
             Err(error) => panic!("its event loop cannot be made: {error}"),
         });
     watched(name, died, work)

@@ -36,7 +36,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long blocking calls may go on when everything else of the daemon has ended.
-const LAST_PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const LAST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
