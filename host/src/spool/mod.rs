@@ -577,10 +577,11 @@ impl Spool {
     }
 
     /// Writes a consistent copy (database and bodies) to a new or empty directory, while in use.
-    /// Its contents put into an empty data directory are a working spool.
-    pub async fn backup(&self, directory: &Path) -> Result<()> {
+    /// Its contents put into an empty data directory are a working spool. `database_copied` is called when the copy
+    /// can change no more: what follows, the bodies, takes most of the time.
+    pub async fn backup(&self, directory: &Path, database_copied: impl FnOnce() + Send + 'static) -> Result<()> {
         let (shared, target) = (self.inner.shared.clone(), directory.to_owned());
-        blocking(move || shared.with_reader(|db| backup::backup(db, &shared.bodies, &target))).await
+        blocking(move || shared.with_reader(|db| backup::backup(db, &shared.bodies, &target, database_copied))).await
     }
 
     /// Told after a commit that adds arrivals to process. For one waiting loop; a notice that

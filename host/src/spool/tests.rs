@@ -799,10 +799,10 @@ async fn a_backup_taken_in_use_is_a_working_spool() {
     });
     let copies = tempfile::tempdir().expect("tempdir");
     for n in 0..5 {
-        spool.backup(&copies.path().join(n.to_string())).await.expect("backup");
+        spool.backup(&copies.path().join(n.to_string()), || ()).await.expect("backup");
     }
     busy.await.expect("busy");
-    let error = spool.backup(&copies.path().join("0")).await.expect_err("exists").to_string();
+    let error = spool.backup(&copies.path().join("0"), || ()).await.expect_err("exists").to_string();
     assert!(error.contains("not empty"), "{error}");
     spool.accept(incoming(b"later")).await.expect("accept");
     assert_eq!(body_files(dir.path()).len(), 1, "what a backup kept is removed after it");
