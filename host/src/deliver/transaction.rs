@@ -468,6 +468,9 @@ impl Ledger {
             }
             return Err(WireError::Closing { command, reply });
         }
+        if means_out_of_step(&reply) {
+            return Err(WireError::OutOfStep { command, reply });
+        }
         if reply.class() == ReplyClass::Intermediate && (self.next != Step::Data || reply.code != 354) {
             return Err(WireError::Unexpected { command, reply });
         }
@@ -635,6 +638,16 @@ fn means_too_many_recipients(reply: &Reply) -> bool {
             Some(EnhancedStatus { subject, detail, .. }) => (subject, detail) == (5, 3),
             None => reply.text.to_ascii_lowercase().contains("too many recipients"),
         }
+}
+
+/// What Exim, Postfix and Sendmail say before they hang up because something came before its time.
+fn means_out_of_step(reply: &Reply) -> bool {
+    reply.code == 554 && {
+        let text = reply.text.to_ascii_lowercase();
+        ["smtp synchronization error", "smtp protocol synchronization", "smtp protocol error"]
+            .iter()
+            .any(|words| text.contains(words))
+    }
 }
 
 #[cfg(test)]

@@ -57,6 +57,18 @@ pub enum WireError {
         /// The reply.
         reply: Reply,
     },
+    /// The server believes that commands and content came at the wrong time: what it says is about the connection, whatever
+    /// command it seems to answer.
+    #[error(
+        "the server lost step with us: {reply} (in reply to {command}); does something in between change what is sent, or \
+         does the server offer PIPELINING without meaning it?"
+    )]
+    OutOfStep {
+        /// The command.
+        command: &'static str,
+        /// The reply.
+        reply: Reply,
+    },
     /// The server wants us to do something first (log in, encrypt), which concerns all mail.
     #[error("the server does not take mail from us: {reply} (in reply to {command})")]
     NotWelcome {
