@@ -57,6 +57,7 @@ pub mod login;
 pub mod memory;
 pub mod path;
 mod pool;
+pub mod probe;
 pub mod queue;
 mod recorder;
 pub mod reply;
