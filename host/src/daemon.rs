@@ -8,7 +8,7 @@
 
 mod systemd;
 
-use crate::cli::{Exit, LAST_PATIENCE, Session};
+use crate::cli::{Exit, LAST_PATIENCE, Session, refuse_lost_store};
 use crate::config::{self, Config, Loaded};
 use crate::control::{Call, Control, Request};
 use crate::deliver::{Deliverer, DeliverySettings};
@@ -55,6 +55,7 @@ async fn run(session: Session, log: Log) -> anyhow::Result<()> {
     for notice in &session.loaded.notices {
         warn!("{notice}");
     }
+    refuse_lost_store(config)?;
     // The spool's lock first: whoever has it is the daemon, and may take over a dead one's sockets.
     let spool = Spool::open(&config.paths.data_dir, &session.spool_options(true))?;
     // Mail waits for a guard that a killed run has left, so nothing that can fail comes before this.

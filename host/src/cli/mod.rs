@@ -14,6 +14,7 @@ mod hookup;
 mod info;
 mod inject;
 mod lists;
+mod lost;
 mod members;
 pub(crate) mod output;
 mod plugin;
@@ -28,6 +29,7 @@ mod set;
 mod status;
 mod version;
 
+pub(crate) use lost::refuse_lost_store;
 pub use session::Session;
 
 use crate::logging;

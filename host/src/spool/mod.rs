@@ -49,7 +49,7 @@ use shared::{Found, Lease, Shared};
 use space::SpaceWatch;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -162,6 +162,18 @@ impl Spool {
                 lock: Mutex::new(lock),
             }),
         })
+    }
+
+    /// The spool in this data directory, if anything ever was in it. It need not be open, and nothing is made.
+    pub fn trace_of_use(directory: &Path) -> Option<PathBuf> {
+        let file = directory.join(DATABASE);
+        // Numbers are counted here, and stay when the rows are gone.
+        let used = schema::open_reader(&file).and_then(|db| {
+            db.query_row("SELECT EXISTS (SELECT 1 FROM sqlite_sequence)", [], |row| row.get(0))
+                .map_err(|error| SpoolError::from_sqlite(&file, &error))
+        });
+        // One that cannot be read says so when it is opened.
+        Some(file).filter(|_| used.unwrap_or(false))
     }
 
     /// Starts a body.
