@@ -696,7 +696,10 @@ impl Inner {
         {
             tracing::error!("{}: the writer's thread has panicked", self.shared.file.display());
         }
-        locked(&self.lock).take();
+        if let Some(lock) = locked(&self.lock).take() {
+            // Closing the file is not enough: a process that another thread is just starting has it too, for a moment.
+            let _ = lock.unlock();
+        }
     }
 }
 

@@ -1091,6 +1091,18 @@ async fn a_message_that_nobody_waits_for_is_cleaned_up_and_keeps_nobody_awake() 
 }
 
 #[tokio::test]
+async fn a_spool_that_was_closed_is_free_whoever_has_inherited_its_lock() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    // As a process that is just being started has it, until it runs its program.
+    let inherited = locked(&spool.inner.lock).as_ref().expect("the daemon's").try_clone().expect("a copy");
+    assert!(matches!(Spool::open(dir.path(), &DAEMON), Err(SpoolError::InUse { .. })));
+    spool.close().await;
+    open(dir.path()).close().await;
+    drop(inherited);
+}
+
+#[tokio::test]
 async fn what_is_browsed_holds_up_nobody_and_is_told_once() {
     let dir = tempfile::tempdir().expect("tempdir");
     let spool = open(dir.path());
