@@ -142,8 +142,8 @@ fn part(
     watched(name, died, tokio::spawn(work))
 }
 
-/// The same for a part that waits for many sockets and computes little. One thread that finds several of them
-/// ready at a time does more than several threads that wake each other for each.
+/// The same for a part that waits for much and computes little. One thread that finds several things ready at a time
+/// does more than several threads that wake each other for each.
 fn part_on_its_own_thread(
     name: &'static str,
     died: &mpsc::Sender<&'static str>,
@@ -198,7 +198,7 @@ impl Workers {
                 let _ = phases.wait_for(|phase| *phase >= wanted).await;
             }
         };
-        let post = part(
+        let post = part_on_its_own_thread(
             "the post pipeline",
             died,
             self.post.watched(hearts.watch("the post pipeline")).run(until(Phase::Replaced)),

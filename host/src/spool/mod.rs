@@ -198,8 +198,11 @@ impl Spool {
     }
 
     /// Up to `limit` arrivals to be processed, oldest first, with numbers above `after`.
-    pub async fn new_arrivals(&self, after: i64, limit: usize) -> Result<Vec<Arrival>> {
-        self.read(move |db| queries::new_arrivals(db, after, limit)).await
+    ///
+    /// They came a moment ago, so their rows are in memory: they are read on the spot, without a change of threads.
+    pub fn new_arrivals(&self, after: i64, limit: usize) -> Result<Vec<Arrival>> {
+        let shared = &self.inner.shared;
+        shared.with_reader(|db| queries::new_arrivals(db, after, limit).map_err(|error| shared.sqlite(&error)))
     }
 
     /// All arrivals, for people; oldest first.
@@ -213,6 +216,9 @@ impl Spool {
     /// [`SpoolError::NoMessage`] when it is gone.
     pub async fn message(&self, message: i64) -> Result<Arc<[u8]>> {
         let shared = self.inner.shared.clone();
+        if let Some(bytes) = shared.cache.find(message) {
+            return Ok(bytes);
+        }
         let path = || self.inner.shared.file.display().to_string();
         blocking(move || shared.message(message)).await?.ok_or_else(|| SpoolError::NoMessage { path: path(), message })
     }

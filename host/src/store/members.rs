@@ -6,6 +6,7 @@
 //! Many addresses travel as one JSON array, which SQLite takes apart (`json_each`): 100,000 members
 //! are three statements. PostgreSQL's word for it is `unnest($1::text[], …)`.
 
+use super::prompt::Answer;
 use super::{Added, Result, Store, StoreError, Transaction};
 use crate::lists::{DeliveryStatus, EmailAddress, Member, Role};
 use sqlx::Row;
@@ -150,6 +151,26 @@ impl Store {
         .fetch_optional(&self.inner.readers)
         .await
         .map_err(|error| self.sqlx(&error))
+    }
+
+    /// Whether an address has this role in a list.
+    pub async fn has_role(&self, list: i64, role: Role, address: &EmailAddress) -> Result<bool> {
+        const ASK: &str = "SELECT EXISTS (SELECT 1 FROM address a JOIN member m ON m.address = a.id
+             WHERE m.list = $1 AND m.role = $2 AND a.key = $3)";
+        let key = address.key();
+        let ask = |db: &rusqlite::Connection| {
+            db.prepare_cached(ASK)?.query_row(rusqlite::params![list, role.as_str(), key], |row| row.get(0))
+        };
+        match self.inner.prompt.ask(&self.inner.file, ask)? {
+            Answer::Known(found) => Ok(found),
+            Answer::Busy => sqlx::query_scalar(ASK)
+                .bind(list)
+                .bind(role.as_str())
+                .bind(address.key())
+                .fetch_one(&self.inner.readers)
+                .await
+                .map_err(|error| self.sqlx(&error)),
+        }
     }
 
     /// The addresses that a post goes to: members with delivery enabled, sorted.
