@@ -12,6 +12,7 @@ use crate::lists::{DeliveryStatus, EmailAddress, Member, Role};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 impl Store {
     /// Adds members in one transaction; the answer is in the order of `members`.
@@ -175,15 +176,27 @@ impl Store {
 
     /// The addresses that a post goes to: members with delivery enabled, sorted.
     pub async fn post_recipients(&self, list: i64) -> Result<Vec<EmailAddress>> {
-        sqlx::query(
-            "SELECT a.text FROM member m JOIN address a ON a.id = m.address
-             WHERE m.list = $1 AND m.role = 'member' AND m.delivery = 'enabled' ORDER BY a.key",
-        )
-        .bind(list)
-        .try_map(|row: SqliteRow| email(row.try_get(0)?))
-        .fetch_all(&self.inner.readers)
-        .await
-        .map_err(|error| self.sqlx(&error))
+        const ASK: &str = "SELECT a.text FROM member m JOIN address a ON a.id = m.address
+             WHERE m.list = $1 AND m.role = 'member' AND m.delivery = 'enabled' ORDER BY a.key";
+        // There may be 100,000, and `sqlx` would hand them over one by one.
+        let inner = Arc::clone(&self.inner);
+        let asked = move || {
+            inner.prompt.ask(&inner.file, |db| {
+                let mut ask = db.prepare_cached(ASK)?;
+                let addresses = ask.query_map([list], |row| Ok(email(row.get_ref(0)?.as_str()?)))?;
+                addresses.collect::<rusqlite::Result<sqlx::Result<Vec<_>>>>()
+            })
+        };
+        let answer = tokio::task::spawn_blocking(asked).await.unwrap_or(Ok(Answer::Busy))?;
+        if let Answer::Known(addresses) = answer {
+            return addresses.map_err(|error| self.sqlx(&error));
+        }
+        sqlx::query(ASK)
+            .bind(list)
+            .try_map(|row: SqliteRow| email(row.try_get(0)?))
+            .fetch_all(&self.inner.readers)
+            .await
+            .map_err(|error| self.sqlx(&error))
     }
 }
 
