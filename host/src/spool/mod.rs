@@ -346,7 +346,7 @@ impl Spool {
                 Found::Gone => {}
                 Found::Unusable(outgoing, recipients) => {
                     let failed = |(id, reply)| (id, DeliveryResult::Failed { reply });
-                    self.record(outgoing, recipients.into_iter().map(failed).collect()).await?;
+                    self.record(outgoing, recipients.into_iter().map(failed).collect(), false).await?;
                 }
                 Found::Batch(guard, batch) => {
                     guard.hand_over();
@@ -356,7 +356,7 @@ impl Spool {
                     tracing::error!("outgoing message {} is put off: {error}", guard.outgoing);
                     let put_off = DeliveryResult::Retry { after: UNREADABLE_RETRY, reply: error.to_string() };
                     let results = guard.recipients.iter().map(|id| (*id, put_off.clone())).collect();
-                    self.record(guard.outgoing, results).await?;
+                    self.record(guard.outgoing, results, false).await?;
                 }
             }
         }
@@ -376,13 +376,14 @@ impl Spool {
 
     /// Records what became of leased recipients, in one transaction; permanent failures become
     /// bounce events; a message whose last recipient is done is removed. Recipients that are gone
-    /// already are passed over.
+    /// already are passed over. `patient`: nobody waits for it, so it may wait for a commit that others need.
     ///
     /// # Errors
     /// After an error the recipients stay leased: try to record again, they were dealt with.
-    pub async fn record(&self, outgoing: i64, results: Vec<(i64, DeliveryResult)>) -> Result<()> {
+    pub async fn record(&self, outgoing: i64, results: Vec<(i64, DeliveryResult)>, patient: bool) -> Result<()> {
         let dealt = results.iter().filter(|(_, result)| !matches!(result, DeliveryResult::Retry { .. })).count() as u64;
-        let last = self.change_patiently(move |db, effects| commands::record(db, effects, outgoing, &results)).await?;
+        let last =
+            self.ask_writer(move |db, effects| commands::record(db, effects, outgoing, &results), patient).await?;
         let (rates, now) = (&self.inner.shared.rates, Instant::now());
         if last {
             if let Some(took) = rates.ended(outgoing, now) {
