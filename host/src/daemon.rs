@@ -23,6 +23,7 @@ use crate::spool::{Progress, Spool};
 use crate::store::Store;
 use anyhow::Context;
 use serde_json::{Value, json};
+use std::ffi::CStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -85,7 +86,7 @@ async fn run(session: Session, log: Log) -> anyhow::Result<()> {
     );
     let publisher = tokio::spawn(publisher);
     let (calls, called) = mpsc::channel(16);
-    let lmtp = part_on_its_own_thread("LMTP", &died, server.watched(&hearts).run(stopped.clone()));
+    let lmtp = part_on_its_own_thread("LMTP", c"lmtp", &died, server.watched(&hearts).run(stopped.clone()));
     let control =
         part("the control socket", &died, control.watched(hearts.watch("the control socket")).run(calls, stopped));
 
@@ -143,22 +144,26 @@ fn part(
     watched(name, died, tokio::spawn(work))
 }
 
-/// The same for a part that waits for many sockets and computes little. One thread that finds several of them
-/// ready at a time does more than several threads that wake each other for each.
+/// The same for a part that waits for much and computes little. One thread that finds several things ready at a time
+/// does more than several threads that wake each other for each.
 fn part_on_its_own_thread(
     name: &'static str,
+    thread: &'static CStr,
     died: &mpsc::Sender<&'static str>,
     work: impl Future<Output = ()> + Send + 'static,
 ) -> JoinHandle<()> {
-    let work =
-        tokio::task::spawn_blocking(move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let work = tokio::task::spawn_blocking(move || {
+        // For `top -H`, and for nothing else.
+        let _ = rustix::thread::set_name(thread);
+        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => {
                 runtime.block_on(work);
                 // A name that is still being looked up must not keep a stopped daemon.
                 runtime.shutdown_timeout(LAST_PATIENCE);
             }
             Err(error) => panic!("its event loop cannot be made: {error}"),
-        });
+        }
+    });
     watched(name, died, work)
 }
 
@@ -203,8 +208,9 @@ impl Workers {
                 let _ = phases.wait_for(|phase| *phase >= wanted).await;
             }
         };
-        let post = part(
+        let post = part_on_its_own_thread(
             "the post pipeline",
+            c"post",
             died,
             self.post.watched(hearts.watch("the post pipeline")).run(until(Phase::Replaced)),
         );
@@ -212,7 +218,7 @@ impl Workers {
             .deliver
             .watched(hearts.watch("delivery"))
             .run_until_replaced(until(Phase::Replaced), until(Phase::Ending));
-        RunningWorkers { phase, post, deliver: part_on_its_own_thread("delivery", died, deliver) }
+        RunningWorkers { phase, post, deliver: part_on_its_own_thread("delivery", c"deliver", died, deliver) }
     }
 }
 

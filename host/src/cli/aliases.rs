@@ -27,7 +27,7 @@ impl Aliases {
         }
         let wish = Wish { always: true, activated: self.activated };
         match publish::bring_up_to_date(session, RosterChange::Everything, wish).await? {
-            Outcome::AlreadyApplied => Ok(Exit::Done),
+            Outcome::AlreadyApplied(_) => Ok(Exit::Done),
             Outcome::Done(report) => Ok(publish::tell(&report)),
         }
     }

@@ -3,7 +3,6 @@
 use super::{Exit, Session, output};
 use crate::control::Request;
 use crate::hookup::{self, ByHand, Outcome, Report, RosterChange, Wish};
-use postrider_plugin_api::sdk::Need;
 
 /// Brings the MTA's tables up to date after a change that is already in the store.
 ///
@@ -11,7 +10,7 @@ use postrider_plugin_api::sdk::Need;
 /// `aliases` (or the daemon) finishes the work.
 pub async fn publish(session: &Session, change: RosterChange, quiet: bool) -> Exit {
     match bring_up_to_date(session, change, Wish::default()).await {
-        Ok(Outcome::AlreadyApplied) => Exit::Done,
+        Ok(Outcome::AlreadyApplied(by_hand)) => tell_what_is_left(&Report { by_hand, ..Report::default() }, quiet),
         Ok(Outcome::Done(report)) => tell_what_is_left(&report, quiet),
         Err(error) => {
             output::error(&error);
@@ -36,9 +35,7 @@ pub fn tell(report: &Report) -> Exit {
 
 /// Prints what is left to do.
 fn tell_what_is_left(report: &Report, quiet: bool) -> Exit {
-    for command in
-        report.by_hand.iter().filter(|command| !quiet || command.need == Need::Required || command.leaves_mta_behind())
-    {
+    for command in report.by_hand.iter().filter(|command| !quiet || command.required || command.leaves_mta_behind()) {
         output::line(&command.to_string());
     }
     report.waiting.iter().for_each(|waiting| output::line(&waiting.to_string()));

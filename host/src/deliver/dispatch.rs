@@ -202,7 +202,7 @@ impl<Q: DeliveryQueue> Dispatcher<Q> {
         let result = |attempts| retry.after_failure(attempts, batch.queued, unix_now(), reason.to_owned());
         let results: Vec<(i64, DeliveryResult)> =
             batch.recipients.iter().map(|one| (one.id, result(one.attempts))).collect();
-        if let Err(error) = self.context.queue.record(batch.outgoing, results).await {
+        if let Err(error) = self.context.queue.record(batch.outgoing, results, false).await {
             tracing::error!(outgoing = batch.outgoing, "results of a delivery were not recorded: {error}");
         }
     }
@@ -302,8 +302,14 @@ impl<Q: DeliveryQueue> Dispatcher<Q> {
     async fn stop(mut self) {
         self.begin_nothing_new().await;
         self.context.ending.send_replace(true);
-        let grace = self.context.settings.grace;
-        if tokio::time::timeout(grace, self.all_jobs()).await.is_err() {
+        let context = Arc::clone(&self.context);
+        let all_done = async {
+            self.all_jobs().await;
+            if let Way::Smtp(smtp) = &context.outgoing {
+                smtp.pool.all_recorded().await;
+            }
+        };
+        if tokio::time::timeout(context.settings.grace, all_done).await.is_err() {
             tracing::warn!(
                 connections = self.jobs.len(),
                 "the mail server did not answer in time; what was in flight is sent again at the next start"

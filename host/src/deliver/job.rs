@@ -91,6 +91,9 @@ impl<Q: DeliveryQueue> Work<Q> {
                 end = connected.and_then(Result::err).map(|error| unreachable(&error, smtp.pool.open()));
                 break;
             };
+            if let Some(commit) = open.unrecorded() {
+                self.recorder.take_over(commit).await;
+            }
             if let Some(rest) = smtp.limit.current().and_then(|limit| cut(&mut envelope, limit)) {
                 job.envelopes.push_front(rest);
             }
@@ -143,9 +146,9 @@ impl<Q: DeliveryQueue> Work<Q> {
             self.recorder.checkpoint(single).await;
         }
         if let Some(open) = session {
-            // Another job on it would add what it has in flight to what a crash now doubles.
-            self.recorder.flush().await;
-            smtp.pool.give_back(open);
+            // Another job on it must not add what it has in flight to all that a crash now doubles.
+            let unrecorded = self.recorder.hand_over().await;
+            smtp.pool.give_back(open, unrecorded);
         }
         self.untried.extend(job.envelopes.iter().flat_map(|one| one.recipients.iter().map(|r| r.id)));
         end.unwrap_or(JobEnd::Done { delivered: self.tally.delivered > 0 })

@@ -137,7 +137,7 @@ impl DeliveryQueue for MemoryQueue {
         Ok(self.lock().waiting.iter().map(|(at, ..)| *at).min())
     }
 
-    async fn record(&self, _outgoing: i64, results: Vec<(i64, DeliveryResult)>) -> Result<()> {
+    async fn record(&self, _outgoing: i64, results: Vec<(i64, DeliveryResult)>, _patient: bool) -> Result<()> {
         let mut inner = self.lock();
         for (id, result) in results {
             let Some((number, mut recipient)) = inner.leased.remove(&id) else {
@@ -151,6 +151,7 @@ impl DeliveryQueue for MemoryQueue {
                 recipient.attempts += 1;
                 let at = unix_now() + i64::try_from(after.as_secs()).unwrap_or(i64::MAX);
                 inner.waiting.push((at, number, recipient));
+                self.changed.notify_one();
             } else {
                 inner.open -= 1;
             }

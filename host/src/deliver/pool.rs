@@ -1,5 +1,6 @@
 //! Connections that wait for more mail.
 
+use super::recorder::{Commit, recorded};
 use super::session::{OpenError, Session, Target};
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,6 +20,8 @@ pub(super) struct Pool {
 #[derive(Debug)]
 pub(super) struct OpenSession {
     session: Session,
+    /// Results of what it sent last, on their way to the disk.
+    unrecorded: Option<Commit>,
     _counted: Counted,
 }
 
@@ -57,15 +60,24 @@ impl Pool {
             if session.is_alive() {
                 return Ok(session);
             }
+            session.recorded().await;
         }
         let session = Session::open(target).await?;
         self.open.fetch_add(1, Ordering::Relaxed);
-        Ok(OpenSession { session, _counted: Counted(Arc::clone(&self.open)) })
+        Ok(OpenSession { session, unrecorded: None, _counted: Counted(Arc::clone(&self.open)) })
     }
 
-    /// Keeps a connection for the next mail.
-    pub(super) fn give_back(&self, session: OpenSession) {
-        self.lock().push((session, Instant::now() + self.keep));
+    /// Keeps a connection for the next mail; whoever takes it then waits for this commit before the one of its own.
+    pub(super) fn give_back(&self, session: OpenSession, unrecorded: Option<Commit>) {
+        self.lock().push((OpenSession { unrecorded, ..session }, Instant::now() + self.keep));
+    }
+
+    /// Waits for all results of connections that are idle.
+    pub(super) async fn all_recorded(&self) {
+        let unrecorded: Vec<Commit> = self.lock().iter_mut().filter_map(|(open, _)| open.unrecorded.take()).collect();
+        for commit in unrecorded {
+            recorded(commit).await;
+        }
     }
 
     /// Connections that are open, in use or idle.
@@ -95,6 +107,17 @@ impl Pool {
 }
 
 impl OpenSession {
+    /// What is still to be recorded of what it sent for somebody else.
+    pub(super) fn unrecorded(&mut self) -> Option<Commit> {
+        self.unrecorded.take()
+    }
+
+    async fn recorded(&mut self) {
+        if let Some(commit) = self.unrecorded.take() {
+            recorded(commit).await;
+        }
+    }
+
     /// The session, counted no more: it is about to be closed.
     pub(super) fn into_inner(self) -> Session {
         self.session

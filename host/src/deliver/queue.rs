@@ -10,8 +10,13 @@ pub trait DeliveryQueue: Send + Sync + 'static {
     /// When the next recipient becomes due that is not leased (Unix time, in seconds).
     fn next_due(&self) -> impl Future<Output = Result<Option<i64>>> + Send;
 
-    /// What became of leased recipients, durably.
-    fn record(&self, outgoing: i64, results: Vec<(i64, DeliveryResult)>) -> impl Future<Output = Result<()>> + Send;
+    /// What became of leased recipients, durably. `patient`: no connection waits for it.
+    fn record(
+        &self,
+        outgoing: i64,
+        results: Vec<(i64, DeliveryResult)>,
+        patient: bool,
+    ) -> impl Future<Output = Result<()>> + Send;
 
     /// Gives leased recipients back as they were: nothing was tried, they stay due.
     fn release(&self, outgoing: i64, recipients: Vec<i64>) -> impl Future<Output = Result<()>> + Send;
@@ -34,8 +39,13 @@ impl DeliveryQueue for Spool {
         Spool::next_due(self)
     }
 
-    fn record(&self, outgoing: i64, results: Vec<(i64, DeliveryResult)>) -> impl Future<Output = Result<()>> + Send {
-        Spool::record(self, outgoing, results)
+    fn record(
+        &self,
+        outgoing: i64,
+        results: Vec<(i64, DeliveryResult)>,
+        patient: bool,
+    ) -> impl Future<Output = Result<()>> + Send {
+        Spool::record(self, outgoing, results, patient)
     }
 
     fn release(&self, outgoing: i64, recipients: Vec<i64>) -> impl Future<Output = Result<()>> + Send {

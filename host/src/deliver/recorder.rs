@@ -2,7 +2,8 @@
 //!
 //! While one group of results is being committed the connection goes on sending, and the next group
 //! grows; it waits only when that is full before the last one is on disk. That bounds what a crash can
-//! make us send twice: see the module's promise.
+//! make us send twice: see the module's promise. The last commit of a job goes over to the next one on the same
+//! connection, for which it is like one of its own.
 
 use super::queue::DeliveryQueue;
 use crate::spool::{DeliveryResult, SpoolError};
@@ -20,20 +21,26 @@ const MOST: usize = 50;
 /// VERP: no result waits longer for its commit while others come, if transactions are slow.
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
+/// A commit under way.
+pub(super) type Commit = JoinHandle<()>;
+
 /// Collects the results of one job.
 pub(super) struct Recorder<Q> {
     queue: Arc<Q>,
     outgoing: i64,
     results: Vec<(i64, DeliveryResult)>,
     since: Instant,
-    commit: Option<JoinHandle<()>>,
+    /// The one under way.
+    commit: Option<Commit>,
+    /// Whether the last transaction had one recipient.
+    single: bool,
     ending: watch::Receiver<bool>,
 }
 
 impl<Q: DeliveryQueue> Recorder<Q> {
     /// For one message.
     pub(super) fn new(queue: Arc<Q>, outgoing: i64, ending: watch::Receiver<bool>) -> Self {
-        Recorder { queue, outgoing, results: Vec::new(), since: Instant::now(), commit: None, ending }
+        Recorder { queue, outgoing, results: Vec::new(), since: Instant::now(), commit: None, single: false, ending }
     }
 
     /// Adds a result.
@@ -47,12 +54,30 @@ impl<Q: DeliveryQueue> Recorder<Q> {
     /// After each transaction: commits if there is enough. The results of one with several recipients do not wait;
     /// those of transactions with one (`single`) share a commit.
     pub(super) async fn checkpoint(&mut self, single: bool) {
+        self.single = single;
         let (group, most) = if single { (GROUP, MOST) } else { (1, 1) };
         let enough = self.results.len() >= group || (!self.results.is_empty() && self.since.elapsed() >= LONGEST_WAIT);
         let busy = self.commit.as_ref().is_some_and(|commit| !commit.is_finished());
         if enough && (!busy || self.results.len() >= most) {
             self.commit().await;
         }
+    }
+
+    /// What the job before on this connection is committing still.
+    pub(super) async fn take_over(&mut self, commit: Commit) {
+        if self.commit.is_some() {
+            recorded(commit).await;
+        } else {
+            self.commit = Some(commit);
+        }
+    }
+
+    /// Commits everything; the commit that is under way then is left to the next job on this connection.
+    pub(super) async fn hand_over(&mut self) -> Option<Commit> {
+        if !self.results.is_empty() {
+            self.commit().await;
+        }
+        self.commit.take()
     }
 
     /// Commits everything, and returns when it is on disk.
@@ -77,17 +102,23 @@ impl<Q: DeliveryQueue> Recorder<Q> {
     }
 
     /// Hands everything to the queue.
-    fn start(&mut self) -> JoinHandle<()> {
+    fn start(&mut self) -> Commit {
         let results = std::mem::take(&mut self.results);
-        tokio::spawn(persist(Arc::clone(&self.queue), self.outgoing, results, self.ending.clone()))
+        // With VERP the connection goes on sending meanwhile; else it soon waits for this.
+        tokio::spawn(persist(Arc::clone(&self.queue), self.outgoing, results, self.single, self.ending.clone()))
     }
 
     async fn wait(&mut self) {
-        if let Some(commit) = self.commit.take()
-            && let Err(error) = commit.await
-        {
-            tracing::error!(outgoing = self.outgoing, "results of a delivery were not recorded: {error}");
+        if let Some(commit) = self.commit.take() {
+            recorded(commit).await;
         }
+    }
+}
+
+/// Returns when it is on disk.
+pub(super) async fn recorded(commit: Commit) {
+    if let Err(error) = commit.await {
+        tracing::error!("results of a delivery were not recorded: {error}");
     }
 }
 
@@ -97,11 +128,12 @@ async fn persist<Q: DeliveryQueue>(
     queue: Arc<Q>,
     outgoing: i64,
     results: Vec<(i64, DeliveryResult)>,
+    patient: bool,
     mut ending: watch::Receiver<bool>,
 ) {
     let mut pause = Duration::from_millis(500);
     loop {
-        let Err(error) = queue.record(outgoing, results.clone()).await else { return };
+        let Err(error) = queue.record(outgoing, results.clone(), patient).await else { return };
         if matches!(error, SpoolError::Closed) || *ending.borrow() {
             tracing::error!(
                 outgoing,

@@ -4,6 +4,7 @@ mod chunking;
 mod encrypted;
 mod lmtp;
 mod login;
+mod recording;
 mod replies;
 mod verp;
 
@@ -12,7 +13,7 @@ use super::memory::MemoryQueue;
 use super::session::{Target, Timeouts};
 use super::sink::{Answer, Moment, Script, Sink, Step};
 use super::tls::{Verify, connector_with_roots};
-use super::{Deliverer, DeliverySettings, Handover, Outgoing};
+use super::{Deliverer, DeliveryQueue, DeliverySettings, Handover, Outgoing};
 use crate::config::{Chunking, SecureMode};
 use crate::lists::EmailAddress;
 use crate::plugins::Watch;

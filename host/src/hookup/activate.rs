@@ -64,7 +64,7 @@ impl Publication<'_> {
         let by_hand = ByHand {
             command: command::shown(command, None),
             reason: command.reason.clone(),
-            need: command.need,
+            required: command.need == Need::Required,
             settle: command.settle,
             obstacle,
             is_here: Path::new(&command.argv[0]).exists(),

@@ -62,7 +62,7 @@ fn apply(lab: &Lab, lists: &[&str]) -> Result<super::Report, HookupError> {
 fn published(outcome: Result<Outcome, HookupError>) -> super::Report {
     match outcome.expect("published") {
         Outcome::Done(report) => report,
-        Outcome::AlreadyApplied => panic!("nothing was to be done"),
+        Outcome::AlreadyApplied(_) => panic!("nothing was to be done"),
     }
 }
 
@@ -694,7 +694,7 @@ async fn a_run_at_work_is_not_taken_for_one_that_was_killed() {
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     marker.remove().expect("it ends");
     drop(at_work);
-    assert_eq!(other.await.expect("no panic").expect("looked"), Outcome::AlreadyApplied);
+    assert_eq!(other.await.expect("no panic").expect("looked"), Outcome::AlreadyApplied(Vec::new()));
 
     // And one that was killed is found, though its generation is applied.
     marker.write(&super::marker::Unfinished::Publishing(Vec::new())).expect("written");

@@ -24,8 +24,8 @@ use super::tools::HostTools;
 use crate::cli::privileges::check_output;
 use crate::plugins::{ANSWER, Watch};
 use postrider_plugin_api::sdk::{
-    Change, Context, Error, ErrorKind, Facts, Finding, IncomingAdapter, Need, Phase, Result as AdapterResult,
-    SettingSpec, Settings, Site, Snippet, TableFormat,
+    Change, Context, Error, ErrorKind, Facts, Finding, IncomingAdapter, Phase, Result as AdapterResult, SettingSpec,
+    Settings, Site, Snippet, TableFormat,
 };
 use sha1::{Digest, Sha1};
 use std::io;
@@ -267,14 +267,20 @@ impl Hookup {
         Ok(self.published().is(generation, &self.fingerprint()?))
     }
 
-    /// Notes that they are.
-    pub(crate) fn note_published(&self, generation: &str) -> Result<(), HookupError> {
+    /// Notes that they are, and what was left to the administrator.
+    pub(crate) fn note_published(&self, generation: &str, by_hand: &[ByHand]) -> Result<(), HookupError> {
         let (published, fingerprint) = (self.published(), self.fingerprint()?);
         // An adapter without tables may never have made the directory.
-        if published.is(generation, &fingerprint) || !Path::new(&self.site.table_dir).is_dir() {
+        let noted = published.is(generation, &fingerprint) && published.by_hand() == by_hand;
+        if noted || !Path::new(&self.site.table_dir).is_dir() {
             return Ok(());
         }
-        published.write(generation, &fingerprint)
+        published.write(generation, &fingerprint, by_hand)
+    }
+
+    /// What the last publication left to the administrator.
+    pub(crate) fn left_by_hand(&self) -> Vec<ByHand> {
+        self.published().by_hand()
     }
 
     fn published(&self) -> Published {
@@ -492,7 +498,7 @@ fn leave_out_missing_programs(directory: &Path, plan: &mut Plan) -> Vec<ByHand> 
                 by_hand.push(ByHand {
                     command: command::shown(command, Some(&file)),
                     reason: command.reason.clone(),
-                    need: Need::Required,
+                    required: true,
                     settle: None,
                     obstacle: format!("there is no {} here", command.argv[0]),
                     is_here: false,

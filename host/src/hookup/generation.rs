@@ -8,7 +8,7 @@
 use super::error::HookupError;
 use super::front::{Hookup, Options};
 use super::lock::Lock;
-use super::report::Report;
+use super::report::{ByHand, Report};
 use super::roster::Roster;
 use super::signals::Uninterrupted;
 use crate::clock::unix_now_ms;
@@ -55,8 +55,8 @@ pub enum Outcome {
     /// The tables were compared and, if need be, published. If [`Report::waiting`] is set, the
     /// generation is not applied.
     Done(Report),
-    /// Another run had published the wanted generation.
-    AlreadyApplied,
+    /// Another run had published the wanted generation; it left these commands to the administrator.
+    AlreadyApplied(Vec<ByHand>),
 }
 
 /// Publishes what the store wants, unless that has been done and nobody was killed meanwhile. Whoever drops the future while another
@@ -113,7 +113,7 @@ pub(crate) async fn follow(
         wish.always || wish.activated || generation.applied < generation.wanted || hookup.was_interrupted()
     };
     if !must(&store.generation().await?) {
-        return Ok(Outcome::AlreadyApplied);
+        return Ok(Outcome::AlreadyApplied(hookup.left_by_hand()));
     }
     let mut lock = {
         let hookup = Arc::clone(&hookup);
@@ -127,7 +127,7 @@ pub(crate) async fn follow(
         // harm; the other way round they could be taken for published.
         let generation = store.generation().await?;
         if !must(&generation) {
-            return Ok(Outcome::AlreadyApplied);
+            return Ok(Outcome::AlreadyApplied(hookup.left_by_hand()));
         }
         let run = Run { hookup: Arc::clone(&hookup), change: change.clone(), roster: Roster::asking(store.clone()) };
         let (wanted, may_wait) = (generation.wanted, !waited && generation.applied < generation.wanted);
@@ -178,7 +178,7 @@ impl Run {
         #[cfg(test)]
         self.hookup.stop_after(super::front::CARRIED_OUT)?;
         if report.waiting.is_none() {
-            self.hookup.note_published(&generation.id)?;
+            self.hookup.note_published(&generation.id, &report.by_hand)?;
         }
         #[cfg(test)]
         self.hookup.stop_after(super::front::NOTED)?;

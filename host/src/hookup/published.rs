@@ -3,14 +3,18 @@
 //! It says which generation of the lists the tables hold, by its random id (two databases may well have generations of
 //! one number), and by what they were made (a fingerprint of adapter, plugin, settings and installation). A change alone
 //! describes the way to the next generation only from there; from anywhere else (another adapter, other settings, a
-//! restored backup, another database) all is compared.
+//! restored backup, another database) all is compared. It also keeps what that publication left to the administrator, for
+//! those whose change it published with its own.
 
 use super::error::HookupError;
 use super::place;
+use super::report::ByHand;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const NAME: &str = ".postrider-published";
+/// Before the commands, in JSON.
+const BY_HAND: &str = "left by hand ";
 const HEAD: &str = "# What Postrider has published here; without this file it compares everything once.\n";
 
 /// The file that says what was published in this table directory, if anything ever was.
@@ -29,13 +33,36 @@ impl Published {
 
     /// Whether the tables are just those of this generation. A file that cannot be read says nothing.
     pub(crate) fn is(&self, generation: &str, fingerprint: &str) -> bool {
-        fs::read_to_string(&self.path).is_ok_and(|text| text == contents(generation, fingerprint))
+        let head = contents(generation, fingerprint);
+        self.text().is_some_and(|text| text.strip_prefix(&head).is_some_and(|rest| read_by_hand(rest).is_some()))
     }
 
-    /// Says durably that they are.
-    pub(crate) fn write(&self, generation: &str, fingerprint: &str) -> Result<(), HookupError> {
-        place::write_small(&self.path, &contents(generation, fingerprint))
+    /// The commands that the last publication left to the administrator. A file that cannot be read says nothing.
+    pub(crate) fn by_hand(&self) -> Vec<ByHand> {
+        let text = self.text().unwrap_or_default();
+        text.lines().find(|line| line.starts_with(BY_HAND)).and_then(read_by_hand).unwrap_or_default()
     }
+
+    /// Says durably that they are, and what was left to the administrator.
+    pub(crate) fn write(&self, generation: &str, fingerprint: &str, by_hand: &[ByHand]) -> Result<(), HookupError> {
+        let mut text = contents(generation, fingerprint);
+        if !by_hand.is_empty() {
+            text += &format!("{BY_HAND}{}\n", serde_json::json!(by_hand));
+        }
+        place::write_small(&self.path, &text)
+    }
+
+    fn text(&self) -> Option<String> {
+        fs::read_to_string(&self.path).ok()
+    }
+}
+
+/// What follows the contents: nothing, or one line.
+fn read_by_hand(rest: &str) -> Option<Vec<ByHand>> {
+    if rest.is_empty() {
+        return Some(Vec::new());
+    }
+    serde_json::from_str(rest.strip_prefix(BY_HAND)?).ok()
 }
 
 fn contents(generation: &str, fingerprint: &str) -> String {
@@ -51,11 +78,34 @@ mod tests {
         let dir = tempfile::tempdir().expect("directory");
         let published = Published::in_directory(dir.path());
         assert!(!published.is("", "a"), "nothing is published");
-        published.write("7f", "a").expect("written");
+        published.write("7f", "a", &[]).expect("written");
         assert!(published.is("7f", "a"));
         assert!(!published.is("7", "a") && !published.is("8f", "a") && !published.is("7f", "b"));
         let text = fs::read_to_string(dir.path().join(NAME)).expect("there");
         fs::write(dir.path().join(NAME), &text[..text.len() - 1]).expect("written");
         assert!(!published.is("7f", "a"), "damaged");
+    }
+
+    #[test]
+    fn what_is_left_by_hand_is_kept_until_the_next_publication() {
+        let dir = tempfile::tempdir().expect("directory");
+        let published = Published::in_directory(dir.path());
+        assert!(published.by_hand().is_empty());
+        let left = [ByHand {
+            command: "postfix reload".to_owned(),
+            reason: "so that\nit is read".to_owned(),
+            required: true,
+            settle: Some(std::time::Duration::from_secs(2)),
+            obstacle: "it needs the superuser".to_owned(),
+            is_here: true,
+        }];
+        published.write("7f", "a", &left).expect("written");
+        assert!(published.is("7f", "a") && !published.is("8f", "a"));
+        assert_eq!(published.by_hand(), left);
+        fs::write(dir.path().join(NAME), fs::read_to_string(dir.path().join(NAME)).expect("there").replace('}', ""))
+            .expect("written");
+        assert!(published.by_hand().is_empty() && !published.is("7f", "a"), "damaged");
+        published.write("8f", "a", &[]).expect("written");
+        assert!(published.by_hand().is_empty());
     }
 }

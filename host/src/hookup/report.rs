@@ -1,7 +1,7 @@
 //! What a publication did, for the administrator.
 
 use super::command;
-use postrider_plugin_api::sdk::{Command, Need};
+use postrider_plugin_api::sdk::Command;
 use std::fmt;
 use std::time::Duration;
 
@@ -54,14 +54,14 @@ pub enum TableOutcome {
 }
 
 /// A command for the administrator.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ByHand {
     /// As it is to be typed.
     pub command: String,
     /// What it is good for.
     pub reason: String,
-    /// Whether the change is seen without it.
-    pub need: Need,
+    /// Whether the MTA does not see the change without it.
+    pub required: bool,
     /// Within this time the MTA notices by itself.
     pub settle: Option<Duration>,
     /// Why it did not run here.
@@ -75,7 +75,7 @@ impl ByHand {
     /// advised counts where the MTA is: Postfix knows a new domain in an `SQLite` table at once, but not in
     /// the processes that were asked for it before.
     pub fn leaves_mta_behind(&self) -> bool {
-        self.settle.is_none() && (self.need == Need::Required || self.is_here)
+        self.settle.is_none() && (self.required || self.is_here)
     }
 }
 
@@ -131,7 +131,7 @@ impl fmt::Display for TableReport {
 
 impl fmt::Display for ByHand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verb = if self.need == Need::Required { "run" } else { "you may run" };
+        let verb = if self.required { "run" } else { "you may run" };
         write!(f, "{verb} `{}`", self.command)?;
         if !self.reason.is_empty() {
             write!(f, " {}", self.reason)?;

@@ -661,10 +661,23 @@ async fn a_generation_is_applied_once() {
     let update = |wish| follow(&store, lab.hookup.clone(), RosterChange::Everything, wish);
     assert!(matches!(update(Wish::default()).await.expect("applied"), Outcome::Done(report) if report.changed()));
     assert_eq!(store.applied(), 1);
-    assert_eq!(update(Wish::default()).await.expect("nothing to do"), Outcome::AlreadyApplied);
+    assert_eq!(update(Wish::default()).await.expect("nothing to do"), Outcome::AlreadyApplied(Vec::new()));
     fs::remove_file(lab.tables().join("accepted")).expect("removed");
     let always = Wish { always: true, ..Wish::default() };
     assert!(matches!(update(always).await.expect("repaired"), Outcome::Done(report) if report.changed()));
+}
+
+#[tokio::test]
+async fn whose_change_somebody_else_published_is_told_what_is_left_all_the_same() {
+    let lab = Lab::new(TableFormat::Text);
+    let argv = vec!["/nonexistent/postfix".to_owned(), "reload".to_owned()];
+    lab.set(|setup| setup.activate = Some(required(argv, &["routing", "accepted"])));
+    let store = FakeStore::default();
+    store.create("ants@example.com");
+    let update = || follow(&store, lab.hookup.clone(), RosterChange::Everything, Wish::default());
+    let Outcome::Done(report) = update().await.expect("published") else { panic!("nothing was published") };
+    assert_eq!(report.by_hand.len(), 1);
+    assert_eq!(update().await.expect("nothing to do"), Outcome::AlreadyApplied(report.by_hand));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -221,7 +221,7 @@ impl Processor {
     /// The first of the authors that is a member.
     async fn member_among(&self, list: &List, authors: Vec<EmailAddress>) -> Result<Option<EmailAddress>, Failure> {
         for author in authors {
-            if self.store.member(list.id, Role::Member, &author).await?.is_some() {
+            if self.store.has_role(list.id, Role::Member, &author).await? {
                 return Ok(Some(author));
             }
         }

@@ -76,7 +76,7 @@ impl House {
         let sender = (!sender.is_empty()).then(|| address(sender));
         let message = Body::Memory(Arc::from(message));
         self.spool().accept(Incoming { sender, recipients: vec![recipient], message }).await.expect("accepted");
-        self.spool().new_arrivals(0, 100).await.expect("arrivals").pop().expect("an arrival")
+        self.spool().new_arrivals(0, 100).expect("arrivals").pop().expect("an arrival")
     }
 
     /// A message for a function of the list, processed.

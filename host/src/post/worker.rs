@@ -56,7 +56,7 @@ impl Worker {
         let mut jobs: HashMap<tokio::task::Id, (Arrival, u32)> = HashMap::new();
         let mut search = Search::default();
         loop {
-            if let Err(SpoolError::Closed) = self.look(&mut search, &mut agenda).await {
+            if let Err(SpoolError::Closed) = self.look(&mut search, &mut agenda) {
                 break;
             }
             while running.len() < PARALLEL
@@ -97,11 +97,11 @@ impl Worker {
     }
 
     /// Asks the spool for one page, if that is wanted now.
-    async fn look(&self, search: &mut Search, agenda: &mut Agenda) -> Result<(), SpoolError> {
+    fn look(&self, search: &mut Search, agenda: &mut Agenda) -> Result<(), SpoolError> {
         if !search.wanted(Instant::now()) || !agenda.has_room() {
             return Ok(());
         }
-        match self.processor.spool.new_arrivals(search.cursor, PAGE).await {
+        match self.processor.spool.new_arrivals(search.cursor, PAGE) {
             Ok(page) => {
                 let last = page.last().map(|arrival| arrival.id);
                 let complete = page.len() < PAGE;

@@ -58,7 +58,11 @@ pub(super) fn accept(db: &Connection, effects: &mut Effects, incoming: &Incoming
 fn insert_body(db: &Connection, effects: &mut Effects, body: &Body) -> Result<i64> {
     let mut insert = db.prepare_cached("INSERT INTO body (size, file, data) VALUES (?1, ?2, ?3)")?;
     match body {
-        Body::Memory(bytes) => insert.insert(params![bytes.len() as i64, None::<&str>, &bytes[..]]),
+        Body::Memory(bytes) => {
+            let id = insert.insert(params![bytes.len() as i64, None::<&str>, &bytes[..]])?;
+            effects.stored.push((id, bytes.clone()));
+            Ok(id)
+        }
         Body::File(staged) => {
             effects.accepted.push(staged.clone());
             insert.insert(params![body.len() as i64, staged.name(), None::<&[u8]>])

@@ -210,8 +210,11 @@ impl Spool {
     }
 
     /// Up to `limit` arrivals to be processed, oldest first, with numbers above `after`.
-    pub async fn new_arrivals(&self, after: i64, limit: usize) -> Result<Vec<Arrival>> {
-        self.read(move |db| queries::new_arrivals(db, after, limit)).await
+    ///
+    /// They came a moment ago, so their rows are in memory: they are read on the spot, without a change of threads.
+    pub fn new_arrivals(&self, after: i64, limit: usize) -> Result<Vec<Arrival>> {
+        let shared = &self.inner.shared;
+        shared.with_reader(|db| queries::new_arrivals(db, after, limit).map_err(|error| shared.sqlite(&error)))
     }
 
     /// All arrivals, for people; oldest first.
@@ -225,6 +228,9 @@ impl Spool {
     /// [`SpoolError::NoMessage`] when it is gone.
     pub async fn message(&self, message: i64) -> Result<Arc<[u8]>> {
         let shared = self.inner.shared.clone();
+        if let Some(bytes) = shared.cache.find(message) {
+            return Ok(bytes);
+        }
         let path = || self.inner.shared.file.display().to_string();
         blocking(move || shared.message(message)).await?.ok_or_else(|| SpoolError::NoMessage { path: path(), message })
     }
@@ -355,13 +361,13 @@ impl Spool {
                 Found::Gone => {}
                 Found::Unusable(outgoing, recipients) => {
                     let failed = |(id, reply)| (id, DeliveryResult::Failed { reply });
-                    self.record(outgoing, recipients.into_iter().map(failed).collect()).await?;
+                    self.record(outgoing, recipients.into_iter().map(failed).collect(), false).await?;
                 }
                 Found::Nobody(outgoing) => {
                     // Only the repair of a damaged file leaves such rows. Recorded as a change of nobody, the row
                     // follows its recipients, or goes if it has none.
                     tracing::warn!("outgoing message {outgoing} is said to be due, but nobody waits for it now");
-                    self.record(outgoing, Vec::new()).await?;
+                    self.record(outgoing, Vec::new(), false).await?;
                 }
                 Found::Batch(guard, batch) => {
                     guard.hand_over();
@@ -371,7 +377,7 @@ impl Spool {
                     tracing::error!("outgoing message {} is put off: {error}", guard.outgoing);
                     let put_off = DeliveryResult::Retry { after: UNREADABLE_RETRY, reply: error.to_string() };
                     let results = guard.recipients.iter().map(|id| (*id, put_off.clone())).collect();
-                    self.record(guard.outgoing, results).await?;
+                    self.record(guard.outgoing, results, false).await?;
                 }
             }
         }
@@ -391,13 +397,14 @@ impl Spool {
 
     /// Records what became of leased recipients, in one transaction; permanent failures become
     /// bounce events; a message whose last recipient is done is removed. Recipients that are gone
-    /// already are passed over.
+    /// already are passed over. `patient`: nobody waits for it, so it may wait for a commit that others need.
     ///
     /// # Errors
     /// After an error the recipients stay leased: try to record again, they were dealt with.
-    pub async fn record(&self, outgoing: i64, results: Vec<(i64, DeliveryResult)>) -> Result<()> {
+    pub async fn record(&self, outgoing: i64, results: Vec<(i64, DeliveryResult)>, patient: bool) -> Result<()> {
         let dealt = results.iter().filter(|(_, result)| !matches!(result, DeliveryResult::Retry { .. })).count() as u64;
-        let last = self.change_patiently(move |db, effects| commands::record(db, effects, outgoing, &results)).await?;
+        let last =
+            self.ask_writer(move |db, effects| commands::record(db, effects, outgoing, &results), patient).await?;
         let (rates, now) = (&self.inner.shared.rates, Instant::now());
         if last {
             if let Some(took) = rates.ended(outgoing, now) {

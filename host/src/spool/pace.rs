@@ -17,25 +17,25 @@ const LONGEST_PATIENT: Duration = Duration::from_millis(5);
 pub(super) struct Pace {
     /// How long one takes, smoothed.
     cost: Duration,
-    /// How many jobs the last one had.
+    /// How many jobs that somebody waits for the last one had.
     company: usize,
 }
 
 impl Pace {
-    /// How long to wait for more, counted from the first job, when there are so many.
-    pub(super) fn wait(&self, jobs: usize, patient: bool) -> Duration {
-        if patient {
+    /// How long to wait for more, counted from the first job, when there are so many that somebody waits for.
+    pub(super) fn wait(&self, awaited: usize) -> Duration {
+        if awaited == 0 {
             (self.cost * 2).min(LONGEST_PATIENT)
-        } else if jobs < self.company {
+        } else if awaited < self.company {
             (self.cost / 2).min(LONGEST)
         } else {
             Duration::ZERO
         }
     }
 
-    /// A commit of so many jobs took so long.
-    pub(super) fn committed(&mut self, jobs: usize, took: Duration) {
-        self.company = jobs;
+    /// A commit took so long; somebody waited for so many of its jobs.
+    pub(super) fn committed(&mut self, awaited: usize, took: Duration) {
+        self.company = awaited;
         self.cost = if self.cost.is_zero() { took } else { (self.cost * 7 + took) / 8 };
     }
 }
@@ -49,33 +49,34 @@ mod tests {
     #[test]
     fn who_is_alone_waits_for_nobody() {
         let mut pace = Pace::default();
-        assert_eq!(pace.wait(1, false), Duration::ZERO);
+        assert_eq!(pace.wait(1), Duration::ZERO);
         pace.committed(1, MS);
-        assert_eq!(pace.wait(1, false), Duration::ZERO);
+        assert_eq!(pace.wait(1), Duration::ZERO);
     }
 
     #[test]
     fn who_had_company_waits_for_it_until_it_is_there() {
         let mut pace = Pace::default();
         pace.committed(10, MS);
-        assert_eq!(pace.wait(9, false), MS / 2);
-        assert_eq!(pace.wait(10, false), Duration::ZERO);
+        assert_eq!(pace.wait(9), MS / 2);
+        assert_eq!(pace.wait(10), Duration::ZERO);
         pace.committed(1, MS);
-        assert_eq!(pace.wait(1, false), Duration::ZERO, "those who went away are forgotten");
+        assert_eq!(pace.wait(1), Duration::ZERO, "those who went away are forgotten");
     }
 
     #[test]
     fn what_nobody_waits_for_waits_longer() {
         let mut pace = Pace::default();
-        pace.committed(1, MS);
-        assert_eq!(pace.wait(1, true), 2 * MS);
+        pace.committed(0, MS);
+        assert_eq!(pace.wait(0), 2 * MS);
+        assert_eq!(pace.wait(1), Duration::ZERO, "nor does anybody wait for it");
     }
 
     #[test]
     fn a_slow_disk_makes_nobody_wait_for_long() {
         let mut pace = Pace::default();
         pace.committed(10, Duration::from_secs(1));
-        assert_eq!(pace.wait(1, false), LONGEST);
-        assert_eq!(pace.wait(1, true), LONGEST_PATIENT);
+        assert_eq!(pace.wait(1), LONGEST);
+        assert_eq!(pace.wait(0), LONGEST_PATIENT);
     }
 }

@@ -90,14 +90,14 @@ async fn an_accepted_message_survives_a_restart_whole() {
     assert!(!dir.path().join("spool.db-wal").exists(), "a closed spool is one file");
 
     let spool = open(dir.path());
-    let arrivals = spool.new_arrivals(0, 10).await.expect("arrivals");
+    let arrivals = spool.new_arrivals(0, 10).expect("arrivals");
     assert_eq!(arrivals.len(), 2);
     assert_eq!(arrivals[0].recipient, recipient(Subaddress::Post));
     assert_eq!(arrivals[1].recipient, recipient(Subaddress::Owner));
     assert!(arrivals.iter().all(|one| one.message == message && one.sender.is_none() && one.size == 20));
     assert_eq!(&spool.message(message).await.expect("message")[..], b"Subject: x\r\n\r\nbody\r\n");
-    assert_eq!(spool.new_arrivals(arrivals[0].id, 10).await.expect("arrivals"), arrivals[1..]);
-    assert_eq!(spool.new_arrivals(0, 1).await.expect("arrivals"), arrivals[..1]);
+    assert_eq!(spool.new_arrivals(arrivals[0].id, 10).expect("arrivals"), arrivals[1..]);
+    assert_eq!(spool.new_arrivals(0, 1).expect("arrivals"), arrivals[..1]);
 }
 
 #[tokio::test]
@@ -366,12 +366,12 @@ async fn arrivals_are_kept_shunted_and_retried() {
     spool.arrivals_changed().notified().await;
     let id = spool.arrivals().await.expect("arrivals")[0].id;
     assert!(spool.set_state(id, ArrivalState::Shunted, "no such list").await.expect("shunt"));
-    assert!(spool.new_arrivals(0, 10).await.expect("new").is_empty());
+    assert!(spool.new_arrivals(0, 10).expect("new").is_empty());
     let shunted = spool.arrivals().await.expect("arrivals").remove(0);
     assert_eq!((shunted.state, shunted.reason.as_str()), (ArrivalState::Shunted, "no such list"));
     assert!(spool.set_state(id, ArrivalState::New, "").await.expect("retry"));
     spool.arrivals_changed().notified().await;
-    assert_eq!(spool.new_arrivals(0, 10).await.expect("new").len(), 1);
+    assert_eq!(spool.new_arrivals(0, 10).expect("new").len(), 1);
     assert!(!spool.set_state(id + 1, ArrivalState::Kept, "").await.expect("no such"));
 }
 
@@ -415,7 +415,7 @@ async fn delivery_resumes_at_the_exact_recipient() {
     assert_eq!(third.recipients.len(), 5);
     assert!(spool.due(10).await.expect("due").is_none());
     assert_eq!(spool.next_due().await.expect("next"), None, "everything is leased");
-    spool.record(second.outgoing, delivered(&second)).await.expect("record");
+    spool.record(second.outgoing, delivered(&second), false).await.expect("record");
     assert_eq!(spool.outgoing().await.expect("queue")[0].done, 10);
     drop(spool);
 
@@ -424,8 +424,8 @@ async fn delivery_resumes_at_the_exact_recipient() {
     let expected: Vec<String> = (0..10).chain(20..25).map(|n| format!("member{n:06}@example.com")).collect();
     assert_eq!(addresses(&rest), expected);
     assert_eq!(rest.queued, first.queued);
-    spool.record(rest.outgoing, delivered(&rest)).await.expect("record");
-    spool.record(rest.outgoing, delivered(&rest)).await.expect("again is no error");
+    spool.record(rest.outgoing, delivered(&rest), false).await.expect("record");
+    spool.record(rest.outgoing, delivered(&rest), false).await.expect("again is no error");
     assert!(spool.outgoing().await.expect("queue").is_empty());
     assert!(spool.bounce_events().await.expect("events").is_empty());
     assert_eq!(
@@ -448,8 +448,8 @@ async fn each_recipient_has_its_own_fate() {
         |seconds| DeliveryResult::Retry { after: Duration::from_secs(seconds), reply: format!("451 {seconds}") };
     let failed = || (id(1), DeliveryResult::Failed { reply: "550 5.1.1 no such user".into() });
     let results = vec![(id(0), DeliveryResult::Delivered), failed(), (id(2), retry(0)), (id(3), retry(3600))];
-    spool.record(batch.outgoing, results).await.expect("record");
-    spool.record(batch.outgoing, vec![failed()]).await.expect("a failure counts once");
+    spool.record(batch.outgoing, results, false).await.expect("record");
+    spool.record(batch.outgoing, vec![failed()], false).await.expect("a failure counts once");
 
     let events = spool.bounce_events().await.expect("events");
     assert_eq!(events.len(), 1);
@@ -465,14 +465,14 @@ async fn each_recipient_has_its_own_fate() {
     assert_eq!(again.recipients[0].attempts, 1);
     let soon = spool.next_due().await.expect("next").expect("one waits");
     assert!(soon >= queued.queued + 3600, "the leased one does not count: {soon}");
-    spool.record(again.outgoing, delivered(&again)).await.expect("record");
+    spool.record(again.outgoing, delivered(&again), false).await.expect("record");
     assert!(spool.due(10).await.expect("due").is_none());
 
     assert_eq!(spool.retry_now(Some(batch.outgoing + 1)).await.expect("retry"), 0);
     assert_eq!(spool.retry_now(None).await.expect("retry"), 1);
     let last = next(&spool, 10).await;
     assert_eq!(addresses(&last), ["member000003@example.com"]);
-    spool.record(last.outgoing, delivered(&last)).await.expect("record");
+    spool.record(last.outgoing, delivered(&last), false).await.expect("record");
     assert!(spool.outgoing().await.expect("queue").is_empty());
 }
 
@@ -484,7 +484,7 @@ async fn what_seems_to_be_due_later_than_any_retry_can_be_is_due() {
     let batch = next(&spool, 10).await;
     let far = DeliveryResult::Retry { after: Duration::from_hours(30 * 24), reply: "451 later".into() };
     let results = batch.recipients.iter().map(|one| (one.id, far.clone())).collect();
-    spool.record(batch.outgoing, results).await.expect("record");
+    spool.record(batch.outgoing, results, false).await.expect("record");
     let due = spool.next_due().await.expect("next").expect("two wait");
     assert!(due <= unix_now() + FARTHEST_TRY.as_secs() as i64, "nobody waits so long: {due}");
     assert!(spool.due(10).await.expect("due").is_none());
@@ -497,7 +497,7 @@ async fn what_seems_to_be_due_later_than_any_retry_can_be_is_due() {
     }
     let again = next(&spool, 10).await;
     assert_eq!(again.recipients.len(), 2);
-    spool.record(again.outgoing, delivered(&again)).await.expect("record");
+    spool.record(again.outgoing, delivered(&again), false).await.expect("record");
     assert!(spool.outgoing().await.expect("queue").is_empty());
 }
 
@@ -513,7 +513,7 @@ async fn a_recipient_that_is_no_address_fails_and_keeps_nobody_awake() {
     damage(3).await.expect("damaged");
     let batch = next(&spool, 10).await;
     assert_eq!(addresses(&batch), ["member000001@example.com"]);
-    spool.record(batch.outgoing, delivered(&batch)).await.expect("record");
+    spool.record(batch.outgoing, delivered(&batch), false).await.expect("record");
     assert!(spool.due(10).await.expect("due").is_none());
     assert_eq!(spool.next_due().await.expect("next"), None);
     assert!(spool.outgoing().await.expect("queue").is_empty());
@@ -533,7 +533,7 @@ async fn a_huge_message_does_not_starve_a_small_one() {
     for _ in 0..6 {
         let batch = next(&spool, 10).await;
         order.push(batch.outgoing - huge);
-        spool.record(batch.outgoing, delivered(&batch)).await.expect("record");
+        spool.record(batch.outgoing, delivered(&batch), false).await.expect("record");
     }
     assert_eq!(order, [0, 1, 2, 0, 1, 0]);
 }
@@ -570,7 +570,7 @@ async fn a_dropped_message_is_not_delivered_any_more() {
     assert!(by_hand.drop_outgoing(batch.outgoing).await.expect("drop"));
     assert!(!by_hand.drop_outgoing(batch.outgoing).await.expect("gone"));
     assert!(spool.due(10).await.expect("due").is_none());
-    spool.record(batch.outgoing, delivered(&batch)).await.expect("record");
+    spool.record(batch.outgoing, delivered(&batch), false).await.expect("record");
     assert!(body_files(dir.path()).is_empty());
 }
 
@@ -602,7 +602,7 @@ async fn large_bodies_go_through_files() {
     assert_eq!(body_files(dir.path()).len(), 1, "the incoming one went, the outgoing one came");
     let batch = next(&spool, 10).await;
     assert_eq!(batch.message.len(), 1_000_000);
-    spool.record(batch.outgoing, delivered(&batch)).await.expect("record");
+    spool.record(batch.outgoing, delivered(&batch), false).await.expect("record");
     assert!(body_files(dir.path()).is_empty());
 }
 
@@ -783,7 +783,7 @@ async fn a_backup_taken_in_use_is_a_working_spool() {
     spool.accept(incoming(&large)).await.expect("accept");
     spool.fan_out(None, vec![outgoing(b"post", 30)]).await.expect("fan_out");
     let batch = next(&spool, 10).await;
-    spool.record(batch.outgoing, delivered(&batch)).await.expect("record");
+    spool.record(batch.outgoing, delivered(&batch), false).await.expect("record");
     // Large messages come and go meanwhile.
     let busy = tokio::spawn({
         let spool = spool.clone();
@@ -954,7 +954,7 @@ async fn figures() {
                     while batches.fetch_add(1, Ordering::Relaxed) < 20_000 / limit as u64
                         && let Some(batch) = spool.due(limit).await.expect("due")
                     {
-                        spool.record(batch.outgoing, delivered(&batch)).await.expect("record");
+                        spool.record(batch.outgoing, delivered(&batch), false).await.expect("record");
                     }
                 })
             })
@@ -989,7 +989,7 @@ async fn many_recipients_are_retried_and_dropped_in_portions_and_only_those_who_
         reply: format!("450 {}", if n.is_multiple_of(2) { "Greylisted" } else { "mailbox full" }),
     };
     let results = batch.recipients.iter().enumerate().map(|(n, one)| (one.id, later(n))).collect();
-    spool.record(batch.outgoing, results).await.expect("record");
+    spool.record(batch.outgoing, results, false).await.expect("record");
 
     let half = many as u64 / 2;
     assert_eq!(spool.retry_recipients(ids[1], &by_reply("nobody said this")).await.expect("retry"), 0);
@@ -1021,14 +1021,14 @@ async fn progress_tells_who_is_leased_and_how_fast_it_goes() {
     let progress = spool.progress();
     assert_eq!((progress.len(), progress[0].outgoing, progress[0].leased.len()), (1, batch.outgoing, 30));
     let all = delivered(&batch);
-    spool.record(batch.outgoing, all[..20].to_vec()).await.expect("record");
+    spool.record(batch.outgoing, all[..20].to_vec(), false).await.expect("record");
     let progress = spool.progress();
     assert_eq!(progress[0].leased.len(), 10);
     // 20 in less than half a second, which counts as half a second.
     assert!((0.5..=40.0).contains(&progress[0].per_second), "{progress:?}");
-    spool.record(batch.outgoing, all[20..].to_vec()).await.expect("record");
+    spool.record(batch.outgoing, all[20..].to_vec(), false).await.expect("record");
     let rest = next(&spool, 30).await;
-    spool.record(rest.outgoing, delivered(&rest)).await.expect("record");
+    spool.record(rest.outgoing, delivered(&rest), false).await.expect("record");
     assert!(spool.progress().is_empty(), "it is done");
 }
 
@@ -1145,6 +1145,8 @@ async fn a_message_whose_content_is_lost_waits_with_the_reason_and_holds_up_nobo
     // What the repair of a damaged file may leave.
     let repaired = Connection::open(dir.path().join(DATABASE)).expect("another process");
     repaired.execute("DELETE FROM body", []).expect("sql");
+    drop(spool);
+    let spool = open(dir.path());
     spool.fan_out(None, vec![outgoing(b"whole", 1)]).await.expect("queued");
     let looked = async {
         let batch = next(&spool, 10).await;

@@ -33,6 +33,8 @@ pub(super) struct Effects {
     pub released: Vec<(i64, Vec<i64>)>,
     /// Body files that a row names now.
     pub accepted: Vec<StagedBody>,
+    /// Bodies that a row holds now; somebody will want them soon.
+    pub stored: Vec<(i64, Arc<[u8]>)>,
     /// Bodies that are gone, and the files of those that had one.
     pub forgotten: Vec<i64>,
     pub unnamed: Vec<String>,
@@ -112,11 +114,10 @@ impl Writer {
     /// Works until the last sender is gone and its last job is done.
     pub(super) fn run(mut self) {
         while let Ok(first) = self.jobs.recv() {
-            let group = self.gather(first);
-            let (jobs, begun) = (group.len(), Instant::now());
-            let idle = jobs < MAX_GROUP;
+            let (group, awaited) = self.gather(first);
+            let (idle, begun) = (group.len() < MAX_GROUP, Instant::now());
             self.commit_all(group);
-            self.pace.committed(jobs, begun.elapsed());
+            self.pace.committed(awaited, begun.elapsed());
             if idle {
                 self.give_back_pages();
             }
@@ -127,22 +128,22 @@ impl Writer {
         }
     }
 
-    /// What waits already, and what is worth waiting for.
-    fn gather(&self, first: Box<dyn Job>) -> Vec<Box<dyn Job>> {
+    /// What waits already, and what is worth waiting for; how many of these somebody outside waits for.
+    fn gather(&self, first: Box<dyn Job>) -> (Vec<Box<dyn Job>>, usize) {
         let begun = Instant::now();
-        let mut patient = first.is_patient();
+        let mut awaited = usize::from(!first.is_patient());
         let mut group = vec![first];
         while group.len() < MAX_GROUP {
             let next = self.jobs.try_recv().or_else(|_| {
-                let wait = self.pace.wait(group.len(), patient).saturating_sub(begun.elapsed());
+                let wait = self.pace.wait(awaited).saturating_sub(begun.elapsed());
                 // A wait of no length would still be a call of the system.
                 if wait.is_zero() { Err(RecvTimeoutError::Timeout) } else { self.jobs.recv_timeout(wait) }
             });
             let Ok(next) = next else { break };
-            patient &= next.is_patient();
+            awaited += usize::from(!next.is_patient());
             group.push(next);
         }
-        group
+        (group, awaited)
     }
 
     fn commit_all(&mut self, mut group: Vec<Box<dyn Job>>) {
@@ -219,6 +220,7 @@ impl Writer {
             arrivals |= effects.arrivals_changed;
             outgoing |= effects.outgoing_changed;
             released.extend(effects.released);
+            effects.stored.iter().for_each(|(id, bytes)| self.shared.cache.keep(*id, bytes));
             self.shared.cache.forget(&effects.forgotten);
             self.unnamed.extend(effects.unnamed);
         }

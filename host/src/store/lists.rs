@@ -1,15 +1,23 @@
 //! Lists, and what a recipient address means.
 
-use super::routes::{self, Answer};
+use super::prompt::Answer;
 use super::{ChangeNote, Result, Route, Store, StoreError, wanted_generation_rises};
 use crate::clock::unix_now;
 use crate::lists::{
     Domain, DomainName, EmailAddress, List, ListAddress, ListSettings, NewList, Subaddress, split_local_part,
 };
+use rusqlite::OptionalExtension as _;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-/// What [`list`] reads.
+/// The list of this name in a domain, or in the one of which that is the alias.
+const FIND: &str = "SELECT id, name, domain FROM list WHERE domain = $1 AND name = $2
+    UNION ALL
+    SELECT l.id, l.name, l.domain FROM domain d JOIN list l ON l.domain = d.name WHERE d.alias = $1 AND l.name = $2
+    LIMIT 1";
+const COUNT: &str = "UPDATE list SET post_count = post_count + 1 WHERE id = $1 RETURNING post_count";
+
+/// What [`Columns`] are read from.
 macro_rules! select_list {
     ($rest:literal) => {
         concat!("SELECT id, name, domain, settings, post_count, created FROM list ", $rest)
@@ -159,7 +167,25 @@ impl Store {
 
     /// The list with this number.
     pub async fn list_by_id(&self, id: i64) -> Result<Option<List>> {
-        sqlx::query(select_list!("WHERE id = $1"))
+        const BY_ID: &str = select_list!("WHERE id = $1");
+        let ask = |db: &rusqlite::Connection| {
+            let row = |row: &rusqlite::Row<'_>| {
+                let columns = Columns {
+                    id: row.get(0)?,
+                    name: row.get_ref(1)?.as_str()?,
+                    domain: row.get_ref(2)?.as_str()?,
+                    settings: row.get_ref(3)?.as_str()?,
+                    post_count: row.get(4)?,
+                    created: row.get(5)?,
+                };
+                Ok(columns.list())
+            };
+            db.prepare_cached(BY_ID)?.query_row([id], row).optional()
+        };
+        if let Answer::Known(found) = self.inner.prompt.ask(&self.inner.file, ask)? {
+            return found.transpose().map_err(|error| self.sqlx(&error));
+        }
+        sqlx::query(BY_ID)
             .bind(id)
             .try_map(|row| list(&row))
             .fetch_optional(&self.inner.readers)
@@ -181,17 +207,22 @@ impl Store {
         if changed.rows_affected() == 0 { Err(StoreError::no_list(id)) } else { Ok(()) }
     }
 
-    /// Counts a post; returns the new count.
+    /// Counts a post; returns the new count. A power loss may take the last ones.
     ///
     /// # Errors
     /// `ListUnknown` when the list is gone.
     pub async fn count_post(&self, list: i64) -> Result<u64> {
-        let count: Option<i64> =
-            sqlx::query_scalar("UPDATE list SET post_count = post_count + 1 WHERE id = $1 RETURNING post_count")
+        let count = |db: &rusqlite::Connection| {
+            db.prepare_cached(COUNT)?.query_row([list], |row| row.get::<_, i64>(0)).optional()
+        };
+        let count = match self.inner.prompt.change_lightly(&self.inner.file, count)? {
+            Answer::Known(count) => count,
+            Answer::Busy => sqlx::query_scalar(COUNT)
                 .bind(list)
                 .fetch_optional(&self.inner.writer)
                 .await
-                .map_err(|error| self.sqlx(&error))?;
+                .map_err(|error| self.sqlx(&error))?,
+        };
         count.map(|count| count as u64).ok_or_else(|| StoreError::no_list(list))
     }
 
@@ -202,25 +233,34 @@ impl Store {
     pub async fn resolve(&self, recipient: &EmailAddress, delimiter: &str) -> Result<Option<Route>> {
         let Ok(domain) = DomainName::parse(recipient.domain()) else { return Ok(None) };
         let split = split_local_part(recipient.local_part(), delimiter);
-        let with_function = split.with_function.as_ref();
-        let shorter = with_function.map(|(name, _)| name.as_str());
-        let found = match self.inner.routes.find(&self.inner.file, &split.whole, shorter, domain.as_str())? {
-            Answer::Known(found) => found,
-            Answer::Busy => sqlx::query(routes::FIND)
-                .bind(&split.whole)
-                .bind(shorter)
-                .bind(domain.as_str())
+        let whole = (split.whole.as_str(), Subaddress::Post);
+        let shorter = split.with_function.as_ref().map(|(name, function)| (name.as_str(), *function));
+        for (name, function) in std::iter::once(whole).chain(shorter) {
+            if let Some((list, address)) = self.list_called(name, domain.as_str()).await? {
+                return Ok(Some(Route { list, address, function, detail: split.detail }));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn list_called(&self, name: &str, domain: &str) -> Result<Option<(i64, ListAddress)>> {
+        let ask = |db: &rusqlite::Connection| {
+            let row = |row: &rusqlite::Row<'_>| {
+                Ok((row.get(0)?, posting_address(row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?)))
+            };
+            db.prepare_cached(FIND)?.query_row([domain, name], row).optional()
+        };
+        match self.inner.prompt.ask(&self.inner.file, ask)? {
+            Answer::Known(None) => Ok(None),
+            Answer::Known(Some((list, address))) => Ok(Some((list, address.map_err(|error| self.sqlx(&error))?))),
+            Answer::Busy => sqlx::query(FIND)
+                .bind(domain)
+                .bind(name)
                 .try_map(|row: SqliteRow| Ok((row.try_get(0)?, address(&row, 1)?)))
                 .fetch_optional(&self.inner.readers)
                 .await
-                .map_err(|error| self.sqlx(&error))?,
-        };
-        let Some((list, address)) = found else { return Ok(None) };
-        let function = match with_function {
-            Some((_, function)) if address.name.as_str() != split.whole => *function,
-            _ => Subaddress::Post,
-        };
-        Ok(Some(Route { list, address, function, detail: split.detail }))
+                .map_err(|error| self.sqlx(&error)),
+        }
     }
 
     fn json(&self, settings: &ListSettings) -> Result<String> {
@@ -231,23 +271,50 @@ impl Store {
     }
 }
 
+/// A row of a list.
+struct Columns<'a> {
+    id: i64,
+    name: &'a str,
+    domain: &'a str,
+    settings: &'a str,
+    post_count: i64,
+    created: i64,
+}
+
+impl Columns<'_> {
+    fn list(self) -> sqlx::Result<List> {
+        let address = posting_address(self.name, self.domain)?;
+        let settings = serde_json::from_str(self.settings)
+            .map_err(|error| sqlx::Error::ColumnDecode { index: "settings".into(), source: Box::new(error) })?;
+        Ok(List {
+            id: self.id,
+            list_id: address.list_id(),
+            address,
+            settings,
+            post_count: self.post_count as u64,
+            created: self.created,
+        })
+    }
+}
+
 fn list(row: &SqliteRow) -> sqlx::Result<List> {
-    let address = address(row, 1)?;
-    let settings = serde_json::from_str(row.try_get(3)?)
-        .map_err(|error| sqlx::Error::ColumnDecode { index: "settings".into(), source: Box::new(error) })?;
-    Ok(List {
+    let columns = Columns {
         id: row.try_get(0)?,
-        list_id: address.list_id(),
-        address,
-        settings,
-        post_count: row.try_get::<i64, _>(4)? as u64,
+        name: row.try_get(1)?,
+        domain: row.try_get(2)?,
+        settings: row.try_get(3)?,
+        post_count: row.try_get(4)?,
         created: row.try_get(5)?,
-    })
+    };
+    columns.list()
 }
 
 /// The posting address from a name and the domain behind it.
 fn address(row: &SqliteRow, column: usize) -> sqlx::Result<ListAddress> {
-    let (name, domain): (&str, &str) = (row.try_get(column)?, row.try_get(column + 1)?);
+    posting_address(row.try_get(column)?, row.try_get(column + 1)?)
+}
+
+fn posting_address(name: &str, domain: &str) -> sqlx::Result<ListAddress> {
     ListAddress::parse(&format!("{name}@{domain}"))
         .map_err(|error| sqlx::Error::ColumnDecode { index: "name".into(), source: Box::new(error) })
 }

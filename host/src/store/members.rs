@@ -6,11 +6,13 @@
 //! Many addresses travel as one JSON array, which SQLite takes apart (`json_each`): 100,000 members
 //! are three statements. PostgreSQL's word for it is `unnest($1::text[], …)`.
 
+use super::prompt::Answer;
 use super::{Added, Result, Store, StoreError, Transaction};
 use crate::lists::{DeliveryStatus, EmailAddress, Member, Role};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 impl Store {
     /// Adds members in one transaction; the answer is in the order of `members`.
@@ -152,17 +154,49 @@ impl Store {
         .map_err(|error| self.sqlx(&error))
     }
 
+    /// Whether an address has this role in a list.
+    pub async fn has_role(&self, list: i64, role: Role, address: &EmailAddress) -> Result<bool> {
+        const ASK: &str = "SELECT EXISTS (SELECT 1 FROM address a JOIN member m ON m.address = a.id
+             WHERE m.list = $1 AND m.role = $2 AND a.key = $3)";
+        let key = address.key();
+        let ask = |db: &rusqlite::Connection| {
+            db.prepare_cached(ASK)?.query_row(rusqlite::params![list, role.as_str(), key], |row| row.get(0))
+        };
+        match self.inner.prompt.ask(&self.inner.file, ask)? {
+            Answer::Known(found) => Ok(found),
+            Answer::Busy => sqlx::query_scalar(ASK)
+                .bind(list)
+                .bind(role.as_str())
+                .bind(address.key())
+                .fetch_one(&self.inner.readers)
+                .await
+                .map_err(|error| self.sqlx(&error)),
+        }
+    }
+
     /// The addresses that a post goes to: members with delivery enabled, sorted.
     pub async fn post_recipients(&self, list: i64) -> Result<Vec<EmailAddress>> {
-        sqlx::query(
-            "SELECT a.text FROM member m JOIN address a ON a.id = m.address
-             WHERE m.list = $1 AND m.role = 'member' AND m.delivery = 'enabled' ORDER BY a.key",
-        )
-        .bind(list)
-        .try_map(|row: SqliteRow| email(row.try_get(0)?))
-        .fetch_all(&self.inner.readers)
-        .await
-        .map_err(|error| self.sqlx(&error))
+        const ASK: &str = "SELECT a.text FROM member m JOIN address a ON a.id = m.address
+             WHERE m.list = $1 AND m.role = 'member' AND m.delivery = 'enabled' ORDER BY a.key";
+        // There may be 100,000, and `sqlx` would hand them over one by one.
+        let inner = Arc::clone(&self.inner);
+        let asked = move || {
+            inner.prompt.ask(&inner.file, |db| {
+                let mut ask = db.prepare_cached(ASK)?;
+                let addresses = ask.query_map([list], |row| Ok(email(row.get_ref(0)?.as_str()?)))?;
+                addresses.collect::<rusqlite::Result<sqlx::Result<Vec<_>>>>()
+            })
+        };
+        let answer = tokio::task::spawn_blocking(asked).await.unwrap_or(Ok(Answer::Busy))?;
+        if let Answer::Known(addresses) = answer {
+            return addresses.map_err(|error| self.sqlx(&error));
+        }
+        sqlx::query(ASK)
+            .bind(list)
+            .try_map(|row: SqliteRow| email(row.try_get(0)?))
+            .fetch_all(&self.inner.readers)
+            .await
+            .map_err(|error| self.sqlx(&error))
     }
 }
 

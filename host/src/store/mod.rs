@@ -5,8 +5,8 @@
 //! generation applied after it has published it. So an interrupted publication is always found
 //! and finished.
 //!
-//! Promise: what a method here has returned `Ok` for is on disk (WAL, `synchronous=FULL`); what
-//! failed changed nothing. Several processes may use one database at the same time.
+//! Promise: what a method here has returned `Ok` for is on disk (WAL, `synchronous=FULL`), all but the number of a
+//! list's posts; what failed changed nothing. Several processes may use one database at the same time.
 //!
 //! The SQL keeps to what PostgreSQL understands too (`$1`, `ON CONFLICT`, `RETURNING`), so that it
 //! can follow; what differs has a comment.
@@ -17,7 +17,7 @@ mod generation;
 mod held;
 mod lists;
 mod members;
-mod routes;
+mod prompt;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -28,7 +28,7 @@ pub use generation::ChangeNote;
 use crate::config::DatabaseUrl;
 use crate::lists::{EmailAddress, ListAddress, Subaddress};
 use generation::wanted_generation_rises;
-use routes::Routes;
+use prompt::Prompt;
 use sqlx::sqlite::SqlitePool;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,7 +48,7 @@ struct Inner {
     file: PathBuf,
     writer: SqlitePool,
     readers: SqlitePool,
-    routes: Routes,
+    prompt: Prompt,
 }
 
 /// What a recipient address means.
@@ -134,7 +134,7 @@ impl Store {
     pub async fn open(url: &DatabaseUrl) -> Result<Self> {
         let DatabaseUrl::Sqlite(file) = url;
         let (writer, readers) = schema::open(file).await?;
-        Ok(Store { inner: Arc::new(Inner { file: file.clone(), writer, readers, routes: Routes::new() }) })
+        Ok(Store { inner: Arc::new(Inner { file: file.clone(), writer, readers, prompt: Prompt::default() }) })
     }
 
     /// Writes a consistent copy to a new file, while in use.
@@ -176,7 +176,7 @@ impl Store {
     /// Ends all connections, after what they are doing.
     pub async fn close(&self) {
         // The writer last: only then does it leave no journal behind.
-        self.inner.routes.close();
+        self.inner.prompt.close();
         self.inner.readers.close().await;
         self.inner.writer.close().await;
     }
