@@ -8,7 +8,7 @@
 
 mod systemd;
 
-use crate::cli::{Exit, Session};
+use crate::cli::{Exit, LAST_PATIENCE, Session, refuse_lost_store};
 use crate::config::{self, Config, Loaded};
 use crate::control::{Call, Control, Request};
 use crate::deliver::{Deliverer, DeliverySettings};
@@ -56,6 +56,7 @@ async fn run(session: Session, log: Log) -> anyhow::Result<()> {
     for notice in &session.loaded.notices {
         warn!("{notice}");
     }
+    refuse_lost_store(config)?;
     // The spool's lock first: whoever has it is the daemon, and may take over a dead one's sockets.
     let spool = Spool::open(&config.paths.data_dir, &session.spool_options(true))?;
     // Mail waits for a guard that a killed run has left, so nothing that can fail comes before this.
@@ -155,7 +156,11 @@ fn part_on_its_own_thread(
         // For `top -H`, and for nothing else.
         let _ = rustix::thread::set_name(thread);
         match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime.block_on(work),
+            Ok(runtime) => {
+                runtime.block_on(work);
+                // A name that is still being looked up must not keep a stopped daemon.
+                runtime.shutdown_timeout(LAST_PATIENCE);
+            }
             Err(error) => panic!("its event loop cannot be made: {error}"),
         }
     });

@@ -1,7 +1,10 @@
 //! What an administrator is told about the MTA's own configuration.
 
+use postrider::deliver::sink::Script;
 use postrider_tests::installation::Installation;
+use postrider_tests::site::Server;
 use postrider_tests::{fixtures, require};
+use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -57,7 +60,32 @@ fn without_postfix_the_lines_are_shown_and_the_check_says_that_it_could_not_ask(
     assert!(installation.run(&["hookup"]).contains("postfix_transport.cf"));
     let found: serde_json::Value =
         serde_json::from_str(&installation.run(&["hookup", "--check", "--json"])).expect("JSON");
-    assert_eq!((&found[0]["severity"], found.as_array().map(Vec::len)), (&"warning".into(), Some(1)));
+    assert_eq!((&found[0]["severity"], found.as_array().map(Vec::len)), (&"warning".into(), Some(2)));
+    assert!(found[1]["seen"].as_str().is_some_and(|seen| seen.contains("could not be asked")), "{found:#}");
+}
+
+#[test]
+fn the_check_notes_whether_postfix_makes_senders_for_verp() {
+    let installation = installation("$DIR/nothing");
+    let note = || {
+        let found: Value = serde_json::from_str(&installation.run(&["hookup", "--check", "--json"])).expect("JSON");
+        let about = |one: &&Value| one["subject"].as_str().is_some_and(|subject| subject.contains("XVERP"));
+        found.as_array().into_iter().flatten().find(about).cloned()
+    };
+    {
+        let server = Server::start(&installation, Script::default());
+        let found = note().expect("a note");
+        assert_eq!(found["severity"], "info");
+        assert!(found["subject"].as_str().is_some_and(|one| one.contains(&installation.smtp_port.to_string())));
+        assert!(found["advice"].as_str().is_some_and(|advice| advice.contains("smtpd_port")), "{found:#}");
+        assert!(server.messages().is_empty());
+    }
+    {
+        let _server = Server::start(&installation, Script::default().with("XVERP"));
+        assert_eq!(note().expect("a note")["severity"], "ok");
+    }
+    installation.configure("smtp_xverp: no\n");
+    assert_eq!(note(), None, "it would not be used");
 }
 
 // ---- Another adapter, and before anything is there

@@ -3,6 +3,7 @@
 use super::{Exit, Session, output};
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
+use tokio::sync::oneshot;
 
 /// Copy databases and queues to a new directory, while running
 #[derive(Debug, clap::Args)]
@@ -43,8 +44,24 @@ impl Backup {
 }
 
 async fn write(session: &Session, staged: &Path, target: &Path) -> anyhow::Result<()> {
-    session.spool().await?.backup(staged).await?;
-    session.store().await?.backup(&staged.join("postrider.db")).await?;
+    let (spool, store) = (session.spool().await?, session.store().await?);
+    // A post that is held goes from the spool into the store, one that is accepted goes back; each is in the new place
+    // before it leaves the old one. Copied one after the other, they could both be without it. So the store stands
+    // still until the spool's database is copied.
+    let frozen = store.freeze().await?;
+    let (copied, database_copied) = oneshot::channel();
+    let spool_copied = spool.backup(staged, move || {
+        let _ = copied.send(());
+    });
+    let store_copied = async {
+        let goes_on = database_copied.await.is_ok();
+        let done = if goes_on { store.backup(&staged.join("postrider.db")).await } else { Ok(()) };
+        frozen.thaw().await;
+        done
+    };
+    let (spool, store) = tokio::join!(spool_copied, store_copied);
+    spool?;
+    store?;
     // What has been told as written outlives a power loss, too.
     let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::rename(staged, target)

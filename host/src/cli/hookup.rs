@@ -1,7 +1,9 @@
 //! `postrider hookup`
 
 use super::{Exit, Session, output};
-use crate::config::{AdapterName, Config};
+use crate::config::{AdapterName, Config, Mta, OutgoingName};
+use crate::deliver::DeliverySettings;
+use crate::deliver::probe::offers_xverp;
 use crate::hookup::{self, Comparison, Difference, HookupError, Instructions, Roster};
 use anyhow::{Context, bail};
 use postrider_plugin_api::sdk::{Finding, Severity, Snippet, SnippetKind};
@@ -43,7 +45,8 @@ impl Hookup {
         };
         let roster = self.roster(session).await?;
         if self.check {
-            let findings = tokio::task::spawn_blocking(move || hookup.check(&roster)).await??;
+            let mut findings = tokio::task::spawn_blocking(move || hookup.check(&roster)).await??;
+            findings.extend(verp_note(&session.config().mta, &name).await);
             return Ok(self.tell(&findings));
         }
         let snippets = tokio::task::spawn_blocking(move || hookup.snippets(&roster)).await??;
@@ -179,6 +182,27 @@ impl Hookup {
         }
         if findings.iter().any(|one| one.severity >= Severity::Error) { Exit::Failed } else { Exit::Done }
     }
+}
+
+/// Whether mail with VERP goes out as quickly as it could: a note, for it goes out in any case. `None`: nothing is to be said.
+async fn verp_note(mta: &Mta, adapter: &AdapterName) -> Option<Finding> {
+    // Of those that we know only Postfix has it.
+    let of_postfix = matches!(adapter, AdapterName::Named { plugin, .. } if plugin == "postfix");
+    if !of_postfix || mta.outgoing != OutgoingName::Deliver {
+        return None;
+    }
+    let settings = DeliverySettings::new(mta).ok()?;
+    let server = settings.target.to_string();
+    let subject = format!("outgoing mail: XVERP at {server}");
+    Some(match offers_xverp(&settings).await? {
+        Ok(true) => Finding::new(Severity::Ok, subject, "offered to us: mail with VERP goes out many recipients at a time"),
+        Ok(false) => Finding::new(Severity::Info, subject, "not offered to us: mail with VERP goes out one by one").with_advice(
+            "if many lists use VERP: set smtpd_port in the plugin's section, do the step that `postrider hookup` then \
+             shows, and set smtp_port in [mta] to that port; or name this host in Postfix's \
+             smtpd_authorized_verp_clients; or set smtp_xverp to no",
+        ),
+        Err(error) => Finding::new(Severity::Info, subject, format!("it could not be asked: {error}")),
+    })
 }
 
 fn parse(name: &AdapterName, snippets: &[Snippet]) -> Result<Instructions, HookupError> {

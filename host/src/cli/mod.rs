@@ -14,6 +14,7 @@ mod hookup;
 mod info;
 mod inject;
 mod lists;
+mod lost;
 mod members;
 pub(crate) mod output;
 mod plugin;
@@ -28,6 +29,7 @@ mod set;
 mod status;
 mod version;
 
+pub(crate) use lost::refuse_lost_store;
 pub use session::Session;
 
 use crate::logging;
@@ -36,7 +38,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long blocking calls may go on when everything else of the daemon has ended.
-const LAST_PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const LAST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! What a command works with, opened when it is first needed.
 
+use super::lost::refuse_lost_store;
 use super::{output, privileges};
 use crate::config::{Config, Loaded};
 use crate::control::{self, Request};
@@ -43,9 +44,13 @@ impl Session {
         &self.loaded.config
     }
 
-    /// The store.
+    /// The store. One that was there before is not made anew.
     pub async fn store(&self) -> anyhow::Result<&Store> {
-        Ok(self.store.get_or_try_init(|| Store::open(&self.config().database)).await?)
+        let open = async || {
+            refuse_lost_store(self.config())?;
+            anyhow::Ok(Store::open(&self.config().database).await?)
+        };
+        self.store.get_or_try_init(open).await
     }
 
     /// The spool, beside a daemon that may have it open too.

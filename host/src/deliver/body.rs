@@ -5,14 +5,10 @@
 //! begin with a dot have one more (RFC 5321, section 4.5.2); the final dot is part of it, so that
 //! content and end are one write. Made once for each message and shared by all its transactions.
 
-use std::sync::OnceLock;
-
 /// A message, ready to be written after the 354 to DATA, or with BDAT.
 #[derive(Debug, PartialEq, Eq)]
 pub struct WireBody {
     octets: Box<[u8]>,
-    /// Made when the first server wants it.
-    chunk: OnceLock<Box<[u8]>>,
     size: u64,
     eight_bit: bool,
 }
@@ -38,7 +34,7 @@ impl WireBody {
         }
         let size = octets.len() as u64 - stuffed;
         octets.extend_from_slice(b".\r\n");
-        WireBody { octets: octets.into_boxed_slice(), chunk: OnceLock::new(), size, eight_bit: !message.is_ascii() }
+        WireBody { octets: octets.into_boxed_slice(), size, eight_bit: !message.is_ascii() }
     }
 
     /// Everything that follows DATA, final dot included.
@@ -46,21 +42,11 @@ impl WireBody {
         &self.octets
     }
 
-    /// The command `BDAT size LAST` (RFC 3030) and its content: the same lines, in which no dot is special.
-    pub fn chunk(&self) -> &[u8] {
-        self.chunk.get_or_init(|| {
-            let mut chunk = format!("BDAT {} LAST\r\n", self.size).into_bytes();
-            let mut rest = &self.octets[..self.octets.len() - b".\r\n".len()];
-            chunk.reserve_exact(rest.len());
-            while !rest.is_empty() {
-                rest = rest.strip_prefix(b".").unwrap_or(rest);
-                // The next line that begins with a dot; in between nothing differs.
-                let end = memchr::memmem::find(rest, b"\n.").map_or(rest.len(), |at| at + 1);
-                chunk.extend_from_slice(&rest[..end]);
-                rest = &rest[end..];
-            }
-            chunk.into_boxed_slice()
-        })
+    /// The same lines as BDAT (RFC 3030) carries them, in which no dot is special and none ends them: pieces of
+    /// [`octets`](Self::octets) between the dots that are left out, so that there is no second copy. Together they
+    /// have [`size`](Self::size) octets.
+    pub fn chunk(&self) -> Pieces<'_> {
+        Pieces { rest: &self.octets[..self.octets.len() - b".\r\n".len()], stuffed: true }
     }
 
     /// Octets as SIZE (RFC 1870) counts them: line ends included, stuffed dots and the final dot
@@ -72,6 +58,41 @@ impl WireBody {
     /// Whether it holds octets above 127, which need 8BITMIME (RFC 6152).
     pub fn is_eight_bit(&self) -> bool {
         self.eight_bit
+    }
+}
+
+/// Octets that are written one after the other.
+#[derive(Clone, Debug)]
+pub struct Pieces<'a> {
+    /// Begins with a line, if dots are to be left out.
+    rest: &'a [u8],
+    stuffed: bool,
+}
+
+impl<'a> Pieces<'a> {
+    /// One piece, as it is.
+    pub fn whole(octets: &'a [u8]) -> Self {
+        Pieces { rest: octets, stuffed: false }
+    }
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let end = if self.stuffed {
+            self.rest = self.rest.strip_prefix(b".").unwrap_or(self.rest);
+            // The next line that begins with a dot; in between nothing differs.
+            memchr::memmem::find(self.rest, b"\n.").map_or(self.rest.len(), |at| at + 1)
+        } else {
+            self.rest.len()
+        };
+        let piece;
+        (piece, self.rest) = self.rest.split_at(end);
+        Some(piece)
     }
 }
 
@@ -131,10 +152,19 @@ mod tests {
             ("", ""),
         ] {
             let body = WireBody::new(message.as_bytes());
-            let chunk = String::from_utf8(body.chunk().to_vec()).expect("text");
-            assert_eq!(chunk, format!("BDAT {} LAST\r\n{content}", content.len()), "{message:?}");
+            let chunk = String::from_utf8(body.chunk().collect::<Vec<_>>().concat()).expect("text");
+            assert_eq!(chunk, content, "{message:?}");
             assert_eq!(body.size(), content.len() as u64);
         }
+    }
+
+    #[test]
+    fn a_chunk_is_no_second_copy() {
+        let body = WireBody::new(b"a\n.b\n.c\nd\n");
+        let octets = body.octets().as_ptr_range();
+        let pieces: Vec<&[u8]> = body.chunk().collect();
+        assert_eq!(pieces, [&b"a\r\n"[..], b".b\r\n", b".c\r\nd\r\n"]);
+        assert!(pieces.iter().all(|piece| octets.contains(&piece.as_ptr())));
     }
 
     #[test]

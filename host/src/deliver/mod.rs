@@ -11,7 +11,8 @@
 //!   just then. (With CHUNKING envelope and content are one write, so there the wait for the replies to
 //!   the envelope belongs to it.) On each connection that is at most: the transaction in flight, the results whose
 //!   commit is under way, and those that wait for it. For bulk mail these are two transactions
-//!   (one being committed, one in flight), for VERP 100 messages and the one in flight.
+//!   (one being committed, one in flight), for VERP 100 messages and the one in flight; before a batch follows on
+//!   messages for one recipient, their results are on disk.
 //! - What the MTA says about itself (no connection, 4xx or 5xx as banner, no TLS, wrong password,
 //!   421 before a message was begun) touches no recipient: it is left alone for a while and asked
 //!   again, with growing pauses. Nobody bounces because our own MTA was away.
@@ -56,6 +57,7 @@ pub mod login;
 pub mod memory;
 pub mod path;
 mod pool;
+pub mod probe;
 pub mod queue;
 mod recorder;
 pub mod reply;

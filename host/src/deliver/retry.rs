@@ -15,6 +15,9 @@ const LONGEST: Duration = Duration::from_hours(4);
 /// counts bounces can tell this from a server's 5xx.
 pub const EXPIRED: &str = "4.4.7";
 
+/// What stands between that and the last reply.
+pub const LAST_REPLY: &str = "; last: ";
+
 /// The policy.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
@@ -31,7 +34,7 @@ impl RetryPolicy {
         let age = Duration::from_secs(u64::try_from(now.saturating_sub(queued)).unwrap_or(0));
         let Some(left) = self.period.checked_sub(age).filter(|left| !left.is_zero()) else {
             let period = days_and_hours(self.period);
-            let reply = format!("{EXPIRED} delivery time expired: retry period of {period} is over; last: {reply}");
+            let reply = format!("{EXPIRED} delivery time expired: retry period of {period} is over{LAST_REPLY}{reply}");
             return DeliveryResult::Failed { reply };
         };
         DeliveryResult::Retry { after: delay(attempts).min(left), reply }

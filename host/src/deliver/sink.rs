@@ -305,6 +305,8 @@ struct Session {
     encrypted: bool,
     user: Option<String>,
     transaction: usize,
+    /// Commands may come behind others without waiting.
+    pipelining: bool,
     /// Sender and parameters, once MAIL was accepted.
     sender: Option<(String, String)>,
     recipients: Vec<String>,
@@ -330,6 +332,7 @@ impl Session {
             encrypted: false,
             user: None,
             transaction: 0,
+            pipelining: false,
             sender: None,
             recipients: Vec::new(),
             message: Vec::new(),
@@ -355,17 +358,24 @@ impl Session {
 
     async fn command(&mut self, line: &str) -> io::Result<Flow> {
         let verb = line.split(' ').next().unwrap_or_default().to_ascii_uppercase();
+        // As Exim has it. Behind BDAT its chunk must stand.
+        if !self.pipelining && verb != "BDAT" && self.io.as_ref().is_some_and(|io| !io.buffer().is_empty()) {
+            self.say("554 SMTP synchronization error");
+            return Ok(Flow::Break(()));
+        }
         let flow = match verb.as_str() {
             "EHLO" | "HELO" if self.script.lmtp => {
                 self.answer(Step::Other, line, || "500 5.5.1 this is LMTP, say LHLO".to_owned()).1
             }
             "EHLO" | "LHLO" if self.script.lmtp == (verb == "LHLO") => {
                 self.reset();
+                self.pipelining = self.offers("PIPELINING");
                 let offer = self.offer();
                 self.answer(Step::Ehlo, line, || offer).1
             }
             "HELO" => {
                 self.reset();
+                self.pipelining = false;
                 self.answer(Step::Helo, line, || "250 sink.example".to_owned()).1
             }
             "STARTTLS" if self.script.tls.is_some() && !self.encrypted => {

@@ -12,7 +12,7 @@
 //! is [`Verdict::Unjudged`] and can be sent again without doubling anything. The only exception,
 //! a connection lost after the last octet of the content, says so in its text.
 
-use super::body::WireBody;
+use super::body::{Pieces, WireBody};
 use super::capabilities::Capabilities;
 use super::path::ReversePath;
 use super::reply::{EnhancedStatus, Reply, ReplyClass};
@@ -194,7 +194,7 @@ impl Session {
             self.group.extend_from_slice(b"DATA\r\n");
             want += 1;
         }
-        let (result, sent_all) = self.ask_group(&[], want, self.timeouts.reply, ledger).await;
+        let (result, sent_all) = self.ask_group(Pieces::whole(&[]), want, self.timeouts.reply, ledger).await;
         result?;
         // All replies before all commands: they cannot belong to each other.
         if !sent_all {
@@ -213,6 +213,7 @@ impl Session {
         ledger: &mut Ledger,
     ) -> Result<(), WireError> {
         let want = self.push_envelope(envelope, body) + 1;
+        push_bdat(&mut self.group, body);
         let (result, sent_all) = self.ask_group(body.chunk(), want, self.timeouts.end_of_data, ledger).await;
         match result {
             Ok(()) if sent_all => Ok(()),
@@ -234,7 +235,7 @@ impl Session {
     /// Writes `self.group` and what follows it, and takes `want` replies; tells whether all was written.
     async fn ask_group(
         &mut self,
-        behind: &[u8],
+        behind: Pieces<'_>,
         want: usize,
         patience: Duration,
         ledger: &mut Ledger,
@@ -242,11 +243,13 @@ impl Session {
         let mut failure = None;
         let exchange = self
             .wire
-            .exchange([&self.group, behind], want, patience, |reply| match ledger.take(reply) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => {
-                    failure = Some(error);
-                    ControlFlow::Break(())
+            .exchange(std::iter::once(&self.group[..]).chain(behind), want, patience, |reply| {
+                match ledger.take(reply) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(error) => {
+                        failure = Some(error);
+                        ControlFlow::Break(())
+                    }
                 }
             })
             .await;
@@ -296,18 +299,23 @@ impl Session {
 
     /// The content, or a lone dot when the server said 354 though it took no recipient.
     async fn content(&mut self, body: &WireBody, ledger: &mut Ledger) -> Result<(), WireError> {
-        let octets = match ledger.accepted {
+        self.group.clear();
+        let content = match ledger.accepted {
             // How many replies this has in LMTP nobody knows.
             0 if ledger.lmtp => return Err(WireError::Unasked),
-            0 => b".\r\n",
-            _ if ledger.chunk => body.chunk(),
-            _ => body.octets(),
+            0 => Pieces::whole(b".\r\n"),
+            _ if ledger.chunk => {
+                push_bdat(&mut self.group, body);
+                body.chunk()
+            }
+            _ => Pieces::whole(body.octets()),
         };
+        let octets = std::iter::once(&self.group[..]).chain(content);
         let want = if ledger.lmtp { ledger.accepted } else { 1 };
         let mut answers = Vec::with_capacity(want);
         let exchange = self
             .wire
-            .exchange([octets, &[]], want, self.timeouts.end_of_data, |reply| {
+            .exchange(octets, want, self.timeouts.end_of_data, |reply| {
                 answers.push(reply);
                 ControlFlow::Continue(())
             })
@@ -374,6 +382,12 @@ fn push_rcpt(line: &mut Vec<u8>, recipient: &DueRecipient) {
     line.extend_from_slice(b"RCPT TO:<");
     line.extend_from_slice(recipient.address.as_str().as_bytes());
     line.extend_from_slice(b">\r\n");
+}
+
+/// The command that announces the content, all of it.
+fn push_bdat(group: &mut Vec<u8>, body: &WireBody) {
+    // Writing into a vector cannot fail.
+    let _ = write!(group, "BDAT {} LAST\r\n", body.size());
 }
 
 /// Which command the next reply answers.
@@ -453,6 +467,9 @@ impl Ledger {
                 self.content(command, &reply);
             }
             return Err(WireError::Closing { command, reply });
+        }
+        if means_out_of_step(&reply) {
+            return Err(WireError::OutOfStep { command, reply });
         }
         if reply.class() == ReplyClass::Intermediate && (self.next != Step::Data || reply.code != 354) {
             return Err(WireError::Unexpected { command, reply });
@@ -621,6 +638,16 @@ fn means_too_many_recipients(reply: &Reply) -> bool {
             Some(EnhancedStatus { subject, detail, .. }) => (subject, detail) == (5, 3),
             None => reply.text.to_ascii_lowercase().contains("too many recipients"),
         }
+}
+
+/// What Exim, Postfix and Sendmail say before they hang up because something came before its time.
+fn means_out_of_step(reply: &Reply) -> bool {
+    reply.code == 554 && {
+        let text = reply.text.to_ascii_lowercase();
+        ["smtp synchronization error", "smtp protocol synchronization", "smtp protocol error"]
+            .iter()
+            .any(|words| text.contains(words))
+    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ use tokio::time::{Instant, Sleep};
 
 /// Read at once, in octets.
 const READ: usize = 16 * 1024;
+/// So many pieces are written at once.
+const WINDOW: usize = 64;
 /// Beyond every patience.
 const FAR: Duration = Duration::from_hours(24);
 
@@ -50,6 +52,18 @@ pub enum WireError {
     /// 421: the server wants to end this connection.
     #[error("the server closes the connection: {reply} (in reply to {command})")]
     Closing {
+        /// The command.
+        command: &'static str,
+        /// The reply.
+        reply: Reply,
+    },
+    /// The server believes that commands and content came at the wrong time: what it says is about the connection, whatever
+    /// command it seems to answer.
+    #[error(
+        "the server lost step with us: {reply} (in reply to {command}); does something in between change what is sent, or \
+         does the server offer PIPELINING without meaning it?"
+    )]
+    OutOfStep {
         /// The command.
         command: &'static str,
         /// The reply.
@@ -143,7 +157,7 @@ impl Wire {
     pub(super) async fn ask(&mut self, command: &[u8], patience: Duration) -> Result<Reply, WireError> {
         let mut answer = None;
         let exchange = self
-            .exchange([command, &[]], 1, patience, |reply| {
+            .exchange(std::iter::once(command), 1, patience, |reply| {
                 answer = Some(reply);
                 ControlFlow::Continue(())
             })
@@ -152,11 +166,11 @@ impl Wire {
         answer.ok_or(WireError::Closed)
     }
 
-    /// Writes a group, which may stand in two places, and hands its `want` replies to `each`, which may stop it. `patience` is the
+    /// Writes a group, which may stand in many places, and hands its `want` replies to `each`, which may stop it. `patience` is the
     /// longest wait for the next reply, counted anew whenever a part of the group went out.
-    pub(super) async fn exchange(
+    pub(super) async fn exchange<'a>(
         &mut self,
-        group: [&[u8]; 2],
+        group: impl Iterator<Item = &'a [u8]>,
         want: usize,
         patience: Duration,
         mut each: impl FnMut(Reply) -> ControlFlow<()>,
@@ -165,31 +179,30 @@ impl Wire {
             return Exchange { sent_all: false, result: Err(WireError::Unasked) };
         }
         let Wire { stream, replies, input, alarm } = self;
-        // A group in two parts: what answers the first may go out before the second is looked at, and the server's
+        let mut unsent = Unsent::new(group);
+        // A group in several parts: what answers the first may go out before the second is looked at, and the server's
         // next reply then waits for our acknowledgement (Nagle), which we would delay by 40 ms. The kernel forgets
         // that we do not want that, so it is told before each read.
-        let prompt = group.iter().all(|part| !part.is_empty());
-        let mut written = 0;
-        let length = group[0].len() + group[1].len();
-        let mut flushed = length == 0;
+        let prompt = unsent.slices().len() > 1;
+        let mut flushed = unsent.slices().is_empty();
         let mut write_error = None;
         let mut seen = 0;
         alarm.set(patience);
         let result = poll_fn(|cx| {
             loop {
                 let mut progress = false;
-                while written < length && write_error.is_none() {
-                    match Pin::new(&mut *stream).poll_write_vectored(cx, &rest_of(group, written)) {
+                while !unsent.slices().is_empty() && write_error.is_none() {
+                    match Pin::new(&mut *stream).poll_write_vectored(cx, unsent.slices()) {
                         Poll::Ready(Ok(0)) => write_error = Some(io::Error::from(io::ErrorKind::WriteZero)),
                         Poll::Ready(Ok(count)) => {
-                            written += count;
+                            unsent.advance(count);
                             progress = true;
                         }
                         Poll::Ready(Err(error)) => write_error = Some(error),
                         Poll::Pending => break,
                     }
                 }
-                if written == length && !flushed && write_error.is_none() {
+                if unsent.slices().is_empty() && !flushed && write_error.is_none() {
                     match Pin::new(&mut *stream).poll_flush(cx) {
                         Poll::Ready(Ok(())) => flushed = true,
                         Poll::Ready(Err(error)) => write_error = Some(error),
@@ -234,13 +247,47 @@ impl Wire {
             }
         })
         .await;
-        Exchange { sent_all: written == length, result }
+        Exchange { sent_all: unsent.slices().is_empty(), result }
     }
 }
 
-/// What is still to be written of a group.
-fn rest_of(group: [&[u8]; 2], written: usize) -> [IoSlice<'_>; 2] {
-    let [first, second] = group;
-    let behind = written.saturating_sub(first.len()).min(second.len());
-    [IoSlice::new(&first[written.min(first.len())..]), IoSlice::new(&second[behind..])]
+/// What is still to be written of a group. Of many pieces only the next few are looked up, so that memory does not
+/// grow with their number.
+struct Unsent<'a, I> {
+    pieces: I,
+    window: [IoSlice<'a>; WINDOW],
+    /// Where in the window the rest begins and ends; none of it is empty.
+    begin: usize,
+    end: usize,
+}
+
+impl<'a, I: Iterator<Item = &'a [u8]>> Unsent<'a, I> {
+    fn new(pieces: I) -> Self {
+        let mut unsent = Unsent { pieces, window: [IoSlice::new(&[]); WINDOW], begin: 0, end: 0 };
+        unsent.refill();
+        unsent
+    }
+
+    /// What comes next; nothing when all is written.
+    fn slices(&self) -> &[IoSlice<'a>] {
+        &self.window[self.begin..self.end]
+    }
+
+    fn advance(&mut self, written: usize) {
+        let mut rest = &mut self.window[self.begin..self.end];
+        IoSlice::advance_slices(&mut rest, written);
+        self.begin = self.end - rest.len();
+        if self.begin == self.end {
+            self.refill();
+        }
+    }
+
+    fn refill(&mut self) {
+        (self.begin, self.end) = (0, 0);
+        // The window is asked first, so no piece is taken that has no place in it.
+        for (place, piece) in self.window.iter_mut().zip(self.pieces.by_ref().filter(|piece| !piece.is_empty())) {
+            *place = IoSlice::new(piece);
+            self.end += 1;
+        }
+    }
 }

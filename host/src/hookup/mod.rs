@@ -77,6 +77,7 @@ pub use guard::clear_forgotten_guards;
 pub use instructions::{Comparison, Difference, Instructions, KitError};
 pub use lock::Lock;
 pub use marker::was_interrupted;
+pub use published::trace_of_publication;
 pub use report::{ByHand, Report, TableOutcome, TableReport, Waiting};
 pub use roster::Roster;
 pub use site::site_from;

@@ -17,6 +17,11 @@ const NAME: &str = ".postrider-published";
 const BY_HAND: &str = "left by hand ";
 const HEAD: &str = "# What Postrider has published here; without this file it compares everything once.\n";
 
+/// The file that says what was published in this table directory, if anything ever was.
+pub fn trace_of_publication(table_dir: &Path) -> Option<PathBuf> {
+    Some(table_dir.join(NAME)).filter(|path| path.exists())
+}
+
 pub(crate) struct Published {
     path: PathBuf,
 }

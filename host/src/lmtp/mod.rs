@@ -61,4 +61,5 @@ mod tests;
 pub use listen::{BoundAddress, ListenError};
 pub use server::{BoundServer, Server};
 pub use settings::Settings;
+pub(crate) use settings::this_host;
 pub use traits::{BodySink, Directory, Intake, POSTMASTER_LIST, StoreDirectory};

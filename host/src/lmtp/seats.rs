@@ -5,8 +5,8 @@
 //! mail server takes as the end of a connection and not as a failure of its mail. Never asked: whoever
 //! is sending a message or waits for our reply, and whoever came or sent mail less than a second ago.
 //! Within an envelope (MAIL was said, DATA was not) a connection is asked after all those without mail, and only
-//! when it has named neither sender nor recipient for some seconds, or when its envelope has lasted for longer than the time
-//! limit of a command: commands that do nothing buy no time.
+//! when it has named neither sender nor recipient for some seconds, or when it has been at envelopes without sending a
+//! message for longer than one can need: commands that do nothing buy no time, and recipients that drip in only a little.
 //!
 //! No promise against whoever keeps sending messages at the least rate that is allowed: it keeps its seat.
 
@@ -22,12 +22,19 @@ const PEACE: Duration = Duration::from_secs(1);
 /// So long one that has begun an envelope may think about how it goes on while others wait.
 const PAUSE: Duration = Duration::from_secs(5);
 
+/// So long it may take from its first MAIL since the last message to its DATA, while others wait. The quickest clients name
+/// 1,000 recipients in well under a second, and none that has mail to send lets us wait between them.
+const ENVELOPE: Duration = Duration::from_secs(30);
+
+/// No time.
+const NEVER: u64 = u64::MAX;
+
 /// All seats.
 pub(super) struct Seats {
     free: Arc<Semaphore>,
     taken: Mutex<Vec<Arc<Seat>>>,
     /// How long an envelope may take.
-    patience: Duration,
+    envelope: Duration,
 }
 
 /// One connection's.
@@ -39,23 +46,29 @@ pub(super) struct Seat {
     served: AtomicU64,
     /// When it named a sender or a recipient, in microseconds since `begun`.
     named: AtomicU64,
+    /// When it did so first since it was served; [`NEVER`]: not yet.
+    first_named: AtomicU64,
     waiting: AtomicBool,
     in_transaction: AtomicBool,
     leave: Notify,
 }
 
 impl Seats {
-    /// `limit` connections; 0: any number.
+    /// `limit` connections; 0: any number. `patience` is the time limit of a command.
     pub(super) fn new(limit: usize, patience: Duration) -> Self {
         let limit = if limit == 0 { Semaphore::MAX_PERMITS } else { limit.min(Semaphore::MAX_PERMITS) };
-        Seats { free: Arc::new(Semaphore::new(limit)), taken: Mutex::default(), patience }
+        Seats {
+            free: Arc::new(Semaphore::new(limit)),
+            taken: Mutex::default(),
+            envelope: patience.clamp(PEACE, ENVELOPE),
+        }
     }
 
     /// A seat: a free one, or that of somebody who does nothing with it. `None`: all are at work.
     pub(super) fn take(&self) -> Option<Arc<Seat>> {
         let mut taken = locked(&self.taken);
         let permit = self.free.clone().try_acquire_owned().ok().or_else(|| {
-            let idle = taken.iter().filter(|seat| seat.may_be_asked(self.patience));
+            let idle = taken.iter().filter(|seat| seat.may_be_asked(self.envelope));
             let first = idle.min_by_key(|seat| (seat.is_in_envelope(), seat.idle_since()))?;
             first.leave.notify_one();
             locked(&first.permit).take()
@@ -79,6 +92,7 @@ impl Seat {
             begun: Instant::now(),
             served: AtomicU64::new(0),
             named: AtomicU64::new(0),
+            first_named: AtomicU64::new(NEVER),
             waiting: AtomicBool::new(false),
             in_transaction: AtomicBool::new(false),
             leave: Notify::new(),
@@ -98,11 +112,16 @@ impl Seat {
     /// A message has ended.
     pub(super) fn was_served(&self) {
         self.note(&self.served);
+        self.first_named.store(NEVER, Ordering::Relaxed);
     }
 
     /// MAIL or RCPT was answered.
     pub(super) fn has_named(&self) {
         self.note(&self.named);
+        // One task alone writes.
+        if self.first_named.load(Ordering::Relaxed) == NEVER {
+            self.note(&self.first_named);
+        }
     }
 
     /// Ready when the seat was given to somebody else.
@@ -127,10 +146,11 @@ impl Seat {
         self.noted(if self.is_in_envelope() { &self.named } else { &self.served })
     }
 
-    fn may_be_asked(&self, patience: Duration) -> bool {
+    fn may_be_asked(&self, envelope: Duration) -> bool {
         let idle = self.idle_since().elapsed();
         let long_enough = if self.is_in_envelope() {
-            idle >= PAUSE || self.noted(&self.served).elapsed() >= patience.max(PEACE)
+            let named = self.first_named.load(Ordering::Relaxed) != NEVER;
+            idle >= PAUSE || (named && self.noted(&self.first_named).elapsed() >= envelope)
         } else {
             idle >= PEACE
         };
@@ -179,7 +199,9 @@ mod tests {
         let (sending, in_envelope) = (seats.take().expect("free"), seats.take().expect("free"));
         in_envelope.waits(true);
         in_envelope.is_in_transaction(true);
+        in_envelope.has_named();
         later(PEACE).await;
+        in_envelope.has_named();
         assert!(seats.take().is_none());
         later(PEACE).await;
         assert!(seats.take().is_some(), "an envelope that takes for ever");
@@ -210,6 +232,38 @@ mod tests {
         assert!(seats.take().is_some());
         assert!(left(&talking) && !left(&sending));
         assert!(seats.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn recipients_that_drip_in_keep_a_seat_for_a_while_only() {
+        assert_eq!(Seats::new(1, Duration::from_mins(5)).envelope, ENVELOPE);
+        let seats = Seats::new(2, PEACE * 2);
+        let (dripping, at_work) = (seats.take().expect("free"), seats.take().expect("free"));
+        for seat in [&dripping, &at_work] {
+            seat.waits(true);
+        }
+        let name = |seat: &Seat| {
+            seat.is_in_transaction(true);
+            seat.has_named();
+        };
+        at_work.was_served();
+        later(PEACE * 2).await;
+        // It was silent, and now it has mail.
+        name(&at_work);
+        for quarter in 0..7 {
+            // Begins anew now and then, which buys nothing.
+            dripping.is_in_transaction(quarter % 3 != 0);
+            name(&dripping);
+            later(PEACE / 4).await;
+            name(&at_work);
+            assert!(seats.take().is_none(), "after {quarter} quarters of a second");
+        }
+        at_work.was_served();
+        at_work.is_in_transaction(false);
+        later(PEACE / 2).await;
+        name(&dripping);
+        assert!(seats.take().is_some());
+        assert!(left(&dripping) && !left(&at_work));
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Settings {
 }
 
 /// The kernel's name for this machine, or `localhost` when that could not stand in a reply.
-fn this_host() -> String {
+pub(crate) fn this_host() -> String {
     let uname = rustix::system::uname();
     let name = uname.nodename().to_string_lossy();
     let good = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));

@@ -16,7 +16,7 @@ use tracing::{error, warn};
 
 /// So many arrivals are processed at the same time.
 const PARALLEL: usize = 4;
-/// No further one is begun while those being processed have so many octets: each is in memory up to three times.
+/// So many octets they have together at most, unless it is only one: each is in memory up to three times.
 const MANY_OCTETS: u64 = 16 << 20;
 /// So many arrivals are asked for at once.
 const PAGE: usize = 256;
@@ -60,7 +60,7 @@ impl Worker {
                 break;
             }
             while running.len() < PARALLEL
-                && jobs.values().map(|(arrival, _)| arrival.size).sum::<u64>() < MANY_OCTETS
+                && agenda.fits_beside(jobs.values().map(|(arrival, _)| arrival.size).sum())
                 && let Some((arrival, attempts)) = agenda.take()
             {
                 let processor = self.processor.clone();
@@ -241,6 +241,12 @@ impl Agenda {
         self.busy.insert(list);
         self.queued -= 1;
         Some(next)
+    }
+
+    /// Whether the next may be processed beside others that have so many octets together.
+    fn fits_beside(&self, octets: u64) -> bool {
+        let next = self.ready.front().and_then(|list| self.waiting.get(list)?.front());
+        octets == 0 || next.is_some_and(|(arrival, _)| octets.saturating_add(arrival.size) <= MANY_OCTETS)
     }
 
     fn done(&mut self, arrival: &Arrival) {

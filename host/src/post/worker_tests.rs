@@ -99,3 +99,22 @@ fn a_full_page_is_followed_by_the_next() {
     search.found(Some(300), true, true);
     assert!(!search.wanted(now));
 }
+
+#[test]
+fn messages_that_are_large_together_wait_for_each_other() {
+    let mut agenda = Agenda::default();
+    for (id, size) in [(1, MANY_OCTETS - 1), (2, 1), (3, 1), (4, 3 * MANY_OCTETS)] {
+        assert!(agenda.add(&Arrival { size, ..arrival(id, id) }));
+    }
+    assert!(agenda.fits_beside(0));
+    assert_eq!(take(&mut agenda), Some(1));
+    assert!(agenda.fits_beside(MANY_OCTETS - 1), "together they just fit");
+    assert_eq!(take(&mut agenda), Some(2));
+    assert!(!agenda.fits_beside(MANY_OCTETS), "one octet too many");
+    assert!(agenda.fits_beside(1));
+    assert_eq!(take(&mut agenda), Some(3));
+    assert!(!agenda.fits_beside(1), "what is larger still goes alone");
+    assert!(agenda.fits_beside(0));
+    assert_eq!(take(&mut agenda), Some(4));
+    assert!(!agenda.fits_beside(1), "nobody waits");
+}

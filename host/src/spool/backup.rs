@@ -11,8 +11,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Writes the copy into `target`, which is made, or must be empty. A copy that could not be
-/// finished is not left behind.
-pub(super) fn backup(connection: &Connection, bodies: &BodyDirectory, target: &Path) -> Result<()> {
+/// finished is not left behind. `database_copied` is called when it is clear of which moment the copy is.
+pub(super) fn backup(
+    connection: &Connection,
+    bodies: &BodyDirectory,
+    target: &Path,
+    database_copied: impl FnOnce(),
+) -> Result<()> {
     let io = |error| SpoolError::from_io(target, "write the copy", &error);
     let existed = target.exists();
     if !existed {
@@ -23,7 +28,7 @@ pub(super) fn backup(connection: &Connection, bodies: &BodyDirectory, target: &P
             message: "the directory for the copy is not empty; name one that does not exist".into(),
         });
     }
-    let outcome = copy(connection, bodies, target);
+    let outcome = copy(connection, bodies, target, database_copied);
     if outcome.is_err() {
         let _ = std::fs::remove_file(target.join(DATABASE));
         let _ = std::fs::remove_dir_all(target.join(DIRECTORY));
@@ -34,7 +39,7 @@ pub(super) fn backup(connection: &Connection, bodies: &BodyDirectory, target: &P
     outcome
 }
 
-fn copy(connection: &Connection, bodies: &BodyDirectory, target: &Path) -> Result<()> {
+fn copy(connection: &Connection, bodies: &BodyDirectory, target: &Path, database_copied: impl FnOnce()) -> Result<()> {
     let io = |error| SpoolError::from_io(target, "write the copy", &error);
     let file = target.join(DATABASE);
     let sqlite = |error: rusqlite::Error| SpoolError::from_sqlite(&file, &error);
@@ -47,6 +52,7 @@ fn copy(connection: &Connection, bodies: &BodyDirectory, target: &Path) -> Resul
     // SQLite would make the file for all to read, but takes an empty one.
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file).map_err(io)?;
     connection.execute("VACUUM INTO ?1", [name]).map_err(sqlite)?;
+    database_copied();
     File::open(&file).and_then(|file| file.sync_all()).map_err(io)?;
 
     let copied = BodyDirectory::open(&target.join(DIRECTORY))?;

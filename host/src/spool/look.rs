@@ -1,6 +1,8 @@
-//! One moment of the queues, for people: a snapshot that nothing changes while it is looked at.
+//! The queues, for people: as they are at one moment, or in portions.
 //!
-//! Everything is told one by one, so memory is bounded however much waits. Counts come from indexes; only a question
+//! Everything is told one by one, so memory is bounded however much waits, and in portions, each of which is a moment of
+//! its own: whoever is told may wait for a pager or a pipe, and as long as a moment lasts, the write-ahead log only
+//! grows. Portions go by number, which is never used again: whatever stays is told, and nothing twice. Counts come from indexes; only a question
 //! for one recipient's address, which has no index because intake would pay for it, reads all recipients once.
 
 use super::body::BodyDirectory;
@@ -19,14 +21,24 @@ use std::sync::Arc;
 /// So many different replies are told apart.
 const DIFFERENT_REPLIES: usize = 1000;
 
-/// The queues at one moment; made by [`Spool::look`](super::Spool::look).
-pub struct Snapshot<'a> {
+/// Rows of a portion.
+pub(super) const PORTION: usize = 500;
+
+/// The queues; made by [`Spool::look`](super::Spool::look) and [`Spool::browse`](super::Spool::browse).
+pub struct Queues<'a> {
     pub(super) db: &'a Connection,
     pub(super) file: &'a Path,
     pub(super) bodies: &'a BodyDirectory,
 }
 
-impl Snapshot<'_> {
+impl Queues<'_> {
+    /// Asks several questions about the same moment. `work` must not wait for anybody.
+    pub fn at_one_moment<T>(&self, work: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+        let begun = self.db.is_autocommit().then(|| self.db.unchecked_transaction()).transpose();
+        let _moment = self.asked(begun)?;
+        work(self)
+    }
+
     /// How much waits.
     pub fn summary(&self) -> Result<QueueSummary> {
         self.asked(summary(self.db))
@@ -73,16 +85,17 @@ impl Snapshot<'_> {
     ) -> Result<()> {
         let mut walk = || {
             let Some((first, last)) = queries::recipient_rows(self.db, outgoing)? else { return Ok(()) };
-            let mut select = self.db.prepare_cached(
-                "SELECT id, address, attempts, next_try, reply FROM recipient
-                 WHERE id BETWEEN ?4 AND ?5 AND +outgoing = ?1 AND (?2 IS NULL OR address = ?2 COLLATE NOCASE)
-                 AND (?3 IS NULL OR instr(lower(reply), lower(?3)) > 0) ORDER BY id",
-            )?;
-            let mut rows = select.query(params![outgoing, filter.address, filter.reply, first, last])?;
-            while let Some(row) = rows.next()? {
-                visit(recipient(row)?);
-            }
-            Ok(())
+            let portion = |after: i64| {
+                self.db
+                    .prepare_cached(
+                        "SELECT id, address, attempts, next_try, reply FROM recipient
+                         WHERE id > ?4 AND id <= ?5 AND +outgoing = ?1 AND (?2 IS NULL OR address = ?2 COLLATE NOCASE)
+                         AND (?3 IS NULL OR instr(lower(reply), lower(?3)) > 0) ORDER BY id LIMIT ?6",
+                    )?
+                    .query_map(params![outgoing, filter.address, filter.reply, after, last, PORTION as i64], recipient)?
+                    .collect()
+            };
+            in_portions(first - 1, |one: &QueuedRecipient| one.id, portion, &mut visit)
         };
         self.asked(walk())
     }
@@ -148,7 +161,7 @@ impl Snapshot<'_> {
     fn body(&self, id: i64) -> Result<Arc<[u8]>> {
         match self.asked(queries::body(self.db, id))?.ok_or_else(|| self.gone(id))? {
             StoredBody::Memory(bytes) => Ok(bytes),
-            // The snapshot has the row still, but files are no part of it.
+            // The moment has the row still, but files are no part of it.
             StoredBody::File(name) if !self.bodies.has(&name) => Err(self.gone(id)),
             StoredBody::File(name) => self.bodies.read(&name),
         }
@@ -187,16 +200,37 @@ pub(super) fn summary(db: &Connection) -> rusqlite::Result<QueueSummary> {
 
 fn each_arrival(db: &Connection, filter: &ArrivalFilter, visit: &mut impl FnMut(Arrival)) -> rusqlite::Result<()> {
     let by_state = if filter.state.is_some() { "a.state = ?1" } else { "?1 IS NULL" };
-    let mut select = db.prepare_cached(&format!(
+    let sql = format!(
         "{} WHERE {by_state} AND (?2 IS NULL OR a.list_address = ?2)
-         AND (?3 IS NULL OR a.recipient = ?3 COLLATE NOCASE) ORDER BY a.id",
+         AND (?3 IS NULL OR a.recipient = ?3 COLLATE NOCASE) AND a.id > ?4 ORDER BY a.id LIMIT ?5",
         queries::ARRIVAL
-    ))?;
-    let mut rows = select.query(params![filter.state.map(ArrivalState::as_str), filter.list, filter.recipient])?;
-    while let Some(row) = rows.next()? {
-        visit(queries::arrival(row)?);
+    );
+    let state = filter.state.map(ArrivalState::as_str);
+    let portion = |after: i64| {
+        db.prepare_cached(&sql)?
+            .query_map(params![state, filter.list, filter.recipient, after, PORTION as i64], queries::arrival)?
+            .collect()
+    };
+    in_portions(0, |one: &Arrival| one.id, portion, visit)
+}
+
+/// Tells everything that `portion` gives of what has a number above its argument, at most [`PORTION`] of it, in order.
+/// While `visit` is told, nothing of the database is held.
+fn in_portions<T>(
+    mut after: i64,
+    number: impl Fn(&T) -> i64,
+    portion: impl Fn(i64) -> rusqlite::Result<Vec<T>>,
+    visit: &mut impl FnMut(T),
+) -> rusqlite::Result<()> {
+    loop {
+        let some = portion(after)?;
+        let more = some.len() == PORTION;
+        after = some.last().map_or(after, &number);
+        some.into_iter().for_each(&mut *visit);
+        if !more {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
 /// `?1` is the present time.
@@ -237,14 +271,17 @@ pub(super) fn each_outgoing(
     } else {
         "?3 IS NULL"
     };
-    let mut select = db.prepare_cached(&format!(
-        "{OUTGOING} WHERE {by_state} AND (?2 IS NULL OR o.list_address = ?2) AND {by_recipient} ORDER BY o.id"
-    ))?;
-    let mut rows = select.query(params![unix_now(), filter.list, filter.recipient])?;
-    while let Some(row) = rows.next()? {
-        visit(outgoing(row)?);
-    }
-    Ok(())
+    let sql = format!(
+        "{OUTGOING} WHERE {by_state} AND (?2 IS NULL OR o.list_address = ?2) AND {by_recipient} AND o.id > ?4
+         ORDER BY o.id LIMIT ?5"
+    );
+    let now = unix_now();
+    let portion = |after: i64| {
+        db.prepare_cached(&sql)?
+            .query_map(params![now, filter.list, filter.recipient, after, PORTION as i64], outgoing)?
+            .collect()
+    };
+    in_portions(0, |one: &QueuedOutgoing| one.id, portion, visit)
 }
 
 impl SameReply {

@@ -32,7 +32,7 @@ mod writer;
 pub use body::{Body, BodyWriter, MAX_INLINE, StagedBody};
 pub(crate) use error::FAILING_DISK;
 pub use error::SpoolError;
-pub use look::Snapshot;
+pub use look::Queues;
 pub use types::{
     Arrival, ArrivalFilter, ArrivalState, BounceEvent, DeliveryResult, DueBatch, DueRecipient, EnvelopeSender, Import,
     ImportedArrival, ImportedOutgoing, ImportedRecipients, Incoming, IncomingRecipient, Outgoing, OutgoingFilter,
@@ -49,7 +49,7 @@ use shared::{Found, Lease, Shared};
 use space::SpaceWatch;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -162,6 +162,18 @@ impl Spool {
                 lock: Mutex::new(lock),
             }),
         })
+    }
+
+    /// The spool in this data directory, if anything ever was in it. It need not be open, and nothing is made.
+    pub fn trace_of_use(directory: &Path) -> Option<PathBuf> {
+        let file = directory.join(DATABASE);
+        // Numbers are counted here, and stay when the rows are gone.
+        let used = schema::open_reader(&file).and_then(|db| {
+            db.query_row("SELECT EXISTS (SELECT 1 FROM sqlite_sequence)", [], |row| row.get(0))
+                .map_err(|error| SpoolError::from_sqlite(&file, &error))
+        });
+        // One that cannot be read says so when it is opened.
+        Some(file).filter(|_| used.unwrap_or(false))
     }
 
     /// Starts a body.
@@ -317,6 +329,9 @@ impl Spool {
                     // The others are due again as soon as these are out of the way.
                     return Ok(Found::Unusable(leased.outgoing, leased.unusable));
                 }
+                if leased.recipients.is_empty() {
+                    return Ok(Found::Nobody(leased.outgoing));
+                }
                 match shared.message(leased.row.body) {
                     // Its row was there a moment ago: either it was dropped just now, or its content is lost for good.
                     Ok(None) => match shared.with_reader(|db| {
@@ -347,6 +362,12 @@ impl Spool {
                 Found::Unusable(outgoing, recipients) => {
                     let failed = |(id, reply)| (id, DeliveryResult::Failed { reply });
                     self.record(outgoing, recipients.into_iter().map(failed).collect(), false).await?;
+                }
+                Found::Nobody(outgoing) => {
+                    // Only the repair of a damaged file leaves such rows. Recorded as a change of nobody, the row
+                    // follows its recipients, or goes if it has none.
+                    tracing::warn!("outgoing message {outgoing} is said to be due, but nobody waits for it now");
+                    self.record(outgoing, Vec::new(), true).await?;
                 }
                 Found::Batch(guard, batch) => {
                     guard.hand_over();
@@ -526,19 +547,24 @@ impl Spool {
         self.read(look::summary).await
     }
 
-    /// Looks at the queues as they are at this moment, whatever others change meanwhile.
+    /// Looks at the queues as they are at this moment, whatever others change meanwhile. `work` must not wait for
+    /// anybody: until it ends, no part of the write-ahead log can be used again.
     pub async fn look<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&Queues<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.browse(|queues| queues.at_one_moment(work)).await
+    }
+
+    /// Looks at the queues as they change: each question, and each portion of what is told one by one, is of a moment
+    /// of its own. `work` may wait, for somebody who reads what it prints.
+    pub async fn browse<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Queues<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let shared = self.inner.shared.clone();
-        blocking(move || {
-            shared.with_reader(|db| {
-                let moment = db.unchecked_transaction().map_err(|error| shared.sqlite(&error))?;
-                work(&Snapshot { db: &moment, file: &shared.file, bodies: &shared.bodies })
-            })
-        })
-        .await
+        blocking(move || shared.with_reader(|db| work(&Queues { db, file: &shared.file, bodies: &shared.bodies })))
+            .await
     }
 
     /// Returns when the writer has come around to an empty job; whether that went well is another matter.
@@ -570,10 +596,11 @@ impl Spool {
     }
 
     /// Writes a consistent copy (database and bodies) to a new or empty directory, while in use.
-    /// Its contents put into an empty data directory are a working spool.
-    pub async fn backup(&self, directory: &Path) -> Result<()> {
+    /// Its contents put into an empty data directory are a working spool. `database_copied` is called when the copy
+    /// can change no more: what follows, the bodies, takes most of the time.
+    pub async fn backup(&self, directory: &Path, database_copied: impl FnOnce() + Send + 'static) -> Result<()> {
         let (shared, target) = (self.inner.shared.clone(), directory.to_owned());
-        blocking(move || shared.with_reader(|db| backup::backup(db, &shared.bodies, &target))).await
+        blocking(move || shared.with_reader(|db| backup::backup(db, &shared.bodies, &target, database_copied))).await
     }
 
     /// Told after a commit that adds arrivals to process. For one waiting loop; a notice that
@@ -676,7 +703,10 @@ impl Inner {
         {
             tracing::error!("{}: the writer's thread has panicked", self.shared.file.display());
         }
-        locked(&self.lock).take();
+        if let Some(lock) = locked(&self.lock).take() {
+            // Closing the file is not enough: a process that another thread is just starting has it too, for a moment.
+            let _ = lock.unlock();
+        }
     }
 }
 

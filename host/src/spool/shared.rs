@@ -102,6 +102,8 @@ pub(super) enum Found {
     Gone,
     /// Recipients of an outgoing message that cannot be delivered to, and why.
     Unusable(i64, Vec<Unusable>),
+    /// No recipient of this message is due, though it is said to be.
+    Nobody(i64),
     Batch(Lease, DueBatch),
     Unreadable(Lease, SpoolError),
 }

@@ -799,10 +799,10 @@ async fn a_backup_taken_in_use_is_a_working_spool() {
     });
     let copies = tempfile::tempdir().expect("tempdir");
     for n in 0..5 {
-        spool.backup(&copies.path().join(n.to_string())).await.expect("backup");
+        spool.backup(&copies.path().join(n.to_string()), || ()).await.expect("backup");
     }
     busy.await.expect("busy");
-    let error = spool.backup(&copies.path().join("0")).await.expect_err("exists").to_string();
+    let error = spool.backup(&copies.path().join("0"), || ()).await.expect_err("exists").to_string();
     assert!(error.contains("not empty"), "{error}");
     spool.accept(incoming(b"later")).await.expect("accept");
     assert_eq!(body_files(dir.path()).len(), 1, "what a backup kept is removed after it");
@@ -1069,6 +1069,72 @@ async fn a_snapshot_stays_as_it_was_while_others_change_the_queues() {
     assert_eq!(before, after);
     assert_eq!((before.outgoing, before.recipients), (1, 3));
     assert_eq!(spool.summary().await.expect("summary"), QueueSummary::default());
+}
+
+#[tokio::test]
+async fn a_message_that_nobody_waits_for_is_cleaned_up_and_keeps_nobody_awake() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    spool.fan_out(None, vec![outgoing(b"for nobody", 2), outgoing(b"for later", 1)]).await.expect("queued");
+    let ids: Vec<i64> = spool.outgoing().await.expect("queue").iter().map(|one| one.id).collect();
+    let later = unix_now() + 3600;
+    // What the repair of a damaged file may leave.
+    let repaired = Connection::open(dir.path().join(DATABASE)).expect("another process");
+    repaired.execute("DELETE FROM recipient WHERE outgoing = ?1", [ids[0]]).expect("sql");
+    repaired.execute("UPDATE recipient SET next_try = ?2 WHERE outgoing = ?1", [ids[1], later]).expect("sql");
+    assert_eq!(spool.next_due().await.expect("next"), Some(later), "nobody is due now");
+    let looked = tokio::time::timeout(Duration::from_secs(20), spool.due(10));
+    assert!(looked.await.expect("an end").expect("due").is_none());
+    let left = spool.outgoing().await.expect("queue");
+    assert_eq!(left.iter().map(|one| (one.id, one.next_try)).collect::<Vec<_>>(), [(ids[1], later)]);
+    assert_eq!(spool.summary().await.expect("summary").outgoing, 1);
+}
+
+#[tokio::test]
+async fn a_spool_that_was_closed_is_free_whoever_has_inherited_its_lock() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    // As a process that is just being started has it, until it runs its program.
+    let inherited = locked(&spool.inner.lock).as_ref().expect("the daemon's").try_clone().expect("a copy");
+    assert!(matches!(Spool::open(dir.path(), &DAEMON), Err(SpoolError::InUse { .. })));
+    spool.close().await;
+    open(dir.path()).close().await;
+    drop(inherited);
+}
+
+#[tokio::test]
+async fn what_is_browsed_holds_up_nobody_and_is_told_once() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    let many = 2 * look::PORTION + 10;
+    let came = Incoming { recipients: vec![recipient(Subaddress::Post); many], ..incoming(b"came") };
+    spool.accept(came).await.expect("accept");
+    spool.fan_out(None, (0..many).map(|_| outgoing(b"one of many", 1)).collect()).await.expect("fan_out");
+    spool.fan_out(None, vec![outgoing(b"for many", many)]).await.expect("fan_out");
+    let last = spool.outgoing().await.expect("queue").last().map(|one| one.id).expect("a message");
+    let other = Connection::open(dir.path().join(DATABASE)).expect("another process");
+    other.execute_batch("PRAGMA busy_timeout = 0").expect("pragma");
+    let told = spool.browse(move |queues| {
+        let mut told = [Vec::new(), Vec::new(), Vec::new()];
+        // Somebody who reads slowly: of the third what goes and comes meanwhile is in the next portion.
+        let waits = |table: &str, told: &mut Vec<i64>, id: i64| {
+            told.push(id);
+            if told.len() == 3 {
+                let gone = told[0] + look::PORTION as i64 + 1;
+                other.execute(&format!("DELETE FROM {table} WHERE id IN (?1, ?2)"), [told[0], gone]).expect("sql");
+                let busy = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+                assert_eq!(busy, Ok(0), "{table}: the log is in use");
+            }
+        };
+        queues.each_arrival(&ArrivalFilter::default(), |one| waits("arrival", &mut told[0], one.id))?;
+        queues.each_outgoing(&OutgoingFilter::default(), |one| waits("outgoing", &mut told[1], one.id))?;
+        queues.each_recipient(last, &RecipientFilter::default(), |one| waits("recipient", &mut told[2], one.id))?;
+        Ok(told)
+    });
+    for (told, all) in told.await.expect("browse").into_iter().zip([many, many + 1, many]) {
+        let expected: Vec<i64> = (told[0]..).take(all).filter(|id| *id != told[0] + look::PORTION as i64 + 1).collect();
+        assert_eq!(told, expected);
+    }
 }
 
 #[tokio::test]

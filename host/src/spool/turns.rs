@@ -23,7 +23,7 @@ pub(super) struct Turns {
 /// Number of a recipient that cannot be delivered to, and why.
 pub(super) type Unusable = (i64, String);
 
-/// Recipients that were leased.
+/// Recipients that were leased. With nobody in it the message's own row is wrong: nobody is due, or nobody is left.
 pub(super) struct Leased {
     pub outgoing: i64,
     pub row: OutgoingRow,
@@ -49,7 +49,11 @@ impl Turns {
             while let Some(outgoing) = ring.pop_front() {
                 let taken = leases.get(&outgoing);
                 let (recipients, unusable) = free_recipients(&snapshot, outgoing, taken, limit, now)?;
-                if recipients.is_empty() && unusable.is_empty() {
+                // Nobody is due of what stands in the ring since an earlier time, or is leased; else the row is wrong.
+                if recipients.is_empty()
+                    && unusable.is_empty()
+                    && (taken.is_some() || !is_said_to_be_due(&snapshot, outgoing, now)?)
+                {
                     continue;
                 }
                 if let Some(row) = outgoing_row(&snapshot, outgoing)? {
@@ -104,10 +108,7 @@ impl Turns {
             if least.is_some_and(|least| least <= next_try) {
                 break;
             }
-            let free = match self.leases.get(&outgoing) {
-                None => Some(next_try),
-                Some(taken) => first_free(&snapshot, outgoing, taken)?,
-            };
+            let free = first_free(&snapshot, outgoing, self.leases.get(&outgoing))?;
             least = least.into_iter().chain(free).min();
         }
         Ok(least)
@@ -152,12 +153,19 @@ fn free_recipients(
     Ok((found, unusable))
 }
 
-fn first_free(snapshot: &Connection, outgoing: i64, taken: &HashSet<i64>) -> Result<Option<i64>> {
+fn is_said_to_be_due(snapshot: &Connection, outgoing: i64, now: i64) -> Result<bool> {
+    snapshot
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM outgoing WHERE id = ?1 AND (next_try <= ?2 OR next_try > ?3))")?
+        .query_row([outgoing, now, farthest_try(now)], |row| row.get(0))
+}
+
+fn first_free(snapshot: &Connection, outgoing: i64, taken: Option<&HashSet<i64>>) -> Result<Option<i64>> {
     let mut waiting =
         snapshot.prepare_cached("SELECT id, next_try FROM recipient WHERE outgoing = ?1 ORDER BY next_try, id")?;
     let mut rows = waiting.query([outgoing])?;
     while let Some(row) = rows.next()? {
-        if !taken.contains(&row.get(0)?) {
+        let id = row.get(0)?;
+        if !taken.is_some_and(|taken| taken.contains(&id)) {
             return row.get(1).map(Some);
         }
     }

@@ -113,6 +113,17 @@ pub struct Generation {
     pub changed_before: i64,
 }
 
+/// While it lives, nobody changes the store.
+pub struct Frozen(Transaction);
+
+impl Frozen {
+    /// From now on changes are possible again.
+    pub async fn thaw(self) {
+        // Nothing was written. What cannot be taken back ends with the connection.
+        let _ = self.0.rollback().await;
+    }
+}
+
 impl Store {
     /// Opens the database, makes it when it does not exist (its directory must), and brings it to
     /// this version's form.
@@ -152,6 +163,14 @@ impl Store {
             let _ = std::fs::remove_file(file);
         }
         copied
+    }
+
+    /// Keeps everybody, other processes too, from changing anything until it is thawed. Reading goes on.
+    ///
+    /// # Errors
+    /// When somebody else writes for too long.
+    pub async fn freeze(&self) -> Result<Frozen> {
+        Ok(Frozen(self.begin().await?))
     }
 
     /// Ends all connections, after what they are doing.

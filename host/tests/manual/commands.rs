@@ -149,7 +149,10 @@ const QUEUE_KEYS: [(&str, &str); 7] = [
         "How many are `delivered`, `failed`, `in_flight`, `due`, `deferred`; the deferred by their last reply: `reply` (`*` \
          stands for the recipient's address), `recipients`, `attempts` and `next_try` (least and most), `examples`.",
     ),
-    ("queue bounces", "An array of `id`, `list`, `recipient`, `reply`, `message_id`, `time`."),
+    (
+        "queue bounces",
+        "An array of `id`, `list`, `recipient`, `reply`, `status` and `diagnostic_code` (RFC 3464), `message_id`, `time`.",
+    ),
 ];
 
 /// What clap ends with when the command line is wrong.

@@ -89,6 +89,47 @@ fn a_backup_taken_while_mail_flows_is_whole_and_can_be_put_back() {
 }
 
 #[test]
+fn a_post_that_is_accepted_meanwhile_is_in_each_backup() {
+    const POSTS: usize = 8;
+    let installation = ants();
+    installation.run(&["set", ANTS, "max_message_size=0"]);
+    let daemon = installation.serve();
+    // Its file takes time to copy.
+    let large = format!("{}\n{}", post(1000), "x".repeat(70).repeat(400_000));
+    installation.deliver("anne@example.org", &[ANTS], &large);
+    for number in 0..POSTS {
+        installation.deliver("stranger@example.org", &[ANTS], &post(number).replace("anne@", "stranger@"));
+    }
+    let held = wait_for("held posts", SOON, || {
+        let held = installation.json(&["held", "--json"]);
+        (held.as_array()?.len() == POSTS).then_some(held)
+    });
+    let numbers: Vec<String> = held.as_array().into_iter().flatten().map(|one| one["id"].to_string()).collect();
+    std::thread::scope(|scope| {
+        let accepting =
+            scope.spawn(|| numbers.iter().for_each(|number| drop(installation.run(&["held", "accept", number]))));
+        for round in 0.. {
+            let last = accepting.is_finished();
+            let target = installation.path().join(format!("backup{round}"));
+            installation.run(&["backup", &target.display().to_string()]);
+            let count = |file: &str, sql: &str| {
+                let copy = rusqlite::Connection::open(target.join(file)).expect("the copy");
+                copy.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a count")
+            };
+            let held = count("postrider.db", "SELECT count(*) FROM held");
+            let accepted = count("spool.db", "SELECT count(*) FROM outgoing WHERE message_id GLOB '<[0-9]@*'");
+            assert!(held + accepted >= POSTS as i64, "backup {round}: {held} held and {accepted} accepted");
+            fs::remove_dir_all(&target).expect("removed");
+            if last {
+                break;
+            }
+        }
+        accepting.join().expect("accepted");
+    });
+    daemon.stop();
+}
+
+#[test]
 fn a_backup_never_goes_over_something_that_exists() {
     let installation = ants();
     for name in ["directory", "file", "link"] {

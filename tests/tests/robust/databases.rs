@@ -38,6 +38,39 @@ fn what_is_no_database_is_left_alone_and_told() {
 }
 
 #[test]
+fn a_database_of_lists_that_is_gone_is_not_made_anew() {
+    let (used, published) = (ants(), Installation::new());
+    used.run_with_input(&["inject", ANTS], POST);
+    published.run(&["create", ANTS, "--owner", "olga@example.org"]);
+    for (installation, trace) in [(&used, "spool.db"), (&published, ".postrider-published")] {
+        let (database, kept) = (file(installation, "postrider.db"), installation.path().join("kept.db"));
+        fs::rename(&database, &kept).expect("the database");
+        for emptied in [false, true] {
+            if emptied {
+                fs::write(&database, "").expect("an empty file");
+            }
+            for args in [&["lists"][..], &["create", "bees@lists.example.com"], &["aliases"], &["serve"]] {
+                let error = installation.fails(1, args);
+                assert!(
+                    error.contains(&format!("{} with all lists and members is gone", database.display())),
+                    "{error}"
+                );
+                assert!(error.contains(trace) && error.contains("Restore it from a backup"), "{error}");
+            }
+            assert_eq!(fs::metadata(&database).map_or(0, |metadata| metadata.len()), 0, "nothing was made");
+        }
+        assert!(installation.run(&["queue", "export", "--all"]).contains("\"end\""), "mail can be saved");
+        fs::rename(&kept, &database).expect("put back");
+        assert!(installation.run(&["lists"]).contains(ANTS));
+    }
+    // What was never used shows nothing.
+    let new = bare();
+    new.run(&["queue"]);
+    assert!(!file(&new, "postrider.db").exists() && file(&new, "spool.db").exists());
+    new.serve().stop();
+}
+
+#[test]
 fn a_damaged_database_is_told_with_what_to_do() {
     let installation = ants();
     installation.run_with_input(&["inject", ANTS], POST);

@@ -400,3 +400,42 @@ fn a_wrong_file_imports_nothing_and_is_told_with_its_line() {
     assert!(error.contains("/nonexistent cannot be read"), "{error}");
     assert!(installation.run(&["queue"]).contains("The queues are empty"));
 }
+
+#[test]
+fn a_pager_that_waits_does_not_keep_the_database_from_being_tidied_up() {
+    let installation = ants();
+    with_mail_of_all_kinds(&installation);
+    let other = rusqlite::Connection::open(installation.data().join("spool.db")).expect("the spool");
+    // More than a pipe takes.
+    other
+        .execute_batch(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000)
+             INSERT INTO recipient (outgoing, address) SELECT (SELECT max(id) FROM outgoing),
+                 'a-member-with-a-long-name-' || i || '@example.com' FROM n;
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+             INSERT INTO arrival (message, list, list_address, function, recipient, state, reason, received)
+                 SELECT message, list, list_address, function, recipient, 'shunted', 'for a test', received
+                 FROM n, (SELECT * FROM arrival WHERE state = 'new' LIMIT 1);",
+        )
+        .expect("sql");
+    let number = installation.json(&["queue", "--json"])["out"][0]["id"].to_string();
+    for args in [
+        &["queue", "list"][..],
+        &["queue", "list", "--json"],
+        &["queue", "show", "out", &number, "--recipients"],
+        &["queue", "show", "out", &number, "--recipients", "--json"],
+        &["queue", "export", "--all"],
+    ] {
+        let mut child = installation.command(args).stdout(Stdio::piped()).spawn().expect("postrider");
+        let mut read = [0];
+        std::io::Read::read_exact(child.stdout.as_mut().expect("stdout"), &mut read).expect("output");
+        wait_for(&format!("{args:?} to let go"), SOON, || {
+            other.execute("UPDATE arrival SET reason = reason || '.' WHERE state = 'new'", []).expect("sql");
+            let busy = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+            (busy == Ok(0)).then_some(())
+        });
+        assert!(child.try_wait().expect("its state").is_none(), "{args:?}: it did not wait for its reader");
+        child.kill().expect("kill");
+        child.wait().expect("its end");
+    }
+}

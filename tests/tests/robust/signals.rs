@@ -122,3 +122,37 @@ fn limits_of_lmtp_take_effect_when_the_log_says_that_they_do() {
     }
     daemon.stop();
 }
+
+/// A resolver that does not answer: it leaves a mark when it is asked.
+const SILENT_RESOLVER: &str = r#"
+#include <fcntl.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <unistd.h>
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found) {
+    (void)node; (void)service; (void)hints; (void)found;
+    close(creat(getenv("TEST_RESOLVER_ASKED"), 0600));
+    sleep(600);
+    return EAI_AGAIN;
+}
+"#;
+
+#[test]
+fn a_name_that_is_looked_up_for_ever_does_not_keep_a_stopped_daemon() {
+    let mut installation = ants();
+    let [source, library, mark] = ["resolver.c", "resolver.so", "asked"].map(|name| installation.path().join(name));
+    fs::write(&source, SILENT_RESOLVER).expect("source");
+    let compiled = std::process::Command::new("cc").args(["-fPIC", "-shared", "-o"]).args([&library, &source]).status();
+    assert!(compiled.expect("cc; run tests/setup").success());
+    let config = fs::read_to_string(installation.config()).expect("configuration");
+    let config = config.replace("smtp_host: 127.0.0.1", "smtp_host: mail.example.invalid");
+    fs::write(installation.config(), config).expect("configuration");
+    installation.run_with_input(&["inject", ANTS], POST);
+    installation.environment("LD_PRELOAD", library);
+    installation.environment("TEST_RESOLVER_ASKED", &mark);
+    let mut daemon = installation.serve();
+    wait_for("a look-up", SOON, || mark.exists().then_some(()));
+    daemon.signal(Signal::TERM);
+    let status = wait_for("its end", SOON, || daemon.ended());
+    assert!(status.success(), "{status}");
+}

@@ -84,6 +84,13 @@ fn a_recipient_that_is_refused_for_good_becomes_a_bounce_and_the_others_get_the_
     assert_eq!((&bounces[0]["recipient"], &bounces[0]["list"]), (&"bart@example.net".into(), &ANTS.into()));
     assert!(bounces[0]["reply"].as_str().is_some_and(|reply| reply.starts_with("550 5.1.1")), "{bounces:#}");
     assert_eq!(bounces[0]["message_id"], "<one@example.org>");
+    assert_eq!(bounces[0]["status"], "5.1.1");
+    let report = installation.run(&["queue", "bounces", &bounces[0]["id"].to_string()]);
+    for line in ["To: ants-bounces@lists.example.com", "Final-Recipient: rfc822; bart@example.net", "Status: 5.1.1"] {
+        assert!(report.contains(&format!("\r\n{line}\r\n")), "{line}: {report}");
+    }
+    let error = installation.fails(1, &["queue", "bounces", "4711"]);
+    assert!(error.contains("there is no bounce 4711"), "{error}");
     let shown = installation.run(&["queue", "bounces"]);
     assert!(shown.contains("bart@example.net") && !shown.contains('\u{7}'), "{shown:?}");
     wait_until_queues_are_empty(&installation);

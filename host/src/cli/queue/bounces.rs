@@ -3,29 +3,48 @@
 use super::super::output;
 use super::shown::bounce_value;
 use super::{Exit, Session};
+use crate::bounce::report::report;
+use anyhow::anyhow;
 use serde_json::json;
 
-/// Runs it.
-pub(super) async fn run(session: &Session, as_json: bool) -> anyhow::Result<Exit> {
-    let events = session.spool().await?.bounce_events().await?;
-    if as_json {
-        output::json(&json!(events.iter().map(bounce_value).collect::<Vec<_>>()));
-        return Ok(Exit::Done);
+/// Show the permanent failures that wait for bounce processing
+#[derive(Debug, clap::Args)]
+pub(super) struct Bounces {
+    /// Print the one with this number as a delivery report (RFC 3464), as a mail server would have sent it
+    #[arg(value_name = "NUMBER", conflicts_with = "json")]
+    number: Option<i64>,
+}
+
+impl Bounces {
+    /// Runs it.
+    pub(super) async fn run(&self, session: &Session, as_json: bool) -> anyhow::Result<Exit> {
+        let events = session.spool().await?.bounce_events().await?;
+        if let Some(number) = self.number {
+            let event = events.iter().find(|event| event.id == number);
+            let event = event.ok_or_else(|| anyhow!("there is no bounce {number}; see `postrider queue bounces`"))?;
+            output::message(&report(event, &crate::lmtp::this_host()), false);
+            return Ok(Exit::Done);
+        }
+        if as_json {
+            output::json(&json!(events.iter().map(bounce_value).collect::<Vec<_>>()));
+            return Ok(Exit::Done);
+        }
+        if events.is_empty() {
+            output::line("No bounces");
+        }
+        let rows: Vec<_> = events
+            .iter()
+            .map(|event| {
+                [
+                    event.id.to_string(),
+                    output::time(event.time),
+                    event.list_address.clone(),
+                    output::clean(&event.recipient),
+                    output::clean(&event.reply),
+                ]
+            })
+            .collect();
+        output::table(["NUMBER", "TIME", "LIST", "RECIPIENT", "REPLY"], &rows);
+        Ok(Exit::Done)
     }
-    if events.is_empty() {
-        output::line("No bounces");
-    }
-    let rows: Vec<_> = events
-        .iter()
-        .map(|event| {
-            [
-                output::time(event.time),
-                event.list_address.clone(),
-                output::clean(&event.recipient),
-                output::clean(&event.reply),
-            ]
-        })
-        .collect();
-    output::table(["TIME", "LIST", "RECIPIENT", "REPLY"], &rows);
-    Ok(Exit::Done)
 }

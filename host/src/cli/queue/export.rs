@@ -6,7 +6,7 @@ use super::entry::usage;
 use super::file::{Counts, Format, WriteError, Writer};
 use super::{Exit, Session};
 use crate::clock::unix_now;
-use crate::spool::{RecipientFilter, Snapshot, Spool, SpoolError};
+use crate::spool::{Queues, RecipientFilter, Spool, SpoolError};
 use anyhow::{Context, anyhow};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -154,7 +154,7 @@ impl Chosen {
         out: BufWriter<W>,
         format: Format,
     ) -> anyhow::Result<(W, Counts, Written)> {
-        let written = spool.look(move |queues| Ok(self.write_now(queues, out, format))).await??;
+        let written = spool.browse(move |queues| Ok(self.write_now(queues, out, format))).await??;
         let (out, counts, ids) = written;
         let out = out.into_inner().map_err(|error| anyhow!("the export cannot be written: {}", error.error()))?;
         Ok((out, counts, ids))
@@ -162,7 +162,7 @@ impl Chosen {
 
     fn write_now<W: Write>(
         self,
-        queues: &Snapshot<'_>,
+        queues: &Queues<'_>,
         out: BufWriter<W>,
         format: Format,
     ) -> Result<(BufWriter<W>, Counts, Written), Failure> {
@@ -175,19 +175,20 @@ impl Chosen {
             ids.arrivals.push(id);
         }
         for id in self.outgoing {
-            let found = queues.outgoing(id)?.map(|one| queues.outgoing_message(id).map(|message| (one, message)));
-            let Some((mut one, message)) = found.map(still_there).transpose()?.flatten() else { continue };
-            if self.filter.address.is_some() {
-                one.waiting = 0;
-                queues.each_recipient(id, &self.filter, |_| one.waiting += 1)?;
-            }
-            let mut rows = Vec::new();
+            // One entry is of one moment, and in memory, as when it is read: whoever the file is written to may wait.
+            let found = queues.at_one_moment(|queues| {
+                let Some(mut one) = queues.outgoing(id)? else { return Ok(None) };
+                let message = queues.outgoing_message(id)?;
+                let mut recipients = Vec::new();
+                queues.each_recipient(id, &self.filter, |recipient| recipients.push(recipient))?;
+                one.waiting = recipients.len() as u64;
+                Ok(Some((one, message, recipients)))
+            });
+            let Some((one, message, recipients)) = still_there(found)?.flatten() else { continue };
+            let rows = recipients.iter().map(|recipient| recipient.id).collect();
             writer.outgoing::<Failure>(&one, &message, |write| {
-                let visit = |recipient: crate::spool::QueuedRecipient| {
-                    rows.push(recipient.id);
-                    write(recipient);
-                };
-                Ok(queues.each_recipient(id, &self.filter, visit)?)
+                recipients.into_iter().for_each(write);
+                Ok(())
             })?;
             ids.outgoing.push((id, rows));
         }

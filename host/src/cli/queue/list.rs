@@ -5,7 +5,7 @@ use super::choice::Filter;
 use super::live::{self, Live};
 use super::shown::{SHUNTED_HELP, arrival_value, next_try, outgoing_value, summary_line, summary_value};
 use super::{Exit, Session};
-use crate::spool::{Arrival, QueuedOutgoing};
+use crate::spool::{Arrival, QueuedOutgoing, Queues};
 use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -44,8 +44,8 @@ impl List {
         let (arrivals, outgoing) = self.filter.resolved(session).await?;
         let live = if outgoing.is_some() { live::ask(session, None).await } else { HashMap::new() };
         let filtered = !self.filter.is_empty();
-        let shown = spool.look(move |queues| {
-            let summary = queues.summary()?;
+        let shown = spool.browse(move |queues| {
+            let summary = queues.at_one_moment(Queues::summary)?;
             if as_json {
                 let mut json = output::JsonObject::begin();
                 json.array("in");

@@ -40,7 +40,7 @@ enum Action {
     /// Put back what `queue export` wrote
     Import(import::Import),
     /// Show the permanent failures that wait for bounce processing
-    Bounces,
+    Bounces(bounces::Bounces),
 }
 
 impl Queue {
@@ -54,7 +54,7 @@ impl Queue {
             Some(Action::Drop(drop)) => drop.run(session).await,
             Some(Action::Export(export)) => export.run(session).await,
             Some(Action::Import(import)) => import.run(session).await,
-            Some(Action::Bounces) => bounces::run(session, self.json).await,
+            Some(Action::Bounces(bounces)) => bounces.run(session, self.json).await,
         }
     }
 }

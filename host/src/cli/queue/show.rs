@@ -204,7 +204,7 @@ impl Details {
         let outgoing = self.message.id;
         let leased = self.live.as_ref().map(|live| live.leased.clone()).unwrap_or_default();
         output::line("");
-        let listed = spool.look(move |queues| {
+        let listed = spool.browse(move |queues| {
             let mut table = Columns::new(["STATE", "TRIES", "NEXT TRY", "RECIPIENT", "LAST REPLY"]);
             queues.each_recipient(outgoing, &RecipientFilter::default(), |one| {
                 table.row([
@@ -243,7 +243,7 @@ impl Details {
             let outgoing = self.message.id;
             let leased = self.live.as_ref().map(|live| live.leased.clone()).unwrap_or_default();
             json.array("recipient_list");
-            let listed = spool.look(move |queues| {
+            let listed = spool.browse(move |queues| {
                 queues.each_recipient(outgoing, &RecipientFilter::default(), |one| {
                     json.element(&json!({
                         "address": one.address,

@@ -2,6 +2,7 @@
 
 use super::super::output;
 use super::live::Live;
+use crate::bounce::report::DeliveryStatus;
 use crate::clock::unix_now;
 use crate::post::headers::Headers;
 use crate::spool::{Arrival, BounceEvent, EnvelopeSender, QueueSummary, QueuedOutgoing};
@@ -62,11 +63,14 @@ pub(super) fn summary_value(summary: &QueueSummary) -> Value {
 }
 
 pub(super) fn bounce_value(event: &BounceEvent) -> Value {
+    let status = DeliveryStatus::of(event);
     json!({
         "id": event.id,
         "list": event.list_address,
         "recipient": event.recipient,
         "reply": event.reply,
+        "status": status.status,
+        "diagnostic_code": status.diagnostic_code,
         "message_id": event.message_id,
         "time": event.time,
     })

@@ -27,14 +27,18 @@ fn at(step: Step, who: &'static str, answer: Answer) -> Script {
 async fn messages_arrive_as_they_were_without_data_and_dots() {
     let mut letter = verp(people(3));
     let text = "Subject: x\r\n\r\n.\r\n..\r\n.x\r\nend\r\n";
-    letter.message = Arc::from(text.as_bytes());
-    for script in [chunking(|_| Answer::Usual), chunking(|_| Answer::Usual).without("PIPELINING")] {
-        let (sink, results) = deliver(script, &letter).await;
-        assert_eq!(delivered(&results), 3);
-        assert!(sink.messages().iter().all(|one| one.message == text.as_bytes()));
-        let lines = sink.dialogues().concat();
-        assert_eq!(lines.iter().filter(|line| **line == format!("BDAT {} LAST", text.len())).count(), 3);
-        assert!(!lines.contains(&"DATA".to_owned()));
+    // More pieces than are written at once, with the envelope and behind it.
+    let (many, more) = (".\r\n".repeat(1000) + "end\r\n", "..x\r\n".repeat(30_000));
+    for text in [text, &many, &more] {
+        letter.message = Arc::from(text.as_bytes());
+        for script in [chunking(|_| Answer::Usual), chunking(|_| Answer::Usual).without("PIPELINING")] {
+            let (sink, results) = deliver(script, &letter).await;
+            assert_eq!(delivered(&results), 3);
+            assert!(sink.messages().iter().all(|one| one.message == text.as_bytes()));
+            let lines = sink.dialogues().concat();
+            assert_eq!(lines.iter().filter(|line| **line == format!("BDAT {} LAST", text.len())).count(), 3);
+            assert!(!lines.contains(&"DATA".to_owned()));
+        }
     }
 }
 

@@ -1,4 +1,27 @@
 //! Each reply that real servers were seen to give, through a whole delivery, whatever way it goes.
+//!
+//! | server | what it was seen to do | test |
+//! |---|---|---|
+//! | Postfix | `452 4.5.3 Error: too many recipients` past 1,000; the transaction is still good | [`the_transaction_is_good_after_too_many_recipients_in_everybodys_words`] |
+//! | Postfix | past 1,000 more `421 4.7.0 … too many errors`, and the accepted ones are lost | [`what_is_lost_by_asking_too_often_is_sent_again_in_smaller_pieces`] |
+//! | Postfix | 421 and end after 20 refusals; a delivery resets the count | [`hanging_up_after_many_errors_keeps_what_was_said_and_loses_nobody`] |
+//! | Postfix | one second for each refusal past 10 (Sendmail: past BadRcptThrottle) | [`refusals_that_come_slowly_one_by_one_are_no_silence`] |
+//! | Postfix | a refused RCPT and `554 5.5.1 no valid recipients` to DATA | [`a_transaction_in_which_all_are_refused_judges_by_the_replies_to_rcpt`] |
+//! | Postfix | closes with our input unread: ECONNRESET, replies are lost | [`a_connection_that_is_reset_in_mid_group_judges_nobody`] |
+//! | Postfix | MAIL `450 4.7.1 too much mail`, then RCPT `503 5.5.1 need MAIL command` | [`a_rate_limit_is_no_bounce`] |
+//! | Postfix | banner `421 4.7.0 too many connections` | `trouble_before_a_message_was_begun_touches_no_recipient`, `fewer_connections_are_used_when_the_server_takes_no_more` |
+//! | Postfix | at its process limit a connection without a banner | [`connections_that_get_no_banner_leave_the_mail_to_the_others`], `a_silent_server_is_given_up` |
+//! | Postfix | content behind DATA: `554 5.5.0 Error: SMTP protocol synchronization` | [`out_of_step_is_put_off_and_judges_nobody`]; the sink refuses it in every test |
+//! | Postfix | XVERP not for us: `555 5.5.4 Unsupported option` | `verp::a_server_that_refuses_xverp_gets_one_message_for_each_and_judges_nobody_by_it` |
+//! | Postfix | XVERP with `<>`: `503 5.5.4` | the same, and [`the_null_sender_never_asks_for_xverp`] |
+//! | Postfix | which senders XVERP makes | `verp::whose_sender_the_server_would_make_otherwise_has_a_transaction_of_its_own`; a real one in `tests/tests/real_postfix` |
+//! | Exim | `452 too many recipients` | as Postfix's |
+//! | Exim | MAIL `421 too many messages`, later commands still 503 | [`commands_that_are_still_answered_after_421_change_nothing`] |
+//! | Exim | all refused: `503 Valid RCPT command must precede DATA` | as Postfix's 554 |
+//! | Exim | piping behind DATA or after HELO: `554 SMTP synchronization error` | [`out_of_step_is_put_off_and_judges_nobody`], [`a_server_without_ehlo_gets_one_command_at_a_time`] |
+//! | Sendmail | `452 4.5.3 Too many recipients` | as Postfix's |
+//! | Sendmail | all refused: `503 5.0.0 Need RCPT` | as Postfix's 554 |
+//! | Sendmail | content behind DATA: `554 5.5.0 SMTP protocol error` | [`out_of_step_is_put_off_and_judges_nobody`] |
 
 use super::*;
 use crate::deliver::session::Session;
@@ -152,12 +175,84 @@ async fn commands_that_are_still_answered_after_421_change_nothing() {
 
 #[tokio::test]
 async fn out_of_step_is_put_off_and_judges_nobody() {
-    for reply in ["554 SMTP synchronization error", "554 5.5.0 SMTP protocol error"] {
-        // Said to the first word, it is about the connection.
-        let (sink, results) = deliver(rude_once(Step::Connect, Answer::say_and_close(reply)), &people(2)).await;
-        assert_eq!((results.len(), delivered(&results)), (2, 2), "{reply}");
-        assert_eq!(sink.dialogues().len(), 2);
+    for reply in [
+        "554 SMTP synchronization error",                 // Exim
+        "554 5.5.0 SMTP protocol error",                  // Sendmail
+        "554 5.5.0 Error: SMTP protocol synchronization", // Postfix
+    ] {
+        // Whatever it seems to answer, it is about the connection.
+        for step in [Step::Connect, Step::Mail, Step::Rcpt, Step::Data] {
+            for script in kinds(|| rude_once(step, Answer::say_and_close(reply))) {
+                // There is no DATA.
+                if step == Step::Data && script.extensions.contains(&"CHUNKING".to_owned()) {
+                    continue;
+                }
+                let (sink, results) = deliver(script, &people(2)).await;
+                assert_eq!(
+                    sink.dialogues().len(),
+                    if step == Step::Connect || step == Step::Mail { 2 } else { 1 },
+                    "{reply} {step:?}"
+                );
+                assert!(results.iter().all(|(_, result)| !is_bounce(result)), "{reply} {step:?}: {results:?}");
+            }
+        }
     }
+}
+
+/// The sink says `554 SMTP synchronization error` to whatever stands behind a command that it had not answered.
+#[tokio::test]
+async fn a_server_without_ehlo_gets_one_command_at_a_time() {
+    let (sink, results) = deliver(rude(Step::Ehlo, Answer::say("500 what")), &people(5)).await;
+    assert_eq!((results.len(), delivered(&results)), (5, 5));
+    assert_eq!((sink.messages().len(), sink.dialogues().len()), (1, 1));
+}
+
+/// Postfix at `default_process_limit` accepts connections and says nothing.
+#[tokio::test]
+async fn connections_that_get_no_banner_leave_the_mail_to_the_others() {
+    let script = Script::new(|moment| match moment.step {
+        Step::Connect if moment.session > 1 => Answer::Silence,
+        _ => Answer::Usual,
+    });
+    let sink = sink(script).await;
+    let mut all = DeliverySettings { max_recipients: 1, max_transactions: usize::MAX, ..settings(&sink) };
+    all.target.timeouts.banner = Duration::from_millis(100);
+    let running = Running::start(all, Outgoing::Smtp);
+    push(&running, &people(500));
+    let results = running.results(500).await;
+    assert_eq!((results.len(), delivered(&results)), (500, 500), "no attempt was counted");
+    assert!(sink.dialogues().len() > 1, "nobody met the silence");
+    assert!(sink.messages().iter().all(|one| one.session == 1));
+}
+
+#[tokio::test]
+async fn refusals_that_come_slowly_one_by_one_are_no_silence() {
+    let slow = Duration::from_millis(60);
+    let refuse = move |moment: &Moment<'_>| match moment.step {
+        Step::Rcpt if !moment.line.contains("u00000@") => {
+            Answer::After(slow, Box::new(Answer::say("550 5.1.1 unknown")))
+        }
+        _ => Answer::Usual,
+    };
+    // With pipelining the sink keeps replies back until it has nothing to read.
+    for script in [Script::new(refuse), Script::new(refuse).with("CHUNKING")].map(|one| one.without("PIPELINING")) {
+        let sink = sink(script).await;
+        let mut patient = settings(&sink);
+        (patient.target.timeouts.reply, patient.target.timeouts.end_of_data) = (slow * 6, slow * 6);
+        let running = Running::start(patient, Outgoing::Smtp);
+        push(&running, &people(12));
+        let results = running.results(12).await;
+        assert_eq!((results.len(), delivered(&results)), (12, 1));
+        assert_eq!(sink.dialogues().len(), 1, "it was given up");
+    }
+}
+
+#[tokio::test]
+async fn the_null_sender_never_asks_for_xverp() {
+    let letter = Message { sender: EnvelopeSender::Null, ..people(3) };
+    let (sink, results) = deliver(Script::default().with("XVERP"), &letter).await;
+    assert_eq!(delivered(&results), 3);
+    assert!(sink.dialogues().concat().iter().all(|line| !line.contains("XVERP")));
 }
 
 /// Closing with our input unread gives ECONNRESET, and replies that were under way are lost.

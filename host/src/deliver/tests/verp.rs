@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::deliver::verp::VerpFormat;
+use std::sync::OnceLock;
 
 fn postfix() -> Script {
     Script::default().with("XVERP")
@@ -55,6 +56,30 @@ async fn whose_sender_the_server_would_make_otherwise_has_a_transaction_of_its_o
         ("grüße@example.com".into(), bounces, "SIZE=29 BODY=8BITMIME SMTPUTF8 XVERP=+=".into()),
     ];
     assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn what_was_sent_alone_is_recorded_before_a_batch_is_begun() {
+    let recorded = Arc::new(AtomicUsize::new(usize::MAX));
+    let queue: Arc<OnceLock<Arc<MemoryQueue>>> = Arc::default();
+    let script = {
+        let (recorded, queue) = (Arc::clone(&recorded), Arc::clone(&queue));
+        Script::new(move |moment| {
+            if moment.step == Step::Rcpt && moment.line.contains("u00000@") {
+                recorded.store(queue.get().map_or(0, |queue| queue.results().len()), Ordering::SeqCst);
+            }
+            Answer::Usual
+        })
+    };
+    let sink = sink(script.with("XVERP")).await;
+    let running = Running::start(DeliverySettings { connections: 1, ..settings(&sink) }, Outgoing::Smtp);
+    assert!(queue.set(Arc::clone(&running.queue)).is_ok());
+    let alone: Vec<String> = (0..7).map(|n| format!("\"a {n}\"@example.com")).collect();
+    let mut letter = verp(people(5));
+    letter.recipients.extend(alone.iter().map(|one| EmailAddress::parse(one).expect("address")));
+    push(&running, &letter);
+    assert_eq!(delivered(&running.results(12).await), 12);
+    assert_eq!((sink.messages().len(), recorded.load(Ordering::SeqCst)), (8, 7));
 }
 
 #[tokio::test]
