@@ -30,12 +30,19 @@ pub type Work<'a> = Box<dyn FnMut(usize) -> Duration + 'a>;
 pub struct Side<'a> {
     name: String,
     work: Work<'a>,
+    /// Its own multiple of units, where that of the others would take it minutes.
+    step: Option<usize>,
 }
 
 impl<'a> Side<'a> {
     /// `work` is called with a number of units.
     pub fn new(name: impl Into<String>, work: impl FnMut(usize) -> Duration + 'a) -> Self {
-        Side { name: name.into(), work: Box::new(work) }
+        Side { name: name.into(), work: Box::new(work), step: None }
+    }
+
+    /// Does its work in other multiples of units than the others do.
+    pub fn in_steps_of(self, step: usize) -> Self {
+        Side { step: Some(step), ..self }
     }
 }
 
@@ -65,7 +72,7 @@ impl Figures {
 /// Lets the sides take turns. Work is done in multiples of `step` units, of which there are enough for a run
 /// to last as long as it must.
 pub fn compare(effort: Effort, step: usize, mut sides: Vec<Side<'_>>) -> Vec<Figures> {
-    let mut counts: Vec<usize> = sides.iter_mut().map(|side| calibrate(effort, step, side)).collect();
+    let mut counts: Vec<usize> = sides.iter_mut().map(|side| calibrate(effort, side.step.unwrap_or(step), side)).collect();
     let mut figures: Vec<Figures> = sides
         .iter()
         .map(|side| Figures { name: side.name.clone(), rates: Vec::new(), shortest: Duration::MAX })
@@ -78,7 +85,7 @@ pub fn compare(effort: Effort, step: usize, mut sides: Vec<Side<'_>>) -> Vec<Fig
                 if time >= effort.least {
                     break;
                 }
-                *count = enough(*count, time, effort.least, step);
+                *count = enough(*count, time, effort.least, side.step.unwrap_or(step));
                 time = (side.work)(*count);
             }
             figures.rates.push(*count as f64 / time.as_secs_f64());

@@ -2,6 +2,7 @@
 
 use crate::Bench;
 use crate::compare::{Side, compare};
+use crate::network::Network;
 use crate::peers::{CountingSink, Dovecot, Load, Mailman, Postfix};
 use crate::sites::{self, LIST};
 use postrider_tests::installation::{Daemon, Installation};
@@ -23,11 +24,8 @@ pub fn measure(bench: &mut Bench<'_>) {
     };
     let ours = receiver(10);
     let sink = CountingSink::lmtp(bench.peers);
-    let postfix = bench.root.then(|| Postfix::holding(bench.peers));
-    let dovecot = if bench.root { Dovecot::start() } else { None };
-    if dovecot.is_none() {
-        bench.report.note("Dovecot is not installed (or this is not root), so it was not measured.");
-    }
+    let postfix = bench.root.then(|| Postfix::holding(bench.peers, &Network::Near));
+    let dovecot = bench.root.then(|| Dovecot::start(bench.peers));
     for &(size, sessions) in cells {
         let mut sides = vec![us(bench, &ours, sessions, size), to_sink(bench, &sink, sessions, size)];
         sides.extend(postfix.as_ref().map(|peer| to_postfix(bench, peer, sessions, size)));

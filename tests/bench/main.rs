@@ -10,6 +10,7 @@ mod independence;
 mod intake;
 mod isolation;
 mod latency;
+mod network;
 mod peers;
 mod plot;
 mod publication;

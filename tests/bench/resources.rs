@@ -1,6 +1,7 @@
 //! What it costs the machine: memory, processor, wake-ups, disk.
 
 use crate::Bench;
+use crate::network::Network;
 use crate::peers::CountingSink;
 use crate::report::thousands;
 use crate::sites::{self, memory};
@@ -26,13 +27,23 @@ fn idle(bench: &mut Bench<'_>) {
     std::thread::sleep(if bench.effort.quick { Duration::from_secs(2) } else { Duration::from_secs(70) });
     let before = sites::sleeps(&daemon);
     std::thread::sleep(IDLE);
-    let woken = (sites::sleeps(&daemon) - before) as f64 * 60.0 / IDLE.as_secs_f64();
+    let after = sites::sleeps(&daemon);
+    let per_minute = |times: u64| times as f64 * 60.0 / IDLE.as_secs_f64();
+    let woken = per_minute(after.values().sum::<u64>() - before.values().sum::<u64>());
+    let who = after.iter().filter_map(|(thread, times)| {
+        let more = times - before.get(thread).unwrap_or(&0);
+        (more > 0).then(|| format!("{thread} {}", per_minute(more)))
+    });
+    let who = who.collect::<Vec<_>>().join(", ");
     let resident = memory(daemon.pid().cast_unsigned(), "VmRSS");
     let report = &mut bench.report;
     report.row(&["start to LMTP ready", &format!("{} ms", ready.as_millis()), ""]);
     report.at_most("idle RSS", resident, " MiB", 20.0);
     // Nothing polls: what is left is the system's own.
     report.at_most("wake-ups a minute, idle", woken, "", 2.0);
+    if !who.is_empty() {
+        report.row(&["of these, by thread", &who, ""]);
+    }
 }
 
 /// Processor time for a million recipients, memory at the peak, and what the queue leaves on disk.
@@ -42,7 +53,8 @@ fn work(bench: &mut Bench<'_>) {
         [("bulk", "max_recipients: 100\n", 100), ("VERP", "verp_delivery_interval: 1\n", 1)]
     {
         let ours = sites::site(1, members, &format!("incoming: null.NullMTA\n{settings}"));
-        let sink = CountingSink::smtp(bench.peers, ours.smtp_port);
+        let sink = CountingSink::smtp(bench.peers, &Network::Near);
+        sites::send_to(&ours, sink.at());
         let daemon = ours.serve();
         let begun = sites::cpu(&daemon);
         let spool =

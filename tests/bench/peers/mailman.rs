@@ -30,8 +30,6 @@ def bench_set_up(mlist):
 pub struct Mailman {
     /// Where it takes mail.
     pub lmtp_port: u16,
-    /// Where it hands mail in.
-    pub smtp_port: u16,
     program: PathBuf,
     directory: tempfile::TempDir,
 }
@@ -40,29 +38,26 @@ impl Mailman {
     /// Takes mail for [`LIST`](crate::sites::LIST) into its incoming queue, and does nothing with it: the best that
     /// it can do. `None`: it is not there.
     pub fn taking(peers: &Peers) -> Option<Self> {
-        Self::start(peers, 0, "[runner.in]\nstart: no\n")
+        Self::start(peers, 0, ("127.0.0.1", free_port()), "[runner.in]\nstart: no\n")
     }
 
-    /// Distributes to so many members. `None`: it is not there.
-    pub fn distributing(peers: &Peers, members: usize, verp: bool) -> Option<Self> {
-        Self::start(
-            peers,
-            members,
-            &format!("[mta]\nmax_recipients: 100\nverp_delivery_interval: {}\n", u8::from(verp)),
-        )
+    /// Distributes to so many members, and hands its mail in there. `None`: it is not there.
+    pub fn distributing(peers: &Peers, members: usize, smtp: (&str, u16), verp: bool) -> Option<Self> {
+        let lines = format!("[mta]\nmax_recipients: 100\nverp_delivery_interval: {}\n", u8::from(verp));
+        Self::start(peers, members, smtp, &lines)
     }
 
-    fn start(peers: &Peers, members: usize, lines: &str) -> Option<Self> {
+    fn start(peers: &Peers, members: usize, (smtp_host, smtp_port): (&str, u16), lines: &str) -> Option<Self> {
         let program = peers.root().join("mailman/bin/mailman");
         if !program.exists() {
             return None;
         }
         let directory = tempfile::Builder::new().prefix("postrider-bench-").tempdir().expect("directory");
-        let (lmtp_port, smtp_port) = (free_port(), free_port());
-        let mailman = Mailman { lmtp_port, smtp_port, program, directory };
+        let lmtp_port = free_port();
+        let mailman = Mailman { lmtp_port, program, directory };
         let at = mailman.directory.path();
         let ports = format!(
-            "incoming: mailman.mta.null.NullMTA\nlmtp_host: 127.0.0.1\nlmtp_port: {lmtp_port}\nsmtp_host: 127.0.0.1\n\
+            "incoming: mailman.mta.null.NullMTA\nlmtp_host: 127.0.0.1\nlmtp_port: {lmtp_port}\nsmtp_host: {smtp_host}\n\
              smtp_port: {smtp_port}\n"
         );
         let (mta, other) = lines.strip_prefix("[mta]\n").map_or(("", lines), |lines| (lines, ""));

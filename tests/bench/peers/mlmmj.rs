@@ -13,8 +13,8 @@ pub struct Mlmmj {
 }
 
 impl Mlmmj {
-    /// A list with so many members that hands its mail in at this port, `at_once` recipients a message.
-    pub fn with_members(peers: &Peers, members: usize, port: u16, at_once: usize) -> Self {
+    /// A list with so many members that hands its mail in there, `at_once` recipients a message.
+    pub fn with_members(peers: &Peers, members: usize, (host, port): (&str, u16), at_once: usize) -> Self {
         let directory = tempfile::tempdir().expect("directory");
         let list = directory.path();
         for name in [
@@ -32,7 +32,7 @@ impl Mlmmj {
         }
         let write = |name: &str, text: String| fs::write(list.join(name), text).expect("file");
         write("control/listaddress", "ants@lists.example.com\n".into());
-        write("control/relayhost", "127.0.0.1\n".into());
+        write("control/relayhost", format!("{host}\n"));
         write("control/smtpport", format!("{port}\n"));
         if at_once > 1 {
             // An empty one means: no VERP, several recipients together. Without it each gets a message of its own.
