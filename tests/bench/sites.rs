@@ -3,6 +3,7 @@
 use postrider_tests::installation::{Daemon, Installation, wait_for};
 use rusqlite::{Connection, OpenFlags, params};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -124,16 +125,16 @@ pub fn cpu(daemon: &Daemon) -> f64 {
     (ticks(11) + ticks(12)) / 100.0
 }
 
-/// How often the threads of a daemon went to sleep of their own accord, by the name of the thread.
-pub fn sleeps(daemon: &Daemon) -> BTreeMap<String, u64> {
-    let mut all = BTreeMap::new();
-    for task in fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("/proc") {
-        let status = fs::read_to_string(task.expect("task").path().join("status")).unwrap_or_default();
+/// How often each thread of a daemon went to sleep of its own accord, with the thread's name.
+pub fn sleeps(daemon: &Daemon) -> BTreeMap<OsString, (String, u64)> {
+    let of = |task: std::io::Result<fs::DirEntry>| {
+        let task = task.expect("task");
+        let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
         let value = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
-        let times: u64 = value("voluntary_ctxt_switches:").and_then(|text| text.parse().ok()).unwrap_or(0);
-        *all.entry(value("Name:").unwrap_or_default().to_owned()).or_default() += times;
-    }
-    all
+        let times = value("voluntary_ctxt_switches:").and_then(|text| text.parse().ok()).unwrap_or(0);
+        (task.file_name(), (value("Name:").unwrap_or_default().to_owned(), times))
+    };
+    fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("/proc").map(of).collect()
 }
 
 /// How long something took.

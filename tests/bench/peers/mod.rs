@@ -37,7 +37,8 @@ pub struct Peers {
 impl Peers {
     /// The packages unpacked here.
     pub fn unpacked_at(root: impl Into<PathBuf>) -> Self {
-        Peers { root: root.into() }
+        // Some programs are run in other directories.
+        Peers { root: fs::canonicalize(root.into()).expect("the directory of the unpacked packages") }
     }
 
     fn command(&self, program: &str) -> Command {
