@@ -32,7 +32,7 @@ pub fn measure(bench: &mut Bench<'_>) {
             sites::wait_until_empty(&ours);
         }
         bench.report.row(&[
-            &format!("to {} members", crate::report::thousands(members as f64)),
+            &format!("to {} members", if members == 10 { "10".into() } else { crate::report::thousands(members as f64) }),
             &format!("{:.1}", median(firsts)),
             &format!("{:.1}", median(lasts)),
         ]);

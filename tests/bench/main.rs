@@ -34,9 +34,11 @@ pub struct Bench<'a> {
 
 type Section = (&'static str, fn(&mut Bench<'_>));
 
-const SECTIONS: [Section; 7] = [
+const SECTIONS: [Section; 9] = [
     ("intake", intake::measure),
     ("fan-out", fan_out::measure),
+    ("far-away", fan_out::measure_far),
+    ("xverp", fan_out::measure_xverp),
     ("latency", latency::measure),
     ("resources", resources::measure),
     ("independence", independence::measure),
