@@ -109,7 +109,7 @@ fn calibrate(effort: Effort, step: usize, side: &mut Side<'_>) -> usize {
 
 fn enough(count: usize, time: Duration, least: Duration, step: usize) -> usize {
     let rate = count as f64 / time.as_secs_f64().max(1e-6);
-    let wanted = rate * least.as_secs_f64() * 1.2;
+    let wanted = rate * least.as_secs_f64() * 1.15;
     ((wanted / step as f64).ceil() as usize).max(1) * step
 }
 

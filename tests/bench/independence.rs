@@ -4,8 +4,8 @@ use crate::Bench;
 use crate::compare::{Side, compare};
 use crate::network::Network;
 use crate::peers::CountingSink;
-use crate::publication::{Subject, copied, installed};
-use crate::report::thousands;
+use crate::publication::{Subject, installed};
+use crate::report::whole;
 use crate::sites::{self, LIST};
 use postrider_tests::installation::{Dialogue, Installation};
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub fn measure(bench: &mut Bench<'_>) {
 }
 
 fn named(lists: usize) -> String {
-    format!("{} lists", thousands(lists as f64))
+    format!("{} lists", whole(lists))
 }
 
 /// An address among few lists and among many.
@@ -48,15 +48,13 @@ fn rcpt(bench: &mut Bench<'_>, [few, _, many]: [usize; 3]) {
 fn create(bench: &mut Bench<'_>, sizes: [usize; 3]) {
     let [few, some, many] = sizes;
     let subjects = [
-        None,
-        Some(Subject::new("postfix.LMTP sqlite", "postfix", "transport_file_type: sqlite\n")),
-        Some(Subject::new("exim4.LMTP directory", "exim4", "recipients: directory\n")),
-        Some(Subject::new("exim4.LMTP callout (live lookups)", "exim4", "recipients: callout\n")),
+        Subject::new("postfix.LMTP sqlite", "postfix", "transport_file_type: sqlite\n"),
+        Subject::new("exim4.LMTP directory", "exim4", "recipients: directory\n"),
+        Subject::new("exim4.LMTP callout (live lookups)", "exim4", "recipients: callout\n"),
     ];
     let templates = sizes.map(|lists| sites::site(lists, 0, "incoming: null.NullMTA\n"));
     for subject in &subjects {
         let made = |template: &Installation| {
-            let Some(subject) = subject else { return copied(template, Installation::with_mta("incoming: null.NullMTA\n")) };
             let installation = installed(subject, template);
             // What is there already must be in the tables before one more is measured.
             installation.run(&["aliases"]);
@@ -65,8 +63,7 @@ fn create(bench: &mut Bench<'_>, sizes: [usize; 3]) {
         let sites = templates.each_ref().map(made);
         let side = |at: usize| Side::new(named(sizes[at]), creates(&sites[at]));
         let figures = compare(bench.effort, 5, vec![side(2), side(1), side(0)]);
-        let what = subject.as_ref().map_or("no tables", |subject| subject.what);
-        let what = format!("`create`, {what}, {}", named(many));
+        let what = format!("`create`, {}, {}", subject.what, named(many));
         bench.report.compared(&what, &figures, &[(&named(some), SAME), (&named(few), SAME)]);
     }
 }
@@ -84,11 +81,11 @@ fn post(bench: &mut Bench<'_>, many: usize) {
     });
     let daemons = [lots.serve(), few.serve()];
     let sides = vec![
-        Side::new(format!("{} members elsewhere", thousands(many as f64)), |count| posts(&lots, &sinks[0], count)),
+        Side::new(format!("{} members elsewhere", whole(many)), |count| posts(&lots, &sinks[0], count)),
         Side::new("nobody elsewhere", |count| posts(&few, &sinks[1], count)),
     ];
     let figures = compare(bench.effort, 1, sides);
-    let what = format!("posts to 10 members, one by one, {} members elsewhere", thousands(many as f64));
+    let what = format!("posts to 10 members, one by one, {} members elsewhere", whole(many));
     bench.report.compared(&what, &figures, &[("nobody elsewhere", SAME)]);
     drop(daemons);
 }

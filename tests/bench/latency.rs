@@ -5,6 +5,7 @@ use crate::Bench;
 use crate::compare::median;
 use crate::network::Network;
 use crate::peers::{CountingSink, Watcher};
+use crate::report::whole;
 use crate::sites;
 use postrider_tests::installation::wait_for;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ const SMALL: &str = "bees@lists.example.com";
 /// All of it.
 pub fn measure(bench: &mut Bench<'_>) {
     let huge = if bench.effort.quick { 10_000 } else { 100_000 };
-    let huge_text = crate::report::thousands(huge as f64);
+    let huge_text = whole(huge);
     bench.report.table("Latency, ms after the 250", &["post", "first recipient", "last recipient"]);
     for members in [10, 1_000, huge] {
         let (mut firsts, mut lasts) = (Vec::new(), Vec::new());
@@ -32,7 +33,7 @@ pub fn measure(bench: &mut Bench<'_>) {
             sites::wait_until_empty(&ours);
         }
         bench.report.row(&[
-            &format!("to {} members", if members == 10 { "10".into() } else { crate::report::thousands(members as f64) }),
+            &format!("to {} members", whole(members)),
             &format!("{:.1}", median(firsts)),
             &format!("{:.1}", median(lasts)),
         ]);

@@ -75,11 +75,6 @@ pub fn installed(subject: &Subject, template: &Installation) -> Installation {
     installation.write(&format!("{plugin}.cfg"), &format!("[{plugin}]\n{}", subject.settings));
     let library = format!("libpostrider_{plugin}.so");
     installation.install_plugin(&build_dir().join(&library), &library);
-    copied(template, installation)
-}
-
-/// A new installation, now with the lists of another.
-pub fn copied(template: &Installation, installation: Installation) -> Installation {
     fs::create_dir_all(installation.data()).expect("data directory");
     fs::copy(template.data().join("postrider.db"), installation.data().join("postrider.db")).expect("database");
     installation

@@ -3,7 +3,7 @@
 use crate::Bench;
 use crate::network::Network;
 use crate::peers::CountingSink;
-use crate::report::thousands;
+use crate::report::whole;
 use crate::sites::{self, memory};
 use std::collections::BTreeMap;
 use std::fs;
@@ -71,7 +71,7 @@ fn work(bench: &mut Bench<'_>) {
         let used = (sites::cpu(&daemon) - begun) * 1e6 / members as f64;
         let pid = daemon.pid().cast_unsigned();
         let report = &mut bench.report;
-        let to = format!("{what}, {} members", thousands(members as f64));
+        let to = format!("{what}, {} members", whole(members));
         report.row(&[&format!("{to}: processor, s for a million recipients"), &format!("{used:.1}"), ""]);
         report.row(&[&format!("{to}: peak RSS"), &format!("{:.1} MiB", memory(pid, "VmHWM")), ""]);
         // Room is given back step by step, while there is nothing else to do.
