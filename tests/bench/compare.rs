@@ -72,7 +72,8 @@ impl Figures {
 /// Lets the sides take turns. Work is done in multiples of `step` units, of which there are enough for a run
 /// to last as long as it must.
 pub fn compare(effort: Effort, step: usize, mut sides: Vec<Side<'_>>) -> Vec<Figures> {
-    let mut counts: Vec<usize> = sides.iter_mut().map(|side| calibrate(effort, side.step.unwrap_or(step), side)).collect();
+    let mut counts: Vec<usize> =
+        sides.iter_mut().map(|side| calibrate(effort, side.step.unwrap_or(step), side)).collect();
     let mut figures: Vec<Figures> = sides
         .iter()
         .map(|side| Figures { name: side.name.clone(), rates: Vec::new(), shortest: Duration::MAX })

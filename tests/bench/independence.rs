@@ -35,10 +35,8 @@ fn rcpt(bench: &mut Bench<'_>, [few, _, many]: [usize; 3]) {
     let sites = [many, few].map(|lists| sites::site(lists, 0, "incoming: null.NullMTA\n"));
     let daemons = sites.each_ref().map(Installation::serve);
     let [lots, some] = &sites;
-    let sides = vec![
-        Side::new(named(many), |count| rcpts(lots, count)),
-        Side::new(named(few), |count| rcpts(some, count)),
-    ];
+    let sides =
+        vec![Side::new(named(many), |count| rcpts(lots, count)), Side::new(named(few), |count| rcpts(some, count))];
     let figures = compare(bench.effort, RCPTS, sides);
     bench.report.compared(&format!("RCPT, {}", named(many)), &figures, &[(&named(few), SAME)]);
     drop(daemons);

@@ -97,13 +97,7 @@ fn receiver(lists: usize) -> (Installation, Daemon) {
     (installation, daemon)
 }
 
-fn us<'a>(
-    bench: &Bench<'a>,
-    name: &str,
-    ours: &'a (Installation, Daemon),
-    sessions: usize,
-    size: usize,
-) -> Side<'a> {
+fn us<'a>(bench: &Bench<'a>, name: &str, ours: &'a (Installation, Daemon), sessions: usize, size: usize) -> Side<'a> {
     let peers = bench.peers;
     Side::new(name, move |count| {
         // What an earlier run left must not be paid for by this one.

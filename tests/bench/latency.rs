@@ -64,7 +64,9 @@ fn small(many: usize, behind: bool) -> (f64, f64) {
     let daemon = ours.serve();
     if behind {
         sites::hand_in(&ours, sites::LIST, "huge");
-        wait_for("the huge post's first recipients", Duration::from_mins(1), || (watcher.messages() >= many / 50).then_some(()));
+        wait_for("the huge post's first recipients", Duration::from_mins(1), || {
+            (watcher.messages() >= many / 50).then_some(())
+        });
     }
     let answered = sites::hand_in(&ours, SMALL, "small");
     let (first, last) = watcher.wait_for(10, Duration::from_mins(10));

@@ -4,6 +4,7 @@
 
 use crate::forwarder::Forwarder;
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -33,9 +34,15 @@ pub struct Namespace {
 }
 
 impl Network {
-    /// So far away, one way; as well as this user may.
-    pub fn far(one_way: Duration, root: bool) -> Self {
-        if root { Network::Namespace(Namespace::new(one_way)) } else { Network::Forwarded(one_way) }
+    /// So far away, one way; as well as this user and this machine may. The text says why it is not a namespace.
+    pub fn far(one_way: Duration, root: bool) -> (Self, Option<String>) {
+        if !root {
+            return (Network::Forwarded(one_way), Some("this is not root".into()));
+        }
+        match Namespace::new(one_way) {
+            Ok(namespace) => (Network::Namespace(namespace), None),
+            Err(error) => (Network::Forwarded(one_way), Some(error)),
+        }
     }
 
     /// The address of a server there.
@@ -65,46 +72,40 @@ impl Network {
 }
 
 impl Namespace {
-    fn new(one_way: Duration) -> Self {
+    fn new(one_way: Duration) -> Result<Self, String> {
         // Several benches may run at a time. RFC 2544 gives these networks to benches.
         let own = std::process::id();
         let network = format!("198.{}.{}", 18 + own / 256 % 2, own % 256);
+        let (ours, theirs) = (format!("pb{own}a"), format!("pb{own}b"));
+        let (here, there) = (device(&ours)?, device(&theirs)?);
         // Ends with us, whatever becomes of us; and with it all that is in the namespace but the programs.
         let holder = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "unshare", "--net", "sleep", "infinity"])
             .spawn()
-            .expect("setpriv and unshare of util-linux");
-        let (ours, theirs) = (format!("pb{own}a"), format!("pb{own}b"));
-        let make = |name: &str| {
-            let device = DeviceBuilder::new().name(name).mtu(MTU).enable(false).build_sync();
-            Arc::new(device.unwrap_or_else(|error| panic!("a TUN device, for a network with a delay: {error}")))
-        };
-        let (here, there) = (make(&ours), make(&theirs));
+            .map_err(|error| format!("setpriv: {error}"))?;
         let namespace = Namespace { holder, device: ours.clone(), host: format!("{network}.2") };
         let pid = namespace.holder.id().to_string();
-        let moved = || Command::new("ip").args(["link", "set", &theirs, "netns", &pid]).status().is_ok_and(|s| s.success());
-        // The holder takes a moment to have its own: until then this would put the device where it is.
-        let own_network = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
-        postrider_tests::installation::wait_for("the namespace", Duration::from_secs(10), || {
-            (own_network(&pid)? != own_network("self")?).then_some(())
-        });
-        assert!(moved(), "ip link set {theirs} netns {pid}");
-        let ip = |mut command: Command, line: &str| {
-            let status = command.args(line.split(' ')).status().expect("ip");
-            assert!(status.success(), "ip {line}: {status}");
-        };
+        let start = Instant::now();
+        // It takes a moment to have its own: until then this would put the device where it is.
+        while network_of(&pid) == network_of("self") {
+            if start.elapsed() > Duration::from_secs(10) || network_of(&pid).is_none() {
+                return Err("unshare --net made no network namespace".into());
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
         for line in [
+            format!("link set {theirs} netns {pid}"),
             format!("addr add {network}.1/30 dev {ours}"),
             format!("link set {ours} txqueuelen 10000 up"),
         ] {
-            ip(Command::new("ip"), &line);
+            ip(Command::new("ip"), &line)?;
         }
         for line in [
             "link set lo up".to_owned(),
             format!("addr add {network}.2/30 dev {theirs}"),
             format!("link set {theirs} txqueuelen 10000 up"),
         ] {
-            ip(namespace.command("ip"), &line);
+            ip(namespace.command("ip"), &line)?;
         }
         carry(here.clone(), there.clone(), one_way);
         carry(there, here, one_way);
@@ -112,8 +113,10 @@ impl Namespace {
         let start = Instant::now();
         let refused = TcpStream::connect((namespace.host.as_str(), 9)).is_err();
         let round = start.elapsed();
-        assert!(refused && round >= one_way * 2 && round < one_way * 4, "the way there and back took {round:?}");
-        namespace
+        if refused && round >= one_way * 2 && round < one_way * 4 {
+            return Ok(namespace);
+        }
+        Err(format!("the way through the namespace and back took {round:?}"))
     }
 
     fn command(&self, program: &str) -> Command {
@@ -128,6 +131,24 @@ impl Drop for Namespace {
         let _ = Command::new("ip").args(["link", "del", &self.device]).status();
         let _ = self.holder.kill();
         let _ = self.holder.wait();
+    }
+}
+
+/// One end of the line.
+fn device(name: &str) -> Result<Arc<SyncDevice>, String> {
+    let device = DeviceBuilder::new().name(name).mtu(MTU).enable(false).build_sync();
+    device.map(Arc::new).map_err(|error| format!("no TUN device (/dev/net/tun): {error}"))
+}
+
+/// Which network namespace a process is in. `None`: it has ended.
+fn network_of(process: &str) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{process}/ns/net")).ok()
+}
+
+fn ip(mut command: Command, line: &str) -> Result<(), String> {
+    match command.args(line.split(' ')).status() {
+        Ok(status) if status.success() => Ok(()),
+        other => Err(format!("ip {line}: {other:?}")),
     }
 }
 

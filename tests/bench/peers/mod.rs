@@ -101,10 +101,7 @@ impl Peers {
         .expect("dynamicmaps.cf");
         script(
             self.root.join("postmap"),
-            &format!(
-                "LD_LIBRARY_PATH={libraries} exec {root}/usr/sbin/postmap -c {} \"$@\"",
-                etc.display()
-            ),
+            &format!("LD_LIBRARY_PATH={libraries} exec {root}/usr/sbin/postmap -c {} \"$@\"", etc.display()),
         )
     }
 
@@ -244,9 +241,8 @@ impl CountingSink {
         let (count, news) = &*self.count;
         let mut count = count.lock().expect("lock");
         count.awaited = before + more;
-        let (count, waited) = news
-            .wait_timeout_while(count, LONG, |count| count.messages < before + more)
-            .expect("lock");
+        let (count, waited) =
+            news.wait_timeout_while(count, LONG, |count| count.messages < before + more).expect("lock");
         assert!(!waited.timed_out(), "waited {LONG:?} in vain for {more} messages; {} came", count.messages - before);
         count.latest.expect("the time of a message")
     }
