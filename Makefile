@@ -1,7 +1,7 @@
 # make demo     build, and see a mailing list work (no root, nothing left behind)
 # make test     install what the tests need and run all of them
 # make install  DESTDIR= PREFIX=/usr
-# make bench    measure beside Postfix, Mailman and others in the same run (hours; tests/bench/run --quick: minutes)
+# make bench    measure beside Postfix, Mailman and others in the same run (an hour; tests/bench/run --quick: minutes)
 
 PREFIX ?= /usr
 DESTDIR ?=

@@ -30,12 +30,19 @@ pub type Work<'a> = Box<dyn FnMut(usize) -> Duration + 'a>;
 pub struct Side<'a> {
     name: String,
     work: Work<'a>,
+    /// Its own multiple of units, where that of the others would take it minutes.
+    step: Option<usize>,
 }
 
 impl<'a> Side<'a> {
     /// `work` is called with a number of units.
     pub fn new(name: impl Into<String>, work: impl FnMut(usize) -> Duration + 'a) -> Self {
-        Side { name: name.into(), work: Box::new(work) }
+        Side { name: name.into(), work: Box::new(work), step: None }
+    }
+
+    /// Does its work in other multiples of units than the others do.
+    pub fn in_steps_of(self, step: usize) -> Self {
+        Side { step: Some(step), ..self }
     }
 }
 
@@ -65,7 +72,8 @@ impl Figures {
 /// Lets the sides take turns. Work is done in multiples of `step` units, of which there are enough for a run
 /// to last as long as it must.
 pub fn compare(effort: Effort, step: usize, mut sides: Vec<Side<'_>>) -> Vec<Figures> {
-    let mut counts: Vec<usize> = sides.iter_mut().map(|side| calibrate(effort, step, side)).collect();
+    let mut counts: Vec<usize> =
+        sides.iter_mut().map(|side| calibrate(effort, side.step.unwrap_or(step), side)).collect();
     let mut figures: Vec<Figures> = sides
         .iter()
         .map(|side| Figures { name: side.name.clone(), rates: Vec::new(), shortest: Duration::MAX })
@@ -78,7 +86,7 @@ pub fn compare(effort: Effort, step: usize, mut sides: Vec<Side<'_>>) -> Vec<Fig
                 if time >= effort.least {
                     break;
                 }
-                *count = enough(*count, time, effort.least, step);
+                *count = enough(*count, time, effort.least, side.step.unwrap_or(step));
                 time = (side.work)(*count);
             }
             figures.rates.push(*count as f64 / time.as_secs_f64());
@@ -102,7 +110,7 @@ fn calibrate(effort: Effort, step: usize, side: &mut Side<'_>) -> usize {
 
 fn enough(count: usize, time: Duration, least: Duration, step: usize) -> usize {
     let rate = count as f64 / time.as_secs_f64().max(1e-6);
-    let wanted = rate * least.as_secs_f64() * 1.2;
+    let wanted = rate * least.as_secs_f64() * 1.15;
     ((wanted / step as f64).ceil() as usize).max(1) * step
 }
 

@@ -1,5 +1,5 @@
-//! A network that takes its time: what comes in at one port goes out at another one so much later, in both
-//! directions, in order, with no limit to how much is on its way.
+//! A network that takes its time, for those who may make no network: what comes in at one port goes out at another
+//! one so much later, in both directions, in order, with no limit to how much is on its way.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 pub struct Forwarder;
 
 impl Forwarder {
-    /// From one port of this machine to another one, with this delay one way.
-    pub fn start(from: u16, to: u16, delay: Duration) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", from)).expect("the forwarder's port");
+    /// To this port of this machine, with this delay one way; returns from which one.
+    pub fn start(to: u16, delay: Duration) -> u16 {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("the forwarder's port");
+        let from = listener.local_addr().expect("the forwarder's port").port();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", to)) else { continue };
@@ -25,7 +26,7 @@ impl Forwarder {
                 pump(server, client, delay);
             }
         });
-        Forwarder
+        from
     }
 }
 

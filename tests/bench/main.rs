@@ -10,6 +10,7 @@ mod independence;
 mod intake;
 mod isolation;
 mod latency;
+mod network;
 mod peers;
 mod plot;
 mod publication;
@@ -33,9 +34,11 @@ pub struct Bench<'a> {
 
 type Section = (&'static str, fn(&mut Bench<'_>));
 
-const SECTIONS: [Section; 7] = [
+const SECTIONS: [Section; 9] = [
     ("intake", intake::measure),
     ("fan-out", fan_out::measure),
+    ("far-away", fan_out::measure_far),
+    ("xverp", fan_out::measure_xverp),
     ("latency", latency::measure),
     ("resources", resources::measure),
     ("independence", independence::measure),

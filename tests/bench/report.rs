@@ -179,10 +179,15 @@ fn shown(figures: &Figures) -> String {
 
 /// `12,345`; small figures keep a decimal.
 pub fn thousands(figure: f64) -> String {
-    if figure < 100.0 {
-        return format!("{figure:.1}");
-    }
-    let digits = format!("{figure:.0}");
+    if figure < 100.0 { format!("{figure:.1}") } else { grouped(&format!("{figure:.0}")) }
+}
+
+/// `12,345`.
+pub fn whole(number: usize) -> String {
+    grouped(&number.to_string())
+}
+
+fn grouped(digits: &str) -> String {
     let mut grouped = String::new();
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {

@@ -2,6 +2,8 @@
 
 use postrider_tests::installation::{Daemon, Installation, wait_for};
 use rusqlite::{Connection, OpenFlags, params};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,6 +22,15 @@ pub fn site(lists: usize, members: usize, mta: &str) -> Installation {
     add_lists(&database, lists.saturating_sub(1));
     add_members(&database, LIST, members);
     installation
+}
+
+/// Lets it hand its mail in there.
+pub fn send_to(installation: &Installation, (host, port): (&str, u16)) {
+    let text = fs::read_to_string(installation.config()).expect("configuration");
+    let lines = |host: &str, port: u16| format!("smtp_host: {host}\nsmtp_port: {port}\n");
+    let changed = text.replace(&lines("127.0.0.1", installation.smtp_port), &lines(host, port));
+    assert_ne!(changed, text, "the lines with the mail server");
+    fs::write(installation.config(), changed).expect("configuration");
 }
 
 /// Lists like the first: put in by SQL, because a million commands would measure commands.
@@ -114,15 +125,16 @@ pub fn cpu(daemon: &Daemon) -> f64 {
     (ticks(11) + ticks(12)) / 100.0
 }
 
-/// How often the threads of a daemon went to sleep of their own accord.
-pub fn sleeps(daemon: &Daemon) -> u64 {
-    let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("/proc");
-    let of = |task: std::io::Result<fs::DirEntry>| -> u64 {
-        let status = fs::read_to_string(task.expect("task").path().join("status")).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        line.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+/// How often each thread of a daemon went to sleep of its own accord, with the thread's name.
+pub fn sleeps(daemon: &Daemon) -> BTreeMap<OsString, (String, u64)> {
+    let of = |task: std::io::Result<fs::DirEntry>| {
+        let task = task.expect("task");
+        let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        let value = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+        let times = value("voluntary_ctxt_switches:").and_then(|text| text.parse().ok()).unwrap_or(0);
+        (task.file_name(), (value("Name:").unwrap_or_default().to_owned(), times))
     };
-    tasks.map(of).sum()
+    fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("/proc").map(of).collect()
 }
 
 /// How long something took.

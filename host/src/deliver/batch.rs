@@ -38,6 +38,8 @@ pub(super) struct Letter {
 pub(super) struct Job {
     pub(super) letter: Arc<Letter>,
     pub(super) envelopes: VecDeque<Envelope>,
+    /// Each recipient has an envelope of his own, so that several share a commit of results.
+    pub(super) single: bool,
 }
 
 /// Makes the envelopes of a lease; the flag says that each recipient has one of its own. `mta_verp` is the
@@ -119,7 +121,7 @@ pub(super) fn deal(
     let mut jobs = Vec::with_capacity(pieces);
     while pieces > 0 && !envelopes.is_empty() {
         let rest = envelopes.split_off(envelopes.len().div_ceil(pieces));
-        jobs.push(Job { letter: Arc::clone(letter), envelopes });
+        jobs.push(Job { letter: Arc::clone(letter), envelopes, single });
         envelopes = rest;
         pieces -= 1;
     }

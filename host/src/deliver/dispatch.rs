@@ -149,6 +149,7 @@ impl<Q: DeliveryQueue> Dispatcher<Q> {
         if let Way::Adapter(handover) = &self.context.outgoing {
             envelopes = handover.set_apart(envelopes);
         }
+        let single = single || envelopes.iter().all(|one| one.recipients.len() == 1);
         let letter = Arc::new(Letter {
             outgoing: batch.outgoing,
             list_address: batch.list_address,

@@ -101,7 +101,7 @@ impl<Q: DeliveryQueue> Work<Q> {
             if fresh {
                 smtp.verp.offered(open.makes_verp_senders());
             }
-            let single = envelope.recipients.len() == 1;
+            let single = job.single && envelope.recipients.len() == 1;
             if !single && std::mem::take(&mut singles) {
                 // Else what a crash now doubles would be the batch and, beside it, all singles that wait for a commit.
                 self.recorder.flush().await;
@@ -136,6 +136,7 @@ impl<Q: DeliveryQueue> Work<Q> {
             }
             if let Some(rest) = self.take_verdicts(envelope, sent) {
                 if no_verp {
+                    job.single = true;
                     let mut apart: VecDeque<_> = one_by_one(rest, &context.settings.verp).collect();
                     apart.append(&mut job.envelopes);
                     job.envelopes = apart;
@@ -207,7 +208,7 @@ impl<Q: DeliveryQueue> Work<Q> {
                     for (recipient, verdict) in envelope.recipients.iter().zip(verdicts) {
                         self.judge(recipient, verdict);
                     }
-                    self.recorder.checkpoint(envelope.recipients.len() == 1).await;
+                    self.recorder.checkpoint(job.single && envelope.recipients.len() == 1).await;
                 }
                 Err(NotTried::Halve(reason)) => {
                     tracing::info!(
@@ -225,6 +226,7 @@ impl<Q: DeliveryQueue> Work<Q> {
                         recipients = envelope.recipients.len(),
                         "trying each recipient alone: {reason}"
                     );
+                    job.single = true;
                     let mut apart = handover.set_apart([envelope].into());
                     apart.append(&mut job.envelopes);
                     job.envelopes = apart;

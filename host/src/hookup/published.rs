@@ -47,7 +47,7 @@ impl Published {
     pub(crate) fn write(&self, generation: &str, fingerprint: &str, by_hand: &[ByHand]) -> Result<(), HookupError> {
         let mut text = contents(generation, fingerprint);
         if !by_hand.is_empty() {
-            text += &format!("{BY_HAND}{}\n", serde_json::json!(by_hand));
+            text = format!("{text}{BY_HAND}{}\n", serde_json::json!(by_hand));
         }
         place::write_small(&self.path, &text)
     }

@@ -45,7 +45,9 @@ impl BodyCache {
     pub(super) fn forget(&self, ids: &[i64]) {
         if !ids.is_empty() {
             let mut kept = self.lock();
-            ids.iter().for_each(|id| kept.forget(*id));
+            for id in ids {
+                kept.forget(*id);
+            }
         }
     }
 

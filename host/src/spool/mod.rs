@@ -367,7 +367,7 @@ impl Spool {
                     // Only the repair of a damaged file leaves such rows. Recorded as a change of nobody, the row
                     // follows its recipients, or goes if it has none.
                     tracing::warn!("outgoing message {outgoing} is said to be due, but nobody waits for it now");
-                    self.record(outgoing, Vec::new(), false).await?;
+                    self.record(outgoing, Vec::new(), true).await?;
                 }
                 Found::Batch(guard, batch) => {
                     guard.hand_over();

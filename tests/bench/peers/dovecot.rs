@@ -1,6 +1,6 @@
-//! Dovecot's LMTP, where it is installed (its programs look for each other at fixed places): another server that has
-//! a message on disk before it answers.
+//! Dovecot's LMTP of the unpacked package: another server that has a message on disk before it answers.
 
+use super::Peers;
 use postrider_tests::installation::{free_port, wait_for};
 use std::fs;
 use std::net::TcpStream;
@@ -18,32 +18,38 @@ pub struct Dovecot {
 }
 
 impl Dovecot {
-    /// Starts it with its own defaults for syncing (`mail_fsync = optimized`). It needs root. `None`: it is not
-    /// installed.
-    pub fn start() -> Option<Self> {
-        const PROGRAM: &str = "/usr/sbin/dovecot";
-        if !Path::new(PROGRAM).exists() || !Path::new("/usr/lib/dovecot/lmtp").exists() {
-            return None;
-        }
+    /// Starts it with its own defaults for syncing (`mail_fsync = optimized`). It needs root.
+    pub fn start(peers: &Peers) -> Self {
         let directory = tempfile::Builder::new().prefix("postrider-bench-").tempdir().expect("directory");
-        let (here, port) = (directory.path().to_owned(), free_port());
+        let (here, root, port) = (directory.path().to_owned(), peers.root(), free_port());
+        let programs = root.join("usr/lib/dovecot");
+        let libraries = peers.libraries(&[&programs]);
         fs::set_permissions(&here, fs::Permissions::from_mode(0o755)).expect("mode");
         fs::create_dir(here.join("mail")).expect("directory");
         std::os::unix::fs::chown(here.join("mail"), Some(1), Some(1)).expect("owner; run the bench as root");
         let at = here.display();
         let config = format!(
             "base_dir = {at}/run\nlog_path = {at}/log\nssl = no\nprotocols = lmtp\nlisten = 127.0.0.1\n\
+             libexec_dir = {programs}\nmail_plugin_dir = {programs}/modules\n\
+             import_environment = TZ LD_LIBRARY_PATH={libraries}\n\
+             default_internal_user = nobody\ndefault_internal_group = nogroup\ndefault_login_user = nobody\n\
+             default_process_limit = 300\n\
              mail_uid = 1\nmail_gid = 1\nfirst_valid_uid = 1\nfirst_valid_gid = 1\nmail_location = maildir:{at}/mail\n\
              passdb {{\n driver = static\n args = nopassword=y\n}}\n\
              userdb {{\n driver = static\n args = uid=1 gid=1 home={at}/mail allow_all_users=yes\n}}\n\
-             service lmtp {{\n inet_listener lmtp {{\n  address = 127.0.0.1\n  port = {port}\n }}\n}}\n\
-            "
+             service lmtp {{\n inet_listener lmtp {{\n  address = 127.0.0.1\n  port = {port}\n }}\n}}\n",
+            programs = programs.display()
         );
         fs::write(here.join("dovecot.conf"), config).expect("dovecot.conf");
-        let child = Command::new(PROGRAM)
-            .arg("-F")
-            .arg("-c")
+        // It would have doveconf read its configuration at a fixed place; doveconf can also start it.
+        let child = Command::new(root.join("usr/bin/doveconf"))
+            .args(["-m", "master", "-c"])
             .arg(here.join("dovecot.conf"))
+            .arg("-e")
+            .arg(root.join("usr/sbin/dovecot"))
+            .args(["-F", "-c"])
+            .arg(here.join("dovecot.conf"))
+            .env("LD_LIBRARY_PATH", &libraries)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -51,7 +57,7 @@ impl Dovecot {
             .expect("dovecot");
         let dovecot = Dovecot { port, directory, child };
         wait_for("Dovecot", Duration::from_secs(20), || TcpStream::connect(("127.0.0.1", port)).ok());
-        Some(dovecot)
+        dovecot
     }
 
     fn new_mail(&self) -> PathBuf {

@@ -33,7 +33,7 @@ impl DeliveryQueue for SlowDisk {
 }
 
 /// One connection to a sink; `messages` wait, of which each is a job.
-async fn start(sink: &Sink, messages: &[Message]) -> (Running, Arc<SlowDisk>) {
+fn start(sink: &Sink, messages: &[Message]) -> (Running, Arc<SlowDisk>) {
     let queue = Arc::new(MemoryQueue::new(true));
     let disk = Arc::new(SlowDisk { queue: Arc::clone(&queue), commits: Semaphore::new(0) });
     let (stop, stopped) = oneshot::channel::<()>();
@@ -62,7 +62,7 @@ async fn sent(sink: &Sink, count: usize) -> usize {
 #[tokio::test]
 async fn one_transaction_is_sent_while_the_one_before_is_committed_whatever_message_it_is_of() {
     let sink = sink(Script::default()).await;
-    let (running, disk) = start(&sink, &[people(2), people(2), people(2), people(2)]).await;
+    let (running, disk) = start(&sink, &[people(2), people(2), people(2), people(2)]);
     for commits in 0..3 {
         assert_eq!(sent(&sink, commits + 2).await, commits + 2, "after {commits} commits");
         disk.commits.add_permits(1);
@@ -75,7 +75,7 @@ async fn one_transaction_is_sent_while_the_one_before_is_committed_whatever_mess
 async fn with_verp_too_the_next_post_begins_while_the_one_before_is_committed() {
     let sink = sink(Script::default()).await;
     let posts: Vec<Message> = std::iter::repeat_with(|| verp(people(15))).take(4).collect();
-    let (running, disk) = start(&sink, &posts).await;
+    let (running, disk) = start(&sink, &posts);
     assert_eq!(sent(&sink, 30).await, 30);
     disk.commits.add_permits(1);
     assert_eq!(sent(&sink, 45).await, 45);
@@ -86,7 +86,7 @@ async fn with_verp_too_the_next_post_begins_while_the_one_before_is_committed() 
 #[tokio::test]
 async fn a_stop_waits_for_the_results_of_connections_that_are_idle_already() {
     let sink = sink(Script::default()).await;
-    let (running, disk) = start(&sink, &[people(2)]).await;
+    let (running, disk) = start(&sink, &[people(2)]);
     sent(&sink, 1).await;
     let stopping = tokio::spawn(running.stop());
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -101,7 +101,7 @@ async fn results_of_a_connection_that_died_meanwhile_are_waited_for_before_anoth
         if moment.step == Step::EndOfData { Answer::say_and_close("250 2.0.0 stored") } else { Answer::Usual }
     };
     let sink = sink(Script::new(hang_up)).await;
-    let (running, disk) = start(&sink, &[people(2), people(2), people(2)]).await;
+    let (running, disk) = start(&sink, &[people(2), people(2), people(2)]);
     assert!(sent(&sink, 1).await <= 2);
     disk.commits.add_permits(10);
     assert_eq!(delivered(&running.results(6).await), 6);
