@@ -166,9 +166,10 @@ impl Wire {
         }
         let Wire { stream, replies, input, alarm } = self;
         // A group in two parts: what answers the first may go out before the second is looked at, and the server's
-        // next reply then waits for our acknowledgement (Nagle), which we would delay by 40 ms. The kernel forgets
-        // that we do not want that, so it is told before each read.
-        let prompt = group.iter().all(|part| !part.is_empty());
+        // next reply then waits for our acknowledgement (Nagle), which we would delay by 40 ms. The same when the
+        // replies to many RCPTs do not fit into one packet. The kernel forgets that we do not want that, so it is
+        // told before each read.
+        let in_two_parts = group.iter().all(|part| !part.is_empty());
         let mut written = 0;
         let length = group[0].len() + group[1].len();
         let mut flushed = length == 0;
@@ -198,7 +199,7 @@ impl Wire {
                 }
                 // Reading goes on after a failed write: a 421 that explains it may be waiting.
                 let mut buffer = ReadBuf::new(input);
-                if prompt {
+                if in_two_parts || seen > 0 {
                     stream.acknowledge_at_once();
                 }
                 match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
