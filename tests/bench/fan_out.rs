@@ -77,8 +77,8 @@ impl Kind {
     /// The same for those who wait for each reply of one connection: about ten seconds of waiting.
     fn few_members(self) -> usize {
         match self {
-            Kind::Bulk => 500,
-            Kind::Verp => 100,
+            Kind::Bulk => 300,
+            Kind::Verp => 50,
         }
     }
 }
@@ -182,7 +182,7 @@ fn far_away(bench: &mut Bench<'_>, kind: Kind, far: &Network) {
     let source_name = format!("smtp-source, {CONNECTIONS} connections, as we");
     let mut sides = vec![us(bench, &ours, &sink, members, kind.recipients())];
     // It waits for each reply, too, but on several connections, and for no list.
-    let step = CONNECTIONS * few / 5 * 2;
+    let step = if kind == Kind::Bulk { 1_200 } else { 280 };
     sides.push(source(bench, &source_name, &sink, CONNECTIONS, kind.recipients()).in_steps_of(step));
     let name = format!("mlmmj, {few} members");
     sides.push(one_by_one(&name, &sink, few, kind, |_| mlmmj.send()).in_steps_of(few));

@@ -181,9 +181,10 @@ impl Wire {
         let Wire { stream, replies, input, alarm } = self;
         let mut unsent = Unsent::new(group);
         // A group in several parts: what answers the first may go out before the second is looked at, and the server's
-        // next reply then waits for our acknowledgement (Nagle), which we would delay by 40 ms. The kernel forgets
-        // that we do not want that, so it is told before each read.
-        let prompt = unsent.slices().len() > 1;
+        // next reply then waits for our acknowledgement (Nagle), which we would delay by 40 ms. The same when the
+        // replies to many RCPTs do not fit into one packet. The kernel forgets that we do not want that, so it is
+        // told before each read.
+        let in_parts = unsent.slices().len() > 1;
         let mut flushed = unsent.slices().is_empty();
         let mut write_error = None;
         let mut seen = 0;
@@ -211,7 +212,7 @@ impl Wire {
                 }
                 // Reading goes on after a failed write: a 421 that explains it may be waiting.
                 let mut buffer = ReadBuf::new(input);
-                if prompt {
+                if in_parts || seen > 0 {
                     stream.acknowledge_at_once();
                 }
                 match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
