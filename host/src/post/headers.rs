@@ -291,8 +291,13 @@ impl Field<'_> {
     }
 }
 
+/// A field with its line end, folded.
+pub fn written_field(name: &'static str, value: &FieldValue) -> Vec<u8> {
+    Field::written(name, value).raw.into_owned()
+}
+
 /// Octets of the first line with its line end; the rest when none ends it.
-fn line_length(text: &[u8]) -> usize {
+pub(super) fn line_length(text: &[u8]) -> usize {
     memchr(b'\n', text).map_or(text.len(), |end| end + 1)
 }
 

@@ -21,7 +21,7 @@ pub mod process;
 pub mod recipients;
 pub mod rules;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod worker;
 
 use people::{people_to_tell, recipients_for_people};

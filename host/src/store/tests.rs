@@ -44,6 +44,7 @@ fn settings() -> ListSettings {
         skip_addressed: true,
         nonmember_action: PostAction::Hold,
         member_action: PostAction::Accept,
+        ..ListSettings::default()
     }
 }
 
