@@ -3,63 +3,92 @@
 //! Promise: every line ends in CRLF and no other CR or LF is left, whatever the message held, so
 //! that no server can see the end of the message where we do not (SMTP smuggling); lines that
 //! begin with a dot have one more (RFC 5321, section 4.5.2); the final dot is part of it, so that
-//! content and end are one write. Made once for each message and shared by all its transactions.
+//! content and end are one write. Made once for each message and shared by all its transactions, also
+//! when each recipient gets texts of his own: these are whole lines that stand between pieces of it ([`Content`]).
 
+use crate::personal::{Own, Splices};
 use std::sync::OnceLock;
 
 /// A message, ready to be written after the 354 to DATA, or with BDAT.
 #[derive(Debug, PartialEq, Eq)]
 pub struct WireBody {
-    octets: Box<[u8]>,
+    shared: Pieces,
     /// Made when the first server wants it.
-    chunk: OnceLock<Box<[u8]>>,
+    chunk: OnceLock<Pieces>,
     size: u64,
     eight_bit: bool,
+}
+
+/// Octets, and where something is put between them. A line begins at each such place.
+#[derive(Debug, PartialEq, Eq)]
+struct Pieces {
+    octets: Box<[u8]>,
+    places: Box<[usize]>,
+}
+
+/// What one transaction sends: a message, and with it what is its recipient's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Content<'c> {
+    body: &'c WireBody,
+    own: Option<&'c Own>,
 }
 
 impl WireBody {
     /// Makes it of a message. A bare CR or LF becomes a CRLF; a last line without end gets one.
     pub fn new(message: &[u8]) -> Self {
+        Self::with_places(message, std::iter::empty())
+    }
+
+    /// The same with places for what is each recipient's own; the splices must fit the message.
+    pub fn spliced(message: &[u8], splices: &Splices) -> Self {
+        Self::with_places(message, splices.iter().map(|splice| splice.at))
+    }
+
+    fn with_places(message: &[u8], places: impl Iterator<Item = usize>) -> Self {
         let mut octets = Vec::with_capacity(message.len() + message.len() / 64 + 16);
         let mut stuffed = 0;
-        let mut rest = message;
-        while !rest.is_empty() {
-            if rest[0] == b'.' {
-                octets.push(b'.');
-                stuffed += 1;
-            }
-            let end = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
-            octets.extend_from_slice(&rest[..end]);
-            octets.extend_from_slice(b"\r\n");
-            rest = match &rest[end..] {
-                [b'\r', b'\n', after @ ..] | [_, after @ ..] => after,
-                [] => &[],
-            };
+        let mut found = Vec::new();
+        let mut from = 0;
+        for at in places {
+            let at = at.clamp(from, message.len());
+            stuffed += push_lines(&mut octets, &message[from..at]);
+            found.push(octets.len());
+            from = at;
         }
+        stuffed += push_lines(&mut octets, &message[from..]);
         let size = octets.len() as u64 - stuffed;
         octets.extend_from_slice(b".\r\n");
-        WireBody { octets: octets.into_boxed_slice(), chunk: OnceLock::new(), size, eight_bit: !message.is_ascii() }
+        WireBody {
+            shared: Pieces { octets: octets.into_boxed_slice(), places: found.into_boxed_slice() },
+            chunk: OnceLock::new(),
+            size,
+            eight_bit: !message.is_ascii(),
+        }
     }
 
-    /// Everything that follows DATA, final dot included.
+    /// Everything that follows DATA, final dot included; without what is a recipient's own.
     pub fn octets(&self) -> &[u8] {
-        &self.octets
+        &self.shared.octets
     }
 
-    /// The command `BDAT size LAST` (RFC 3030) and its content: the same lines, in which no dot is special.
+    /// The same lines, in which no dot is special, and without the final one: what follows `BDAT` (RFC 3030).
     pub fn chunk(&self) -> &[u8] {
+        &self.unstuffed().octets
+    }
+
+    fn unstuffed(&self) -> &Pieces {
         self.chunk.get_or_init(|| {
-            let mut chunk = format!("BDAT {} LAST\r\n", self.size).into_bytes();
-            let mut rest = &self.octets[..self.octets.len() - b".\r\n".len()];
-            chunk.reserve_exact(rest.len());
-            while !rest.is_empty() {
-                rest = rest.strip_prefix(b".").unwrap_or(rest);
-                // The next line that begins with a dot; in between nothing differs.
-                let end = memchr::memmem::find(rest, b"\n.").map_or(rest.len(), |at| at + 1);
-                chunk.extend_from_slice(&rest[..end]);
-                rest = &rest[end..];
+            let lines = &self.shared.octets[..self.shared.octets.len() - b".\r\n".len()];
+            let mut chunk = Vec::with_capacity(lines.len());
+            let mut places = Vec::with_capacity(self.shared.places.len());
+            let mut from = 0;
+            for &place in &self.shared.places {
+                push_unstuffed(&mut chunk, &lines[from..place]);
+                places.push(chunk.len());
+                from = place;
             }
-            chunk.into_boxed_slice()
+            push_unstuffed(&mut chunk, &lines[from..]);
+            Pieces { octets: chunk.into_boxed_slice(), places: places.into_boxed_slice() }
         })
     }
 
@@ -72,6 +101,91 @@ impl WireBody {
     /// Whether it holds octets above 127, which need 8BITMIME (RFC 6152).
     pub fn is_eight_bit(&self) -> bool {
         self.eight_bit
+    }
+}
+
+impl<'c> Content<'c> {
+    /// A message with what is one recipient's own; made with the splices of the same message.
+    pub fn with_own(body: &'c WireBody, own: &'c Own) -> Self {
+        Content { body, own: Some(own) }
+    }
+
+    /// As [`WireBody::size`], with the recipient's own.
+    pub fn size(&self) -> u64 {
+        self.body.size + self.own.map_or(0, Own::size)
+    }
+
+    /// As [`WireBody::is_eight_bit`], with the recipient's own.
+    pub fn is_eight_bit(&self) -> bool {
+        self.body.eight_bit || self.own.is_some_and(Own::is_eight_bit)
+    }
+
+    /// Everything that follows DATA, final dot included, in pieces.
+    pub fn data(&self) -> Vec<&'c [u8]> {
+        match self.own {
+            None => vec![&self.body.shared.octets],
+            Some(own) => self.body.shared.with(own.stuffed()),
+        }
+    }
+
+    /// Everything that follows `BDAT`, in pieces.
+    pub fn chunk(&self) -> Vec<&'c [u8]> {
+        match self.own {
+            None => vec![&self.body.unstuffed().octets],
+            Some(own) => self.body.unstuffed().with(own.texts()),
+        }
+    }
+}
+
+impl<'c> From<&'c WireBody> for Content<'c> {
+    fn from(body: &'c WireBody) -> Self {
+        Content { body, own: None }
+    }
+}
+
+impl Pieces {
+    fn with<'p>(&'p self, own: impl Iterator<Item = &'p [u8]>) -> Vec<&'p [u8]> {
+        let mut parts = Vec::with_capacity(2 * self.places.len() + 1);
+        let mut from = 0;
+        for (&place, text) in self.places.iter().zip(own) {
+            parts.push(&self.octets[from..place]);
+            parts.push(text);
+            from = place;
+        }
+        parts.push(&self.octets[from..]);
+        parts
+    }
+}
+
+/// Appends lines, with CRLF and stuffed; returns how many dots were added.
+fn push_lines(octets: &mut Vec<u8>, lines: &[u8]) -> u64 {
+    let mut stuffed = 0;
+    let mut rest = lines;
+    while !rest.is_empty() {
+        if rest[0] == b'.' {
+            octets.push(b'.');
+            stuffed += 1;
+        }
+        let end = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+        octets.extend_from_slice(&rest[..end]);
+        octets.extend_from_slice(b"\r\n");
+        rest = match &rest[end..] {
+            [b'\r', b'\n', after @ ..] | [_, after @ ..] => after,
+            [] => &[],
+        };
+    }
+    stuffed
+}
+
+/// Appends stuffed lines without what was stuffed.
+fn push_unstuffed(chunk: &mut Vec<u8>, stuffed: &[u8]) {
+    let mut rest = stuffed;
+    while !rest.is_empty() {
+        rest = rest.strip_prefix(b".").unwrap_or(rest);
+        // The next line that begins with a dot; in between nothing differs.
+        let end = memchr::memmem::find(rest, b"\n.").map_or(rest.len(), |at| at + 1);
+        chunk.extend_from_slice(&rest[..end]);
+        rest = &rest[end..];
     }
 }
 
@@ -132,7 +246,7 @@ mod tests {
         ] {
             let body = WireBody::new(message.as_bytes());
             let chunk = String::from_utf8(body.chunk().to_vec()).expect("text");
-            assert_eq!(chunk, format!("BDAT {} LAST\r\n{content}", content.len()), "{message:?}");
+            assert_eq!(chunk, content, "{message:?}");
             assert_eq!(body.size(), content.len() as u64);
         }
     }
@@ -141,5 +255,78 @@ mod tests {
     fn eight_bit_octets_are_seen() {
         assert!(WireBody::new("ü".as_bytes()).is_eight_bit());
         assert!(!WireBody::new(b"u\r\n").is_eight_bit());
+    }
+
+    mod own {
+        use super::*;
+        use crate::lists::EmailAddress;
+        use crate::personal::{Form, OwnVariable, Piece, Splice};
+        use rand::rngs::StdRng;
+        use rand::{Rng, SeedableRng};
+
+        fn splices(message: &[u8], places: &[usize], text: &str) -> Splices {
+            let pieces = vec![Piece::Text(text.to_owned()), Piece::Own { own: OwnVariable::UserName }];
+            let one = |at: &usize| Splice { at: *at, form: Form::Text, text: pieces.clone() };
+            Splices::new(places.iter().map(one).collect(), message).expect("splices")
+        }
+
+        fn joined(parts: &[&[u8]]) -> Vec<u8> {
+            parts.concat()
+        }
+
+        #[test]
+        fn dots_are_stuffed_on_both_sides_of_a_border() {
+            let message = b".a\r\n.b\r\n";
+            let splices = splices(message, &[0, 4, 8], ".");
+            let own = Own::of(&splices, &EmailAddress::parse("a@x").expect("address"), "x");
+            let body = WireBody::spliced(message, &splices);
+            let content = Content::with_own(&body, &own);
+            assert_eq!(joined(&content.data()), b"..x\r\n..a\r\n..x\r\n..b\r\n..x\r\n.\r\n");
+            assert_eq!(joined(&content.chunk()), b".x\r\n.a\r\n.x\r\n.b\r\n.x\r\n");
+            assert_eq!(content.size(), 20);
+            assert!(!content.is_eight_bit());
+            let own = Own::of(&splices, &EmailAddress::parse("a@x").expect("address"), "\u{fc}");
+            assert!(Content::with_own(&body, &own).is_eight_bit(), "8BITMIME is each recipient's own matter");
+        }
+
+        #[test]
+        fn nothing_is_copied_of_what_is_shared() {
+            let message = b"a\r\nb\r\n";
+            let splices = splices(message, &[3], "x");
+            let own = Own::of(&splices, &EmailAddress::parse("a@x").expect("address"), "");
+            let body = WireBody::spliced(message, &splices);
+            let parts = Content::with_own(&body, &own).data();
+            assert_eq!(parts[0].as_ptr(), body.octets().as_ptr());
+            assert_eq!(parts[2].as_ptr(), body.octets()[3..].as_ptr());
+        }
+
+        /// However dots, bare line ends and splices meet: what goes over the wire is the whole message.
+        #[test]
+        fn spliced_content_is_what_the_whole_message_would_be() {
+            let mut random = StdRng::seed_from_u64(2046);
+            let alphabet = [".", "\r\n", "\n", "\r", "a", "..", "\u{fc}", ".\r\n", "\r\n.\r\n"];
+            for _ in 0..20_000 {
+                let mut text = |most: usize| -> String {
+                    (0..random.random_range(0..most))
+                        .map(|_| alphabet[random.random_range(0..alphabet.len())])
+                        .collect()
+                };
+                let (message, own_text, name) = (text(20), text(6).replace('\r', ""), text(3));
+                let message = message.as_bytes();
+                let lines: Vec<usize> = (0..=message.len()).filter(|at| *at == 0 || message[at - 1] == b'\n').collect();
+                let mut places: Vec<usize> =
+                    (0..random.random_range(0..4)).map(|_| lines[random.random_range(0..lines.len())]).collect();
+                places.sort_unstable();
+                let splices = splices(message, &places, &own_text);
+                let own = Own::of(&splices, &EmailAddress::parse("a@x").expect("address"), &name);
+                let (body, whole) =
+                    (WireBody::spliced(message, &splices), WireBody::new(&own.put_into(message, &splices)));
+                let content = Content::with_own(&body, &own);
+                assert_eq!(joined(&content.data()), whole.octets(), "{message:?} {places:?} {own_text:?}");
+                assert_eq!(joined(&content.chunk()), whole.chunk());
+                assert_eq!((content.size(), content.is_eight_bit()), (whole.size(), whole.is_eight_bit()));
+                assert_eq!(content.size(), whole.chunk().len() as u64);
+            }
+        }
     }
 }

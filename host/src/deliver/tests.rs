@@ -96,6 +96,7 @@ fn message(recipients: &[&str]) -> Message {
         sender: EnvelopeSender::Fixed("ants-bounces@lists.example.com".into()),
         message: Arc::from(&b"Subject: hello\r\n\r\n.dot\r\nend\r\n"[..]),
         recipients: recipients.iter().map(|one| EmailAddress::parse(one).expect("address")).collect(),
+        personal: None,
     }
 }
 

@@ -18,6 +18,8 @@ use tokio::time::{Instant, Sleep};
 
 /// Read at once, in octets.
 const READ: usize = 16 * 1024;
+/// A group consists of so many parts at most: commands, and a content with its recipient's own in between.
+const MOST_PARTS: usize = 2 + 2 * crate::personal::MAX_SPLICES;
 /// Beyond every patience.
 const FAR: Duration = Duration::from_hours(24);
 
@@ -143,7 +145,7 @@ impl Wire {
     pub(super) async fn ask(&mut self, command: &[u8], patience: Duration) -> Result<Reply, WireError> {
         let mut answer = None;
         let exchange = self
-            .exchange([command, &[]], 1, patience, |reply| {
+            .exchange(&[command], false, 1, patience, |reply| {
                 answer = Some(reply);
                 ControlFlow::Continue(())
             })
@@ -152,11 +154,13 @@ impl Wire {
         answer.ok_or(WireError::Closed)
     }
 
-    /// Writes a group, which may stand in two places, and hands its `want` replies to `each`, which may stop it. `patience` is the
-    /// longest wait for the next reply, counted anew whenever a part of the group went out.
+    /// Writes a group, which may stand in several places, and hands its `want` replies to `each`, which may stop it. `prompt`: there
+    /// are replies to its beginning that will not wait for its end. `patience` is the longest wait for the next reply,
+    /// counted anew whenever a part of the group went out.
     pub(super) async fn exchange(
         &mut self,
-        group: [&[u8]; 2],
+        group: &[&[u8]],
+        prompt: bool,
         want: usize,
         patience: Duration,
         mut each: impl FnMut(Reply) -> ControlFlow<()>,
@@ -165,12 +169,11 @@ impl Wire {
             return Exchange { sent_all: false, result: Err(WireError::Unasked) };
         }
         let Wire { stream, replies, input, alarm } = self;
-        // A group in two parts: what answers the first may go out before the second is looked at, and the server's
+        // With `prompt`: what answers the first may go out before the second is looked at, and the server's
         // next reply then waits for our acknowledgement (Nagle), which we would delay by 40 ms. The kernel forgets
         // that we do not want that, so it is told before each read.
-        let prompt = group.iter().all(|part| !part.is_empty());
         let mut written = 0;
-        let length = group[0].len() + group[1].len();
+        let length: usize = group.iter().map(|part| part.len()).sum();
         let mut flushed = length == 0;
         let mut write_error = None;
         let mut seen = 0;
@@ -179,7 +182,8 @@ impl Wire {
             loop {
                 let mut progress = false;
                 while written < length && write_error.is_none() {
-                    match Pin::new(&mut *stream).poll_write_vectored(cx, &rest_of(group, written)) {
+                    let (slices, count) = rest_of(group, written);
+                    match Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count]) {
                         Poll::Ready(Ok(0)) => write_error = Some(io::Error::from(io::ErrorKind::WriteZero)),
                         Poll::Ready(Ok(count)) => {
                             written += count;
@@ -238,9 +242,17 @@ impl Wire {
     }
 }
 
-/// What is still to be written of a group.
-fn rest_of(group: [&[u8]; 2], written: usize) -> [IoSlice<'_>; 2] {
-    let [first, second] = group;
-    let behind = written.saturating_sub(first.len()).min(second.len());
-    [IoSlice::new(&first[written.min(first.len())..]), IoSlice::new(&second[behind..])]
+/// What is still to be written of a group, and in how many slices; of more than [`MOST_PARTS`] the first.
+fn rest_of<'g>(group: &[&'g [u8]], mut written: usize) -> ([IoSlice<'g>; MOST_PARTS], usize) {
+    let mut slices = [IoSlice::new(&[]); MOST_PARTS];
+    let mut count = 0;
+    for part in group {
+        let rest = &part[written.min(part.len())..];
+        written = written.saturating_sub(part.len());
+        if !rest.is_empty() && count < MOST_PARTS {
+            slices[count] = IoSlice::new(rest);
+            count += 1;
+        }
+    }
+    (slices, count)
 }

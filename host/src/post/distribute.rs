@@ -39,6 +39,7 @@ impl Accepted<'_> {
             sender: envelope_sender(list, settings.verp_delivery_interval, list.post_count + 1),
             message: Arc::from(post.message),
             recipients,
+            personal: None,
         })
     }
 }

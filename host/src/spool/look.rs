@@ -11,6 +11,7 @@ use super::types::{
 };
 use super::{Result, SpoolError};
 use crate::clock::unix_now;
+use crate::personal::Splices;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::HashMap;
 use std::path::Path;
@@ -74,7 +75,7 @@ impl Snapshot<'_> {
         let mut walk = || {
             let Some((first, last)) = queries::recipient_rows(self.db, outgoing)? else { return Ok(()) };
             let mut select = self.db.prepare_cached(
-                "SELECT id, address, attempts, next_try, reply FROM recipient
+                "SELECT id, address, attempts, next_try, reply, name FROM recipient
                  WHERE id BETWEEN ?4 AND ?5 AND +outgoing = ?1 AND (?2 IS NULL OR address = ?2 COLLATE NOCASE)
                  AND (?3 IS NULL OR instr(lower(reply), lower(?3)) > 0) ORDER BY id",
             )?;
@@ -145,6 +146,17 @@ impl Snapshot<'_> {
         self.body(row.ok_or_else(|| self.gone(outgoing))?.body)
     }
 
+    /// Where each recipient's own text goes in an outgoing message; `None`: all get the same.
+    ///
+    /// # Errors
+    /// [`SpoolError::NoMessage`], and [`SpoolError::Splices`] when what is stored cannot be read.
+    pub fn splices(&self, outgoing: i64) -> Result<Option<Splices>> {
+        let row = self.asked(queries::outgoing_row(self.db, outgoing))?.ok_or_else(|| self.gone(outgoing))?;
+        let Some(stored) = row.splices else { return Ok(None) };
+        let message = self.body(row.body)?;
+        Splices::from_stored(&stored, &message).map(Some).map_err(|error| SpoolError::Splices { outgoing, error })
+    }
+
     fn body(&self, id: i64) -> Result<Arc<[u8]>> {
         match self.asked(queries::body(self.db, id))?.ok_or_else(|| self.gone(id))? {
             StoredBody::Memory(bytes) => Ok(bytes),
@@ -203,7 +215,7 @@ fn each_arrival(db: &Connection, filter: &ArrivalFilter, visit: &mut impl FnMut(
 const OUTGOING: &str = "SELECT o.id, o.list_address, o.message_id, o.sender_kind, o.sender,
     (SELECT b.size FROM body b WHERE b.id = o.body), (SELECT count(*) FROM recipient r WHERE r.outgoing = o.id),
     (SELECT count(*) FROM recipient r WHERE r.outgoing = o.id AND r.next_try > ?1), o.done, o.queued,
-    max(o.next_try, o.queued), o.last_reply FROM outgoing o";
+    max(o.next_try, o.queued), o.last_reply, o.splices IS NOT NULL FROM outgoing o";
 
 fn outgoing(row: &Row<'_>) -> rusqlite::Result<QueuedOutgoing> {
     Ok(QueuedOutgoing {
@@ -218,6 +230,7 @@ fn outgoing(row: &Row<'_>) -> rusqlite::Result<QueuedOutgoing> {
         queued: row.get(9)?,
         next_try: row.get(10)?,
         last_reply: row.get(11)?,
+        personal: row.get(12)?,
     })
 }
 
@@ -275,5 +288,6 @@ fn recipient(row: &Row<'_>) -> rusqlite::Result<QueuedRecipient> {
         attempts: row.get(2)?,
         next_try: row.get(3)?,
         reply: row.get(4)?,
+        name: row.get(5)?,
     })
 }

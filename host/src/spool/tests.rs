@@ -41,6 +41,7 @@ fn outgoing(message: &[u8], recipients: usize) -> Outgoing {
         sender: EnvelopeSender::Verp("ants-bounces@example.com".into()),
         message: message.into(),
         recipients: (0..recipients).map(|n| address(&format!("member{n:06}@example.com"))).collect(),
+        personal: None,
     }
 }
 

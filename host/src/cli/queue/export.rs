@@ -175,14 +175,15 @@ impl Chosen {
             ids.arrivals.push(id);
         }
         for id in self.outgoing {
-            let found = queues.outgoing(id)?.map(|one| queues.outgoing_message(id).map(|message| (one, message)));
-            let Some((mut one, message)) = found.map(still_there).transpose()?.flatten() else { continue };
+            let parts = |one| Ok((one, queues.outgoing_message(id)?, queues.splices(id)?));
+            let found = queues.outgoing(id)?.map(parts);
+            let Some((mut one, message, splices)) = found.map(still_there).transpose()?.flatten() else { continue };
             if self.filter.address.is_some() {
                 one.waiting = 0;
                 queues.each_recipient(id, &self.filter, |_| one.waiting += 1)?;
             }
             let mut rows = Vec::new();
-            writer.outgoing::<Failure>(&one, &message, |write| {
+            writer.outgoing::<Failure>(&one, &message, splices, |write| {
                 let visit = |recipient: crate::spool::QueuedRecipient| {
                     rows.push(recipient.id);
                     write(recipient);

@@ -31,6 +31,7 @@ fn outgoing(message: &[u8], recipients: u64) -> QueuedOutgoing {
         message_id: "<m@x>".into(),
         sender: EnvelopeSender::Verp("ants-bounces@lists.example.com".into()),
         size: message.len() as u64,
+        personal: false,
         waiting: recipients,
         deferred: 0,
         done: 3,
@@ -44,6 +45,7 @@ fn recipient(number: u64) -> QueuedRecipient {
     QueuedRecipient {
         id: number as i64,
         address: format!("member{number}@example.com"),
+        name: String::new(),
         attempts: (number % 3) as u32,
         next_try: 1_790_000_300 * (number % 2) as i64,
         reply: if number % 2 == 1 { "451 \u{7}from \"them\"\n".into() } else { String::new() },
@@ -63,7 +65,7 @@ impl From<Infallible> for Failed {
 fn written(format: Format, message: &[u8], recipients: u64) -> Result<Vec<u8>, Failed> {
     let mut writer = Writer::begin(Vec::new(), format, 1_790_000_500)?;
     writer.arrival(&arrival(message), message)?;
-    writer.outgoing::<Failed>(&outgoing(message, recipients), message, |write| {
+    writer.outgoing::<Failed>(&outgoing(message, recipients), message, None, |write| {
         (1..=recipients).for_each(|number| write(recipient(number)));
         Ok(())
     })?;
@@ -244,7 +246,7 @@ fn the_longest_replies_are_cut_and_read_back() {
         let shunted = Arrival { reason: text.clone(), ..arrival(MESSAGE) };
         writer.arrival(&shunted, MESSAGE).expect("in");
         let one = QueuedOutgoing { last_reply: text.clone(), ..outgoing(MESSAGE, 1_100) };
-        let all = writer.outgoing::<Failed>(&one, MESSAGE, |write| {
+        let all = writer.outgoing::<Failed>(&one, MESSAGE, None, |write| {
             for number in 1..=1_100 {
                 // As long as an address may be, about.
                 let address = format!("{}{number:04}@{}.example.com", "m".repeat(60), "a".repeat(63));
@@ -288,7 +290,7 @@ fn what_would_be_refused_when_it_is_read_is_not_written() {
     let too_long = begun(Format::Mbox, (100, 1 << 20)).arrival(&arrival(MESSAGE), MESSAGE);
     large(too_long.expect_err("a long field"));
     let mut writer = begun(Format::Json, (1_000, 1_000));
-    let error = writer.outgoing::<Failed>(&outgoing(MESSAGE, 100), MESSAGE, |write| {
+    let error = writer.outgoing::<Failed>(&outgoing(MESSAGE, 100), MESSAGE, None, |write| {
         (1..=100).for_each(|number| write(recipient(number)));
         Ok(())
     });
