@@ -4,6 +4,7 @@ mod chunking;
 mod encrypted;
 mod lmtp;
 mod login;
+mod personal;
 mod replies;
 mod verp;
 

@@ -7,8 +7,8 @@ const LINE: usize = 76;
 
 /// Appends a text of lines that end in CRLF, encoded.
 ///
-/// Beyond what the RFC wants, no line begins with `-` (it could be a delimiter), with `.` (it would have to be
-/// stuffed) or with `F` (`From ` is quoted by some).
+/// Beyond what the RFC wants, no line begins with `-` and `--` stands nowhere (it could be taken for a delimiter), and no
+/// line begins with `.` (it would have to be stuffed) or `F` (`From ` is quoted by some).
 pub fn quoted_printable(text: &str, into: &mut String) {
     for line in text.split_inclusive("\r\n") {
         let (line, end) = match line.strip_suffix("\r\n") {
@@ -19,7 +19,8 @@ pub fn quoted_printable(text: &str, into: &mut String) {
         let mut column = 0;
         for (at, octet) in octets.iter().enumerate() {
             let last = at + 1 == octets.len();
-            let width = |first: bool| if is_plain(*octet, first, last) { 1 } else { 3 };
+            let next = octets.get(at + 1).copied();
+            let width = |first: bool| if is_plain(*octet, first, next) { 1 } else { 3 };
             // Room for the `=` of a soft line break behind it, where one may come.
             if column + width(column == 0) > LINE - usize::from(!last) {
                 into.push_str("=\r\n");
@@ -27,7 +28,7 @@ pub fn quoted_printable(text: &str, into: &mut String) {
             }
             let first = column == 0;
             column += width(first);
-            if is_plain(*octet, first, last) {
+            if is_plain(*octet, first, next) {
                 into.push(char::from(*octet));
             } else {
                 // Writing into a string cannot fail.
@@ -38,10 +39,11 @@ pub fn quoted_printable(text: &str, into: &mut String) {
     }
 }
 
-fn is_plain(octet: u8, first: bool, last: bool) -> bool {
+fn is_plain(octet: u8, first: bool, next: Option<u8>) -> bool {
     match octet {
-        b' ' | b'\t' => !last,
-        b'-' | b'.' | b'F' => !first,
+        b' ' | b'\t' => next.is_some(),
+        b'-' => !first && next != Some(b'-'),
+        b'.' | b'F' => !first,
         b'=' => false,
         _ => octet.is_ascii_graphic(),
     }
@@ -65,6 +67,7 @@ mod tests {
         for line in encoded.split("\r\n") {
             assert!(line.len() <= 76, "{line:?}");
             assert!(!line.starts_with(['-', '.', 'F']) && !line.ends_with([' ', '\t']), "{line:?}");
+            assert!(!line.contains("--"), "{line:?}");
             assert!(line.bytes().all(|b| (b' '..=b'~').contains(&b) || b == b'\t'), "{line:?}");
         }
         let mail = format!(

@@ -18,7 +18,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// Rows refer to each other without `REFERENCES`: every deletion is in `commands.rs`, and checking
 /// 100,000 recipients of a post one by one would be paid for nothing.
-const MIGRATIONS: [&str; 2] = [
+pub(super) const MIGRATIONS: [&str; 2] = [
     "
 -- The octets of a message, apart from the rows that change while it waits.
 CREATE TABLE body (

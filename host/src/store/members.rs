@@ -152,14 +152,16 @@ impl Store {
         .map_err(|error| self.sqlx(&error))
     }
 
-    /// The addresses that a post goes to: members with delivery enabled, sorted.
-    pub async fn post_recipients(&self, list: i64) -> Result<Vec<EmailAddress>> {
+    /// The addresses that a post goes to: members with delivery enabled, sorted; with `named` with their display names,
+    /// which are empty without.
+    pub async fn post_recipients(&self, list: i64, named: bool) -> Result<Vec<(EmailAddress, String)>> {
         sqlx::query(
-            "SELECT a.text FROM member m JOIN address a ON a.id = m.address
+            "SELECT a.text, CASE WHEN $2 THEN a.display_name ELSE '' END FROM member m JOIN address a ON a.id = m.address
              WHERE m.list = $1 AND m.role = 'member' AND m.delivery = 'enabled' ORDER BY a.key",
         )
         .bind(list)
-        .try_map(|row: SqliteRow| email(row.try_get(0)?))
+        .bind(named)
+        .try_map(|row: SqliteRow| Ok((email(row.try_get(0)?)?, row.try_get(1)?)))
         .fetch_all(&self.inner.readers)
         .await
         .map_err(|error| self.sqlx(&error))

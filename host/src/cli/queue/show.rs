@@ -103,6 +103,7 @@ impl Show {
                 failed,
                 bounces,
                 live,
+                shown_as,
             })))
         });
         let details = found.await?.ok_or_else(|| entry.unknown())??;
@@ -163,6 +164,8 @@ struct Details {
     failed: u64,
     bounces: Vec<BounceEvent>,
     live: Option<Live>,
+    /// Whose copy `octets` is.
+    shown_as: Option<QueuedRecipient>,
 }
 
 impl Details {
@@ -188,11 +191,13 @@ impl Details {
         line("message-id", &message.message_id);
         line("queued", &since(message.queued));
         line("size", &output::counted(message.size, "octet"));
-        if message.personal {
-            line(
+        match &self.shown_as {
+            Some(recipient) => line("shown", &format!("as {} gets it", recipient.address)),
+            None if message.personal => line(
                 "personal",
-                "each recipient gets a copy of his own (--as RECIPIENT shows it); what all share is below",
-            );
+                "each recipient gets a copy of his own (--as RECIPIENT shows it); below is what all copies share",
+            ),
+            None => {}
         }
         line("delivered", &output::count(self.delivered()));
         line("failed for good", &output::count(self.failed));

@@ -1,5 +1,6 @@
 use super::*;
 use crate::lists::{EmailAddress, Subaddress};
+use crate::personal::{Form, OwnVariable, Piece, Splice};
 use crate::spool::{ArrivalState, EnvelopeSender, IncomingRecipient};
 use std::convert::Infallible;
 
@@ -301,4 +302,49 @@ fn what_would_be_refused_when_it_is_read_is_not_written() {
     let mut writer = Writer::begin(Vec::new(), Format::Mbox, 1_790_000_500).expect("begin");
     writer.check_size("in 12", &message[1..]).expect("the largest");
     large(writer.arrival(&arrival(&message), &message).expect_err("too large"));
+}
+
+#[test]
+fn what_is_each_recipients_own_comes_back_with_him() {
+    let message = b"A: b\r\n\r\nx\r\n";
+    let text = vec![Piece::Text("For \u{fc} ".into()), Piece::Own { own: OwnVariable::UserName }];
+    let splices = Splices::new(vec![Splice { at: message.len(), form: Form::Text, text }], message).expect("splices");
+    let named = |number: u64| QueuedRecipient {
+        name: if number % 2 == 0 { "Zo\u{eb}, \"x\"".into() } else { String::new() },
+        ..recipient(number)
+    };
+    let file = |format, splices: Option<Splices>| {
+        let mut writer = Writer::begin(Vec::new(), format, 1_790_000_500).expect("begin");
+        let write = |write: &mut dyn FnMut(QueuedRecipient)| {
+            (1..=25).for_each(|number| write(named(number)));
+            Ok(())
+        };
+        writer.outgoing::<Failed>(&outgoing(message, 25), message, splices, write).expect("written");
+        writer.end().expect("end").0
+    };
+    let mut origins = Vec::new();
+    for format in [Format::Json, Format::Mbox] {
+        for splices in [Some(splices.clone()), Some(Splices::default()), None] {
+            let items = read(&file(format, splices.clone())).expect("items");
+            let [Item { entry: Imported::Outgoing(one), origin, .. }] = &items[..] else { panic!("{items:?}") };
+            assert_eq!(one.splices, splices);
+            let wanted: Vec<_> = (1..=25).map(|number| QueuedRecipient { id: 0, ..named(number) }).collect();
+            assert_eq!(one.recipients, wanted);
+            origins.push(origin.clone());
+        }
+    }
+    assert_eq!(origins[..3], origins[3..], "the same in both formats");
+    // What does not fit the message, or could begin a line, is refused.
+    let good = String::from_utf8(file(Format::Json, Some(splices))).expect("UTF-8");
+    for (from, to, told) in [
+        ("\"at\":11", "\"at\":12", "personal: octet 12"),
+        ("\"at\":11", "\"at\":10", "personal: octet 10"),
+        ("\"form\":\"text\"", "\"form\":\"other\"", "unknown variant"),
+        ("For ", "For \\u0000", "control character"),
+        ("\"Zo\u{eb}, ", "\"Zo\\r\\nBcc: ", "name \"Zo\\r\\nBcc: "),
+    ] {
+        assert!(good.contains(from), "{from} in {good}");
+        let error = read(good.replacen(from, to, 1).as_bytes()).expect_err(to);
+        assert!(error.starts_with("line ") && error.contains(told), "{error}");
+    }
 }
