@@ -95,7 +95,7 @@ async fn no_server_is_asked_to_make_senders_for_copies_that_differ() {
 
 #[tokio::test]
 async fn who_is_tried_again_gets_his_own_copy_then() {
-    let answer = |moment: &Moment<'_>| match (moment.step, moment.transaction) {
+    let answer = |moment: &Moment<'_>| match (moment.step, moment.session) {
         (Step::EndOfData, 1) => Answer::Close,
         _ => Answer::Usual,
     };
