@@ -115,7 +115,7 @@ pub static LIST_SETTINGS: [ListSetting; 10] = [
         help: "Put before the text of every post. Breaks the author's DKIM signature, as every change does.",
         show: |settings| settings.header.clone(),
         set: |settings, value| {
-            settings.header = value.to_owned();
+            value.clone_into(&mut settings.header);
             Some(())
         },
     },
@@ -128,7 +128,7 @@ pub static LIST_SETTINGS: [ListSetting; 10] = [
         help: "Put behind the text of every post. Breaks the author's DKIM signature, as every change does.",
         show: |settings| settings.footer.clone(),
         set: |settings, value| {
-            settings.footer = value.to_owned();
+            value.clone_into(&mut settings.footer);
             Some(())
         },
     },

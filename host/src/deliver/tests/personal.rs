@@ -95,8 +95,8 @@ async fn no_server_is_asked_to_make_senders_for_copies_that_differ() {
 
 #[tokio::test]
 async fn who_is_tried_again_gets_his_own_copy_then() {
-    let answer = |moment: &Moment<'_>| match (moment.step, moment.session) {
-        (Step::EndOfData, 1) => Answer::Close,
+    let answer = |moment: &Moment<'_>| match (moment.step, moment.transaction) {
+        (Step::EndOfData, 1) => Answer::say("451 4.3.0 later"),
         _ => Answer::Usual,
     };
     for script in [Script::new(answer), Script::new(answer).with("CHUNKING")] {
@@ -121,8 +121,11 @@ async fn a_copy_that_is_too_large_is_no_matter_of_the_others() {
     assert!(matches!(&results[0].1, DeliveryResult::Failed { reply } if reply.starts_with("552 5.3.4")));
 }
 
+/// Recipients and message.
+type Copy = (Vec<String>, Vec<u8>);
+
 /// Takes what it is given.
-struct Collector(Arc<Mutex<Vec<(Vec<String>, Vec<u8>)>>>);
+struct Collector(Arc<Mutex<Vec<Copy>>>);
 
 impl OutgoingAdapter for Collector {
     fn new(_: Box<dyn HostLog>, _: &sdk::Settings) -> sdk::Result<Self> {
@@ -140,7 +143,7 @@ impl OutgoingAdapter for Collector {
 #[tokio::test]
 async fn an_adapter_gets_each_copy_as_a_batch_of_one() {
     for letter in [letter(), verp(letter())] {
-        let taken = Arc::<Mutex<Vec<(Vec<String>, Vec<u8>)>>>::default();
+        let taken = Arc::<Mutex<Vec<Copy>>>::default();
         let settings = DeliverySettings::for_target(Target::plain("nowhere.invalid", 25));
         let adapter = Arc::new(Collector(Arc::clone(&taken)));
         let running = Running::start(settings, Outgoing::adapter(adapter, "test.Collector"));

@@ -35,17 +35,17 @@ impl Output {
         let mut to = to;
         for (number, field) in headers.fields().enumerate() {
             if to.take_if(|place| *place == number).is_some() {
-                self.to_field();
+                self.own_to();
             }
             self.shared(field.raw());
         }
         if to.is_some() {
-            self.to_field();
+            self.own_to();
         }
         self.shared(headers.separator());
     }
 
-    fn to_field(&mut self) {
+    fn own_to(&mut self) {
         self.splices.push(Splice { at: self.message.len(), form: Form::To, text: Vec::new() });
     }
 

@@ -158,7 +158,7 @@ impl Kind {
         excerpt.extend_from_slice(&field.value()[..field.value().len().min(READ)]);
         excerpt.extend_from_slice(b"\r\n\r\n");
         let parsed = MessageParser::default().parse_headers(&excerpt);
-        let found = parsed.iter().flat_map(|message| message.headers()).find_map(|one| one.value.as_content_type());
+        let found = parsed.iter().flat_map(mail_parser::Message::headers).find_map(|one| one.value.as_content_type());
         let Some((found, subtype)) = found.and_then(|found| Some((found, found.subtype()?))) else {
             return Kind::default();
         };

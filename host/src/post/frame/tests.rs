@@ -389,8 +389,10 @@ fn anything_keeps_its_octets() {
         let before = Headers::parse(&message);
         let after = Headers::parse(&framed.message);
         let gone = |name: &[u8]| name.eq_ignore_ascii_case(b"To") || name.to_ascii_lowercase().starts_with(b"content-");
-        let kept: Vec<&[u8]> = before.fields().filter(|one| !gone(one.name())).map(|one| one.raw()).collect();
-        let found: Vec<&[u8]> = after.fields().filter(|one| !gone(one.name())).map(|one| one.raw()).collect();
+        let kept: Vec<&[u8]> =
+            before.fields().filter(|one| !gone(one.name())).map(crate::post::headers::Field::raw).collect();
+        let found: Vec<&[u8]> =
+            after.fields().filter(|one| !gone(one.name())).map(crate::post::headers::Field::raw).collect();
         let unframed = list.settings.header.is_empty()
             && list.settings.footer.is_empty()
             && list.settings.personalize != Personalize::Full;

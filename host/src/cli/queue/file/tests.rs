@@ -310,7 +310,7 @@ fn what_is_each_recipients_own_comes_back_with_him() {
     let text = vec![Piece::Text("For \u{fc} ".into()), Piece::Own { own: OwnVariable::UserName }];
     let splices = Splices::new(vec![Splice { at: message.len(), form: Form::Text, text }], message).expect("splices");
     let named = |number: u64| QueuedRecipient {
-        name: if number % 2 == 0 { "Zo\u{eb}, \"x\"".into() } else { String::new() },
+        name: if number.is_multiple_of(2) { "Zo\u{eb}, \"x\"".into() } else { String::new() },
         ..recipient(number)
     };
     let file = |format, splices: Option<Splices>| {
