@@ -45,6 +45,7 @@ async fn main() -> anyhow::Result<()> {
                     sender: sender.clone(),
                     message: Arc::clone(&message),
                     recipients: addresses.clone(),
+                    personal: None,
                 };
                 rates.push(recipients as f64 / round(server, letter, batch, connections).await?.as_secs_f64());
             }

@@ -10,6 +10,7 @@
 //! | [`spool`] | what is on its way through this node, durably (SQL) |
 //! | [`lmtp`] | mail comes in |
 //! | [`post`] | a post becomes what the members receive |
+//! | [`personal`] | what is each recipient's own in a message that is stored once |
 //! | [`deliver`] | mail goes out |
 //! | [`plugins`] | finds, checks and loads plugins |
 //! | [`hookup`] | an adapter's plan becomes files of the MTA |
@@ -43,6 +44,7 @@ pub mod logging;
 pub mod nearest;
 pub mod notice;
 mod open_files;
+pub mod personal;
 pub mod plugins;
 pub mod post;
 pub mod pulse;

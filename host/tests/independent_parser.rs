@@ -74,6 +74,7 @@ async fn our_commands_say_what_we_mean() {
         sender: EnvelopeSender::Verp("ants-bounces@lists.example.com".into()),
         message: Arc::from(&b"Subject: x\r\n\r\nHello.\r\n"[..]),
         recipients: recipients.iter().map(|text| EmailAddress::parse(text).expect("address")).collect(),
+        personal: None,
     };
     queue.push(&message, Duration::ZERO);
     let (stop, stopped) = oneshot::channel::<()>();

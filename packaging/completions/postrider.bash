@@ -2223,12 +2223,16 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__queue__subcmd__show)
-            opts="-C -h -V --recipients --body --raw --json --config --help --version"
+            opts="-C -h -V --recipients --body --raw --as --json --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --as)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2289,12 +2293,20 @@ _postrider() {
             return 0
             ;;
         postrider__subcmd__set)
-            opts="-C -h -V --config --help --version"
+            opts="-f -C -h -V --file --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

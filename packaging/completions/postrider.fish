@@ -72,6 +72,7 @@ complete -c postrider -n "__fish_postrider_using_subcommand info" -s v -l verbos
 complete -c postrider -n "__fish_postrider_using_subcommand info" -l json -d 'Print JSON'
 complete -c postrider -n "__fish_postrider_using_subcommand info" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand info" -s V -l version -d 'Print version'
+complete -c postrider -n "__fish_postrider_using_subcommand set" -s f -l file -d 'Take the value from a file (may be given several times); `-` is standard input' -r
 complete -c postrider -n "__fish_postrider_using_subcommand set" -s C -l config -d 'The configuration file' -r -F
 complete -c postrider -n "__fish_postrider_using_subcommand set" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand set" -s V -l version -d 'Print version'
@@ -237,6 +238,7 @@ complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_se
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l as -d 'Show the message as this recipient, who still waits for it, gets it' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -s C -l config -d 'The configuration file' -r -F
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l recipients -d 'Show every recipient that waits'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from show" -l body -d 'Show the message\'s body too'

@@ -31,6 +31,7 @@ fn letter(sender: EnvelopeSender, text: &str, recipients: &[String]) -> Message 
         sender,
         message: Arc::from(text.as_bytes()),
         recipients: recipients.iter().map(|one| EmailAddress::parse(one).unwrap()).collect(),
+        personal: None,
     }
 }
 

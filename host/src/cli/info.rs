@@ -58,6 +58,13 @@ impl Info {
             if self.verbose {
                 output::line(&format!("# {} ({})", setting.help, setting.allowed));
             }
+            if setting.kind == "lines" && !value.is_empty() {
+                output::line(&format!("{} =", setting.name));
+                for line in value.split('\n') {
+                    output::line(&format!("    | {}", output::clean(line)));
+                }
+                continue;
+            }
             output::line(&format!("{} = {}", setting.name, output::clean(&value)));
         }
         Ok(Exit::Done)

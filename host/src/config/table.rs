@@ -146,8 +146,8 @@ settings! {
     "How such an address is taken apart again; must fit verp_format."
     "mta" verp_delivery_interval: INTERVAL = "0", "posts", Reload => mta.verp.delivery_interval;
     "Which posts are sent with VERP: 0 none, 1 all, 2 every second one, and so on."
-    "mta" verp_personalized_deliveries: BOOLEAN = "no", "", Later => mta.verp.personalized_deliveries;
-    "Whether posts that differ from member to member are always sent with VERP."
+    "mta" verp_personalized_deliveries: BOOLEAN = "no", "", Reload => mta.verp.personalized_deliveries;
+    "Whether posts of lists with personalize are always sent with VERP, whatever verp_delivery_interval says."
     "mta" verp_confirmations: BOOLEAN = "yes", "", Later => mta.verp.confirmations;
     "Whether the address of a request for confirmation contains the token, so that a bare reply confirms."
     "mta" verp_confirm_format: CONFIRM_FORMAT = "$address+$cookie", "", Later => mta.verp.confirm_format;
@@ -252,7 +252,7 @@ mod tests {
             keys("mta"),
             "outgoing smtp_host smtp_port smtp_protocol smtp_user smtp_pass smtp_pass_file smtp_auth smtp_secure_mode \
              smtp_verify_cert smtp_verify_hostname smtp_chunking smtp_xverp max_recipients max_sessions_per_connection max_delivery_threads delivery_retry_period verp_format \
-             verp_delivery_interval"
+             verp_delivery_interval verp_personalized_deliveries"
         );
         assert_eq!((keys("postrider"), keys("logging")), ("site_owner".to_owned(), "filter".to_owned()));
         for section in ["paths", "database", "plugins", "lmtp"] {

@@ -3,13 +3,15 @@
 //! Bulk: up to `max_recipients` recipients share a transaction. VERP: each has a sender, and so a
 //! transaction, of its own, unless the MTA makes these senders itself: then it is as for bulk, except
 //! for those whose sender it would make otherwise than we (`ants-bounces+"a b"=…`). Addresses that need SMTPUTF8 never share a transaction with
-//! others, which would otherwise be passed on to servers that cannot take them.
+//! others, which would otherwise be passed on to servers that cannot take them. When each recipient gets a copy of his
+//! own, each has a transaction of his own too, whatever the sender, and no MTA is asked to make senders.
 
 use super::body::WireBody;
 use super::injection::Message;
 use super::path::{PathError, ReversePath};
 use super::transaction::Envelope;
 use super::verp::VerpFormat;
+use crate::personal::Splices;
 use crate::spool::{DueBatch, DueRecipient, EnvelopeSender};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,6 +31,8 @@ pub(super) struct Letter {
     pub(super) queued: i64,
     /// As it is in the spool, for adapters of plugins.
     pub(super) message: Message,
+    /// Where each recipient's own text goes, if each gets a copy of his own.
+    pub(super) splices: Option<Arc<Splices>>,
     /// As SMTP wants it; made only if SMTP is spoken.
     pub(super) body: Option<Arc<WireBody>>,
 }
@@ -66,8 +70,10 @@ pub(super) fn envelopes(
             }
         },
     };
+    let personal = batch.splices.is_some();
     if let EnvelopeSender::Verp(bounces) = &batch.sender {
         let one = |recipient| with_own_sender(&shared, format, recipient);
+        let mta_verp = mta_verp.filter(|_| !personal);
         let Some(delimiter) = mta_verp else {
             return Ok((recipients.into_iter().map(one).collect(), true));
         };
@@ -80,6 +86,15 @@ pub(super) fn envelopes(
         let (shared, own): (Vec<_>, Vec<_>) = recipients.into_iter().partition(simple);
         recipients = shared;
         envelopes.extend(own.into_iter().map(one));
+    }
+    if personal {
+        let one = |recipient: DueRecipient| Envelope {
+            sender: shared.clone(),
+            smtp_utf8: !recipient.address.is_ascii() || !shared.is_ascii(),
+            recipients: vec![recipient],
+            verp_delimiter: None,
+        };
+        return Ok((recipients.into_iter().map(one).collect(), true));
     }
     let (plain, utf8): (Vec<_>, Vec<_>) = recipients.into_iter().partition(|one| one.address.is_ascii());
     for (group, utf8) in [(plain, false), (utf8, true)] {
@@ -160,6 +175,7 @@ mod tests {
             .map(|(id, address)| DueRecipient {
                 id: id as i64,
                 address: EmailAddress::parse(address).expect("address"),
+                name: String::new(),
                 attempts: 0,
             })
             .collect();
@@ -169,6 +185,7 @@ mod tests {
             message_id: "<1@x>".into(),
             sender,
             message: Arc::from(&b"x\r\n"[..]),
+            splices: None,
             recipients,
             queued: 0,
         }
@@ -244,6 +261,21 @@ mod tests {
     }
 
     #[test]
+    fn copies_of_ones_own_are_never_sent_together() {
+        for (sender, first) in [
+            (EnvelopeSender::Null, ""),
+            (EnvelopeSender::Fixed("b@l".into()), "b@l"),
+            (EnvelopeSender::Verp("b@l".into()), "b+a=x@l"),
+        ] {
+            let mut batch = DueBatch { splices: Some(Arc::default()), ..batch(sender, &["a@x", "ü@x", "c@x"]) };
+            let (envelopes, single) = envelopes(&mut batch, &VerpFormat::default(), 10, Some("+")).expect("envelopes");
+            assert!(single && envelopes.iter().all(|one| one.recipients.len() == 1 && one.verp_delimiter.is_none()));
+            assert_eq!(envelopes.iter().map(|one| one.smtp_utf8).collect::<Vec<_>>(), [false, true, false]);
+            assert_eq!(envelopes[0].sender.as_str(), first);
+        }
+    }
+
+    #[test]
     fn a_sender_that_could_inject_commands_sends_nothing() {
         let format = VerpFormat::parse("${bounces}+${local}=${domain}").expect("format");
         for sender in ["a@b\r\nRCPT TO:<x@y>", "a@b> SIZE=0", "a b@c"] {
@@ -263,6 +295,7 @@ mod tests {
             message_id: String::new(),
             queued: 0,
             message: Message::new(Arc::from(&b""[..])),
+            splices: None,
             body: None,
         });
         let addresses: Vec<String> = (0..105).map(|n| format!("u{n}@x")).collect();

@@ -10,6 +10,7 @@ use super::job::{self, JobEnd};
 use super::queue::DeliveryQueue;
 use super::{Context, Way};
 use crate::clock::unix_now;
+use crate::personal::Splices;
 use crate::pulse::Pulse;
 use crate::spool::{DeliveryResult, DueBatch, SpoolError};
 use rand::Rng;
@@ -156,7 +157,7 @@ impl<Q: DeliveryQueue> Dispatcher<Q> {
             message_id: batch.message_id,
             queued: batch.queued,
             body: match self.context.outgoing {
-                Way::Smtp(_) => Some(self.body(batch.outgoing, &batch.message)),
+                Way::Smtp(_) => Some(self.body(batch.outgoing, &batch.message, batch.splices.as_deref())),
                 Way::Adapter(..) => None,
             },
             message: Message::new(match self.context.outgoing {
@@ -164,16 +165,20 @@ impl<Q: DeliveryQueue> Dispatcher<Q> {
                 Way::Smtp(_) => Arc::from(&[][..]),
                 Way::Adapter(..) => batch.message,
             }),
+            splices: batch.splices,
         });
         self.ready.extend(batch::deal(&letter, envelopes, single, connections));
     }
 
     /// The content as SMTP wants it, made once for each message.
-    fn body(&mut self, outgoing: i64, message: &[u8]) -> Arc<WireBody> {
+    fn body(&mut self, outgoing: i64, message: &[u8], splices: Option<&Splices>) -> Arc<WireBody> {
         if let Some((_, body)) = self.bodies.iter().find(|(number, _)| *number == outgoing) {
             return Arc::clone(body);
         }
-        let body = Arc::new(WireBody::new(message));
+        let body = Arc::new(match splices {
+            None => WireBody::new(message),
+            Some(splices) => WireBody::spliced(message, splices),
+        });
         self.bodies.push_front((outgoing, Arc::clone(&body)));
         let mut octets = 0;
         let mut keep = 0;

@@ -168,6 +168,7 @@ fn envelope(bits: u8) -> Envelope {
     let one = |(id, name): (usize, &&str)| DueRecipient {
         id: id as i64,
         address: EmailAddress::parse(name).expect("address"),
+        name: String::new(),
         attempts: 0,
     };
     Envelope {

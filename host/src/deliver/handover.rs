@@ -302,6 +302,7 @@ mod tests {
         let recipient = |id| DueRecipient {
             id: id as i64,
             address: EmailAddress::parse(&format!("u{id}@example.org")).expect("address"),
+            name: String::new(),
             attempts: 0,
         };
         Envelope {

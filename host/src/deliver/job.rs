@@ -1,8 +1,9 @@
 //! One job: some transactions of one message, over one connection, and their results.
 
 use super::batch::{Job, Letter, cut, one_by_one};
-use super::body::WireBody;
+use super::body::{Content, WireBody};
 use super::handover::{Handover, NotTried};
+use super::injection::Message;
 use super::pool::OpenSession;
 use super::queue::DeliveryQueue;
 use super::recorder::Recorder;
@@ -10,6 +11,7 @@ use super::session::OpenError;
 use super::transaction::{Envelope, Sent, ServerVerp, Verdict};
 use super::{Context, Smtp, Way};
 use crate::clock::unix_now;
+use crate::personal::Own;
 use crate::spool::{DeliveryResult, DueRecipient};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -47,6 +49,7 @@ pub(super) async fn run<Q: DeliveryQueue>(job: Job, context: Arc<Context<Q>>) ->
         letter,
         tally: Tally::default(),
         untried: Vec::new(),
+        own: Own::default(),
         context,
     };
     let end = match &work.context.outgoing {
@@ -66,6 +69,8 @@ struct Work<Q> {
     recorder: Recorder<Q>,
     tally: Tally,
     untried: Vec<i64>,
+    /// What the recipient of the transaction gets of his own.
+    own: Own,
 }
 
 impl<Q: DeliveryQueue> Work<Q> {
@@ -164,7 +169,14 @@ impl<Q: DeliveryQueue> Work<Q> {
         body: &WireBody,
         stopping: &mut watch::Receiver<bool>,
     ) -> Sent {
-        let sending = open.send(envelope, body);
+        let content = match (&self.letter.splices, envelope.recipients.first()) {
+            (Some(splices), Some(recipient)) => {
+                self.own.make(splices, &recipient.address, &recipient.name);
+                Content::with_own(body, &self.own)
+            }
+            _ => Content::from(body),
+        };
+        let sending = open.send(envelope, content);
         tokio::pin!(sending);
         tokio::select! {
             biased;
@@ -250,7 +262,16 @@ impl<Q: DeliveryQueue> Work<Q> {
         stopping: &mut watch::Receiver<bool>,
     ) -> Result<Vec<Verdict>, NotTried> {
         let letter = Arc::clone(&self.letter);
-        let sending = handover.send(envelope, &letter.message);
+        // An adapter takes whole messages: the only place where one is made for each recipient.
+        let own_message = match (&letter.splices, envelope.recipients.first()) {
+            (Some(splices), Some(recipient)) => {
+                self.own.make(splices, &recipient.address, &recipient.name);
+                let whole = self.own.put_into(letter.message.octets(), splices);
+                Some(Message::new(Arc::from(whole)))
+            }
+            _ => None,
+        };
+        let sending = handover.send(envelope, own_message.as_ref().unwrap_or(&letter.message));
         tokio::pin!(sending);
         tokio::select! {
             biased;

@@ -7,7 +7,7 @@ use crate::lists::EmailAddress;
 use crate::spool::{DeliveryResult, DueBatch, DueRecipient, Outgoing, Result};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -50,15 +50,17 @@ impl MemoryQueue {
             list_address: outgoing.list_address.clone(),
             message_id: outgoing.message_id.clone(),
             sender: outgoing.sender.clone(),
-            message: std::sync::Arc::clone(&outgoing.message),
+            message: Arc::clone(&outgoing.message),
+            splices: outgoing.personal.as_ref().map(|personal| Arc::new(personal.splices.clone())),
             recipients: Vec::new(),
             queued: unix_now() - i64::try_from(age.as_secs()).unwrap_or(i64::MAX),
         };
         inner.originals.insert(number, batch.clone());
-        for address in &outgoing.recipients {
+        let names = outgoing.personal.as_ref().map(|personal| personal.names.as_slice()).unwrap_or_default();
+        for (number, address) in outgoing.recipients.iter().enumerate() {
             inner.last_id += 1;
-            let id = inner.last_id;
-            batch.recipients.push(DueRecipient { id, address: address.clone(), attempts: 0 });
+            let (id, name) = (inner.last_id, names.get(number).cloned().unwrap_or_default());
+            batch.recipients.push(DueRecipient { id, address: address.clone(), name, attempts: 0 });
         }
         inner.open += batch.recipients.len();
         inner.messages.push_back(batch);

@@ -4,6 +4,7 @@ mod chunking;
 mod encrypted;
 mod lmtp;
 mod login;
+mod personal;
 mod recording;
 mod replies;
 mod verp;
@@ -97,6 +98,7 @@ fn message(recipients: &[&str]) -> Message {
         sender: EnvelopeSender::Fixed("ants-bounces@lists.example.com".into()),
         message: Arc::from(&b"Subject: hello\r\n\r\n.dot\r\nend\r\n"[..]),
         recipients: recipients.iter().map(|one| EmailAddress::parse(one).expect("address")).collect(),
+        personal: None,
     }
 }
 

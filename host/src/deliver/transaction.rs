@@ -12,7 +12,7 @@
 //! is [`Verdict::Unjudged`] and can be sent again without doubling anything. The only exception,
 //! a connection lost after the last octet of the content, says so in its text.
 
-use super::body::{Pieces, WireBody};
+use super::body::Content;
 use super::capabilities::Capabilities;
 use super::path::ReversePath;
 use super::reply::{EnhancedStatus, Reply, ReplyClass};
@@ -84,14 +84,15 @@ pub struct Sent {
 
 impl Session {
     /// Sends a message to these recipients.
-    pub async fn send(&mut self, envelope: &Envelope, body: &WireBody) -> Sent {
+    pub async fn send<'c>(&mut self, envelope: &Envelope, content: impl Into<Content<'c>>) -> Sent {
+        let content = content.into();
         let mut ledger = self.ledger(envelope);
-        if let Some(reason) = self.refusal_without_asking(envelope, body) {
+        if let Some(reason) = self.refusal_without_asking(envelope, content) {
             ledger.judge_all(&Verdict::Permanent(reason));
             return ledger.close(None);
         }
         if envelope.verp_delimiter.is_some() && !self.verp_proved {
-            match self.ask_for_verp(envelope, body, &mut ledger).await {
+            match self.ask_for_verp(envelope, content, &mut ledger).await {
                 Ok(()) if self.verp_proved => ledger = self.ledger(envelope),
                 asked => return ledger.close(asked.err()),
             }
@@ -101,16 +102,16 @@ impl Session {
         let proved = self.transactions > 0;
         self.transactions += 1;
         let Capabilities { pipelining, chunking, .. } = self.capabilities;
-        let broken = if pipelining && chunking && proved && body.size() <= AT_ONCE {
-            self.all_in_one_group(envelope, body, &mut ledger).await.err()
+        let broken = if pipelining && chunking && proved && content.size() <= AT_ONCE {
+            self.all_in_one_group(envelope, content, &mut ledger).await.err()
         } else {
             let asked = if pipelining {
-                self.envelope_in_one_group(envelope, body, &mut ledger).await
+                self.envelope_in_one_group(envelope, content, &mut ledger).await
             } else {
-                self.envelope_by_commands(envelope, body, &mut ledger).await
+                self.envelope_by_commands(envelope, content, &mut ledger).await
             };
             match asked {
-                Ok(()) if ledger.go => self.content(body, &mut ledger).await.err(),
+                Ok(()) if ledger.go => self.content(content, &mut ledger).await.err(),
                 Ok(()) => None,
                 Err(error) => Some(error),
             }
@@ -133,7 +134,7 @@ impl Session {
     async fn ask_for_verp(
         &mut self,
         envelope: &Envelope,
-        body: &WireBody,
+        content: Content<'_>,
         ledger: &mut Ledger,
     ) -> Result<(), WireError> {
         if !self.capabilities.xverp {
@@ -144,7 +145,7 @@ impl Session {
             self.command(b"RSET\r\n", ledger).await?;
         }
         self.group.clear();
-        self.push_mail(envelope, body);
+        self.push_mail(envelope, content);
         let mail = std::mem::take(&mut self.group);
         self.command(&mail, ledger).await?;
         self.group = mail;
@@ -155,11 +156,11 @@ impl Session {
     }
 
     /// What the server's own announcement says about this message.
-    fn refusal_without_asking(&self, envelope: &Envelope, body: &WireBody) -> Option<String> {
-        if let Some(limit) = self.capabilities.size.filter(|limit| *limit > 0 && body.size() > *limit) {
+    fn refusal_without_asking(&self, envelope: &Envelope, content: Content<'_>) -> Option<String> {
+        if let Some(limit) = self.capabilities.size.filter(|limit| *limit > 0 && content.size() > *limit) {
             return Some(format!(
                 "552 5.3.4 the message has {} octets, {} takes at most {limit}; it was not sent",
-                body.size(),
+                content.size(),
                 self.server
             ));
         }
@@ -169,14 +170,14 @@ impl Session {
     }
 
     /// Writes the envelope into `self.group`; returns how many replies it will have.
-    fn push_envelope(&mut self, envelope: &Envelope, body: &WireBody) -> usize {
+    fn push_envelope(&mut self, envelope: &Envelope, content: Content<'_>) -> usize {
         self.group.clear();
         let mut want = envelope.recipients.len() + 1;
         if self.needs_reset {
             self.group.extend_from_slice(b"RSET\r\n");
             want += 1;
         }
-        self.push_mail(envelope, body);
+        self.push_mail(envelope, content);
         for recipient in &envelope.recipients {
             push_rcpt(&mut self.group, recipient);
         }
@@ -186,15 +187,15 @@ impl Session {
     async fn envelope_in_one_group(
         &mut self,
         envelope: &Envelope,
-        body: &WireBody,
+        content: Content<'_>,
         ledger: &mut Ledger,
     ) -> Result<(), WireError> {
-        let mut want = self.push_envelope(envelope, body);
+        let mut want = self.push_envelope(envelope, content);
         if !ledger.chunk {
             self.group.extend_from_slice(b"DATA\r\n");
             want += 1;
         }
-        let (result, sent_all) = self.ask_group(Pieces::whole(&[]), want, self.timeouts.reply, ledger).await;
+        let (result, sent_all) = self.ask_group(std::iter::empty(), want, self.timeouts.reply, ledger).await;
         result?;
         // All replies before all commands: they cannot belong to each other.
         if !sent_all {
@@ -209,12 +210,12 @@ impl Session {
     async fn all_in_one_group(
         &mut self,
         envelope: &Envelope,
-        body: &WireBody,
+        content: Content<'_>,
         ledger: &mut Ledger,
     ) -> Result<(), WireError> {
-        let want = self.push_envelope(envelope, body) + 1;
-        push_bdat(&mut self.group, body);
-        let (result, sent_all) = self.ask_group(body.chunk(), want, self.timeouts.end_of_data, ledger).await;
+        let want = self.push_envelope(envelope, content) + 1;
+        push_bdat(&mut self.group, content);
+        let (result, sent_all) = self.ask_group(content.chunk(), want, self.timeouts.end_of_data, ledger).await;
         match result {
             Ok(()) if sent_all => Ok(()),
             Ok(()) => {
@@ -233,9 +234,9 @@ impl Session {
     }
 
     /// Writes `self.group` and what follows it, and takes `want` replies; tells whether all was written.
-    async fn ask_group(
-        &mut self,
-        behind: Pieces<'_>,
+    async fn ask_group<'a>(
+        &'a mut self,
+        behind: impl Iterator<Item = &'a [u8]>,
         want: usize,
         patience: Duration,
         ledger: &mut Ledger,
@@ -259,14 +260,14 @@ impl Session {
     async fn envelope_by_commands(
         &mut self,
         envelope: &Envelope,
-        body: &WireBody,
+        content: Content<'_>,
         ledger: &mut Ledger,
     ) -> Result<(), WireError> {
         if self.needs_reset {
             self.command(b"RSET\r\n", ledger).await?;
         }
         self.group.clear();
-        self.push_mail(envelope, body);
+        self.push_mail(envelope, content);
         let mail = std::mem::take(&mut self.group);
         self.command(&mail, ledger).await?;
         self.group = mail;
@@ -298,19 +299,19 @@ impl Session {
     }
 
     /// The content, or a lone dot when the server said 354 though it took no recipient.
-    async fn content(&mut self, body: &WireBody, ledger: &mut Ledger) -> Result<(), WireError> {
+    async fn content(&mut self, content: Content<'_>, ledger: &mut Ledger) -> Result<(), WireError> {
         self.group.clear();
-        let content = match ledger.accepted {
+        let octets: Box<dyn Iterator<Item = &[u8]> + Send> = match ledger.accepted {
             // How many replies this has in LMTP nobody knows.
             0 if ledger.lmtp => return Err(WireError::Unasked),
-            0 => Pieces::whole(b".\r\n"),
+            0 => Box::new(std::iter::once(&b".\r\n"[..])),
             _ if ledger.chunk => {
-                push_bdat(&mut self.group, body);
-                body.chunk()
+                push_bdat(&mut self.group, content);
+                Box::new(content.chunk())
             }
-            _ => Pieces::whole(body.octets()),
+            _ => Box::new(content.data()),
         };
-        let octets = std::iter::once(&self.group[..]).chain(content);
+        let octets = std::iter::once(&self.group[..]).chain(octets);
         let want = if ledger.lmtp { ledger.accepted } else { 1 };
         let mut answers = Vec::with_capacity(want);
         let exchange = self
@@ -347,18 +348,18 @@ impl Session {
         result
     }
 
-    fn push_mail(&mut self, envelope: &Envelope, body: &WireBody) {
+    fn push_mail(&mut self, envelope: &Envelope, content: Content<'_>) {
         let group = &mut self.group;
         group.extend_from_slice(b"MAIL FROM:<");
         group.extend_from_slice(envelope.sender.as_str().as_bytes());
         group.push(b'>');
         if self.capabilities.size.is_some() {
             // Writing into a vector cannot fail.
-            let _ = write!(group, " SIZE={}", body.size());
+            let _ = write!(group, " SIZE={}", content.size());
         }
         // UTF-8 in headers would need SMTPUTF8 too (RFC 6532), and so every server on the way. But posts with raw octets in
         // a header are common, MTAs take and pass them on as 8BITMIME, and ours does no less: only addresses decide.
-        if body.is_eight_bit() || envelope.smtp_utf8 {
+        if content.is_eight_bit() || envelope.smtp_utf8 {
             if self.capabilities.eight_bit_mime {
                 group.extend_from_slice(b" BODY=8BITMIME");
             } else {
@@ -378,16 +379,16 @@ impl Session {
     }
 }
 
+/// All of the content in one chunk (RFC 3030).
+fn push_bdat(group: &mut Vec<u8>, content: Content<'_>) {
+    // Writing into a vector cannot fail.
+    let _ = write!(group, "BDAT {} LAST\r\n", content.size());
+}
+
 fn push_rcpt(line: &mut Vec<u8>, recipient: &DueRecipient) {
     line.extend_from_slice(b"RCPT TO:<");
     line.extend_from_slice(recipient.address.as_str().as_bytes());
     line.extend_from_slice(b">\r\n");
-}
-
-/// The command that announces the content, all of it.
-fn push_bdat(group: &mut Vec<u8>, body: &WireBody) {
-    // Writing into a vector cannot fail.
-    let _ = write!(group, "BDAT {} LAST\r\n", body.size());
 }
 
 /// Which command the next reply answers.

@@ -55,6 +55,12 @@ pub struct ListSettings {
     pub description: String,
     /// Put before subjects, `[Ants] ` (with its blank); empty for none.
     pub subject_prefix: String,
+    /// Put before the text of each post: a [`Template`](crate::personal::Template); empty for none.
+    pub header: String,
+    /// Put behind it.
+    pub footer: String,
+    /// Whether each member gets a copy of his own.
+    pub personalize: Personalize,
     /// Largest post, in KiB; 0 = no limit.
     pub max_message_size: u64,
     /// Members that are named in To or Cc get no second copy through the list.
@@ -72,11 +78,45 @@ impl Default for ListSettings {
             display_name: String::new(),
             description: String::new(),
             subject_prefix: String::new(),
+            header: String::new(),
+            footer: String::new(),
+            personalize: Personalize::None,
             max_message_size: 40,
             skip_addressed: false,
             nonmember_action: PostAction::Hold,
             member_action: PostAction::Accept,
         }
+    }
+}
+
+/// Whether each member gets a copy of a post of his own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Personalize {
+    /// The same for all.
+    None,
+    /// In which the variables of header and footer are his.
+    Individual,
+    /// In which To: names him too.
+    Full,
+}
+
+impl Personalize {
+    /// All, in the order in which they are offered.
+    pub const ALL: [Personalize; 3] = [Personalize::None, Personalize::Individual, Personalize::Full];
+
+    /// The name in the store, in `postrider set` and in `postrider info`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Personalize::None => "none",
+            Personalize::Individual => "individual",
+            Personalize::Full => "full",
+        }
+    }
+
+    /// The inverse of [`Personalize::as_str`]; upper case is taken too.
+    pub fn parse(text: &str) -> Option<Self> {
+        Personalize::ALL.into_iter().find(|one| one.as_str().eq_ignore_ascii_case(text))
     }
 }
 

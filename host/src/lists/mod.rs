@@ -11,7 +11,7 @@ mod settings;
 mod subaddress;
 
 pub use address::{AddressError, EmailAddress, Mailbox};
-pub use list::{Domain, List, ListSettings, NewList, PostAction};
+pub use list::{Domain, List, ListSettings, NewList, Personalize, PostAction};
 pub use member::{DeliveryStatus, Member, Role};
 pub use name::{DomainName, ListAddress, ListId, ListName, NameError};
 pub use settings::{LIST_SETTINGS, ListSetting, SettingError};

@@ -1,13 +1,14 @@
 //! The table of a list's settings: what `postrider set` takes, what `postrider info` shows.
 
-use super::{ListAddress, ListSettings, PostAction};
+use super::{ListAddress, ListSettings, Personalize, PostAction};
 use crate::nearest::nearest;
+use crate::personal::{Template, TemplateError};
 
 /// One setting of a list.
 pub struct ListSetting {
     /// Its name.
     pub name: &'static str,
-    /// What a value is: `text`, `number`, `boolean`, `action`.
+    /// What a value is: `text`, `lines` (a text of several), `number`, `boolean`, `action`, `choice`.
     pub kind: &'static str,
     /// The unit of a number; may be empty.
     pub unit: &'static str,
@@ -42,10 +43,29 @@ pub enum SettingError {
         /// What is allowed.
         allowed: &'static str,
     },
+    /// A header or footer is no template.
+    #[error("the {key} cannot be so: {error}")]
+    Template {
+        /// The setting.
+        key: &'static str,
+        /// What is wrong.
+        error: TemplateError,
+    },
+    /// A header or footer has what only a copy of one's own can have.
+    #[error(
+        "the {key} has `{variable}`, which is different for each member, but all members get the same copy; set \
+         personalize=individual (or full) with it, or take it out"
+    )]
+    NotPersonal {
+        /// The setting.
+        key: &'static str,
+        /// As it is written.
+        variable: String,
+    },
 }
 
 /// Every setting, in the order in which they are shown.
-pub static LIST_SETTINGS: [ListSetting; 7] = [
+pub static LIST_SETTINGS: [ListSetting; 10] = [
     ListSetting {
         name: "display_name",
         kind: "text",
@@ -83,6 +103,46 @@ pub static LIST_SETTINGS: [ListSetting; 7] = [
         set: |settings, value| {
             let text = line(value)?;
             settings.subject_prefix = if text.is_empty() { text } else { text + " " };
+            Some(())
+        },
+    },
+    ListSetting {
+        name: "header",
+        kind: "lines",
+        unit: "",
+        default: "",
+        allowed: LINES,
+        help: "Put before the text of every post. Breaks the author's DKIM signature, as every change does.",
+        show: |settings| settings.header.clone(),
+        set: |settings, value| {
+            value.clone_into(&mut settings.header);
+            Some(())
+        },
+    },
+    ListSetting {
+        name: "footer",
+        kind: "lines",
+        unit: "",
+        default: "",
+        allowed: LINES,
+        help: "Put behind the text of every post. Breaks the author's DKIM signature, as every change does.",
+        show: |settings| settings.footer.clone(),
+        set: |settings, value| {
+            value.clone_into(&mut settings.footer);
+            Some(())
+        },
+    },
+    ListSetting {
+        name: "personalize",
+        kind: "choice",
+        unit: "",
+        default: "none",
+        allowed: "none (the same copy for all), individual (each member's own, with his values in header and footer) or \
+                  full (To: names him too)",
+        help: "Whether each member gets a copy of his own. Such copies go out one by one.",
+        show: |settings| settings.personalize.as_str().to_owned(),
+        set: |settings, value| {
+            settings.personalize = Personalize::parse(value)?;
             Some(())
         },
     },
@@ -145,6 +205,7 @@ pub static LIST_SETTINGS: [ListSetting; 7] = [
     },
 ];
 
+const LINES: &str = "a text of at most 8,192 octets with $variables, as postrider(1) lists them; empty for none";
 const ACTIONS: &str = "accept, hold (for a moderator), reject (sent back) or discard (thrown away)";
 /// 1 GiB, in KiB: more never comes in by LMTP.
 const LARGEST_MESSAGE: u64 = 1 << 20;
@@ -152,8 +213,12 @@ const LARGEST_MESSAGE: u64 = 1 << 20;
 const LONGEST_TEXT: usize = 200;
 
 /// What Mailman calls them.
-const OTHER_NAMES: [(&str, &str); 2] =
-    [("default_nonmember_action", "nonmember_action"), ("default_member_action", "member_action")];
+const OTHER_NAMES: [(&str, &str); 4] = [
+    ("default_nonmember_action", "nonmember_action"),
+    ("default_member_action", "member_action"),
+    ("msg_header", "header"),
+    ("msg_footer", "footer"),
+];
 
 impl ListSettings {
     /// What a new list begins with: `display_name` is its name with a capital, and
@@ -174,7 +239,29 @@ impl ListSettings {
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), SettingError> {
         let setting = find(key)?;
         let error = || SettingError::Value { key: setting.name, value: value.to_owned(), allowed: setting.allowed };
+        if setting.kind == "lines" {
+            let lines = lines(value);
+            Template::parse(&lines).map_err(|error| SettingError::Template { key: setting.name, error })?;
+            return (setting.set)(self, &lines).ok_or_else(error);
+        }
         (setting.set)(self, value.trim()).ok_or_else(error)
+    }
+
+    /// Whether the settings fit each other. Asked when all that change together are set.
+    ///
+    /// # Errors
+    /// [`SettingError::NotPersonal`].
+    pub fn check(&self) -> Result<(), SettingError> {
+        if self.personalize != Personalize::None {
+            return Ok(());
+        }
+        for (key, text) in [("header", &self.header), ("footer", &self.footer)] {
+            let template = Template::parse(text).map_err(|error| SettingError::Template { key, error })?;
+            if let Some(variable) = template.first_own() {
+                return Err(SettingError::NotPersonal { key, variable: variable.to_owned() });
+            }
+        }
+        Ok(())
     }
 
     /// The value of a setting in the form that [`ListSettings::set`] takes.
@@ -202,6 +289,12 @@ fn find(key: &str) -> Result<&'static ListSetting, SettingError> {
         };
         SettingError::Unknown { key: key.to_owned(), hint }
     })
+}
+
+/// A text of lines as it is kept: they end in LF, the last has no end; nothing if there is nothing to see.
+fn lines(value: &str) -> String {
+    let text = value.replace("\r\n", "\n");
+    if text.trim().is_empty() { String::new() } else { text.trim_end_matches('\n').to_owned() }
 }
 
 /// The text when it may become part of a header.
@@ -240,6 +333,10 @@ mod tests {
             ("nonmember_action", "Discard", "discard"),
             ("member_action", "hold", "hold"),
             ("default_nonmember_action", "reject", "reject"),
+            ("header", " \n\n", ""),
+            ("footer", "\n-- \r\n$list_name\r\n\r\n", "\n-- \n$list_name"),
+            ("msg_header", "x", "x"),
+            ("personalize", "Full", "full"),
         ] {
             settings.set(key, value).expect(key);
             assert_eq!(settings.value(key).as_deref(), Ok(shown), "{key}");
@@ -275,11 +372,44 @@ mod tests {
             ("max_message_size", "1048577"),
             ("skip_addressed", "maybe"),
             ("nonmember_action", "defer"),
+            ("personalize", "yes"),
         ] {
             let error = changed.set(key, value).expect_err(key).to_string();
             assert!(error.contains("; allowed is "), "{error}");
         }
         assert_eq!(changed, settings());
+    }
+
+    #[test]
+    fn a_wrong_template_says_where_and_changes_nothing() {
+        let mut changed = settings();
+        for (value, told) in [
+            (
+                "a\n$user_nam",
+                "the footer cannot be so: line 2: there is no variable `$user_nam`; did you mean `$user_name`?",
+            ),
+            ("a\0", "line 1: it contains the control character"),
+            (&"x".repeat(9000), "9000 octets"),
+        ] {
+            let error = changed.set("footer", value).expect_err(value).to_string();
+            assert!(error.contains(told), "{error}");
+        }
+        assert_eq!(changed, settings());
+    }
+
+    #[test]
+    fn what_is_each_members_own_needs_a_copy_of_his_own() {
+        for key in ["header", "footer"] {
+            let mut settings = settings();
+            settings.set(key, "For ${user_email}").expect(key);
+            let error = settings.check().expect_err(key).to_string();
+            assert!(error.starts_with(&format!("the {key} has `${{user_email}}`, which is different")), "{error}");
+            settings.set("personalize", "individual").expect("individual");
+            assert_eq!(settings.check(), Ok(()));
+            settings.set("personalize", "none").expect("none");
+            settings.set(key, "For $list_name, 5 $$user_email").expect(key);
+            assert_eq!(settings.check(), Ok(()));
+        }
     }
 
     #[test]

@@ -136,6 +136,7 @@ impl<'a> Notice<'a> {
             sender: EnvelopeSender::Null,
             message: Arc::from(message),
             recipients,
+            personal: None,
         }
     }
 }

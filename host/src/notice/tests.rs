@@ -13,6 +13,7 @@ fn list() -> List {
         skip_addressed: false,
         nonmember_action: PostAction::Hold,
         member_action: PostAction::Accept,
+        ..ListSettings::default()
     };
     List { id: 7, list_id: address.list_id(), address, settings, post_count: 0, created: 0 }
 }

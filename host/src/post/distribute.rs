@@ -1,11 +1,14 @@
-//! An accepted post becomes one outgoing message for all recipients.
+//! An accepted post becomes one outgoing message for all recipients; where each gets a copy of his own, together with what
+//! is his in it.
 
 use super::decorate::decorate;
 use super::facts::Facts;
+use super::frame::{Audience, frame};
 use super::process::{Failure, PostSettings, guarded};
 use super::recipients;
-use crate::lists::{EmailAddress, List};
-use crate::spool::{EnvelopeSender, Outgoing};
+use crate::lists::{EmailAddress, List, Personalize};
+use crate::personal::own_name;
+use crate::spool::{EnvelopeSender, Outgoing, Personal};
 use crate::store::Store;
 use std::sync::Arc;
 use tracing::warn;
@@ -29,16 +32,29 @@ impl Accepted<'_> {
     /// counted ([`count`]) when it is queued.
     pub(super) async fn outgoing(&self, store: &Store, settings: &PostSettings) -> Result<Outgoing, Failure> {
         let list = self.list;
-        let post = guarded(|| decorate(list, self.sender, self.message, self.received))?;
-        let members = store.post_recipients(list.id).await?;
-        let recipients = recipients::choose(list, members, self.facts);
+        let personal = list.settings.personalize != Personalize::None;
+        let members = store.post_recipients(list.id, personal).await?;
+        let chosen = recipients::choose(list, members, self.facts);
+        let (recipients, names): (Vec<_>, Vec<_>) =
+            chosen.into_iter().map(|(address, name)| (address, own_name(&name))).unzip();
+        let audience = Audience::of(recipients.iter().zip(names.iter().map(String::as_str)));
+        let (post, framed) = guarded(|| {
+            let mut post = decorate(list, self.sender, self.message, self.received);
+            let framed = frame(list, std::mem::take(&mut post.message), audience);
+            (post, framed)
+        })?;
         Ok(Outgoing {
             list: Some(list.id),
             list_address: list.address.to_string(),
             message_id: post.message_id,
-            sender: envelope_sender(list, settings.verp_delivery_interval, list.post_count + 1),
-            message: Arc::from(post.message),
+            sender: if personal && settings.verp_personalized_deliveries {
+                EnvelopeSender::Verp(list.address.with("bounces"))
+            } else {
+                envelope_sender(list, settings.verp_delivery_interval, list.post_count + 1)
+            },
+            message: Arc::from(framed.message),
             recipients,
+            personal: framed.splices.map(|splices| Personal { splices, names }),
         })
     }
 }

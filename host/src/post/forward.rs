@@ -76,6 +76,7 @@ async fn forward(
         sender,
         message: Arc::from(forwarded),
         recipients,
+        personal: None,
     };
     Ok(processor.spool.fan_out(Some(arrival.id), vec![outgoing]).await?)
 }

@@ -4,12 +4,14 @@ use mail_parser::MessageParser;
 
 use super::decorate::decorate;
 use super::facts::Facts;
+use super::frame::{Audience, frame};
 use super::headers::Headers;
-use crate::deliver::body::WireBody;
+use crate::deliver::body::{Content, WireBody};
 use crate::fuzzing::has_only_crlf;
-use crate::lists::{EmailAddress, List, ListAddress, ListSettings};
+use crate::lists::{EmailAddress, List, ListAddress, ListSettings, Personalize};
 use crate::lmtp::fuzzing::plain_content;
 use crate::notice;
+use crate::personal::{Own, own_name};
 use crate::store::HeldPost;
 
 /// What [`decorate`] removes, makes, or changes.
@@ -76,6 +78,7 @@ pub(crate) fn headers(input: &[u8]) {
         compare(&message, &post);
     }
     on_the_wire(&post);
+    copies(list.clone(), post);
     let facts = Facts::of(&parsed);
     for text in [&facts.subject, &facts.from_text, &facts.message_id, &facts.precedence, &facts.auto_submitted] {
         assert!(!text.chars().any(char::is_control), "{text:?}");
@@ -203,6 +206,27 @@ fn on_the_wire(post: &[u8]) {
     let careless: Vec<&[u8]> =
         octets.split(|octet| matches!(octet, b'\r' | b'\n')).filter(|line| *line == b".").collect();
     assert_eq!(careless.len(), 1, "a careless receiver sees another end");
+}
+
+/// Copies of members' own: what is shared and what is not come together as one message, which ends once.
+fn copies(mut list: List, post: Vec<u8>) {
+    list.settings.header = "-- $list_name\n.\n--b--".into();
+    list.settings.footer = "For $user_name\n.\n$user_email".into();
+    list.settings.personalize = Personalize::Full;
+    let member = EmailAddress::parse("\"a, b\"@example.net").expect("address");
+    let name = own_name("x\r\n.\r\n--b\u{fc}\0");
+    let framed = frame(&list, post, Audience::of([(&member, name.as_str())].into_iter()));
+    let Some(splices) = framed.splices else { panic!("each has his own") };
+    let own = Own::of(&splices, &member, &name);
+    let copy = own.put_into(&framed.message, &splices);
+    on_the_wire(&copy);
+    let body = WireBody::spliced(&framed.message, &splices);
+    let content = Content::with_own(&body, &own);
+    let whole = WireBody::new(&copy);
+    assert_eq!(content.data().collect::<Vec<_>>().concat(), whole.octets());
+    let chunk = |content: Content<'_>| content.chunk().collect::<Vec<_>>().concat();
+    assert_eq!(chunk(content), chunk(Content::from(&whole)));
+    assert_eq!((content.size(), content.is_eight_bit()), (whole.size(), whole.is_eight_bit()));
 }
 
 /// Notices have their fields and no others, whatever the post said.

@@ -191,6 +191,28 @@ impl<'m> Headers<'m> {
         before - self.fields.len()
     }
 
+    /// Removes all fields with this name; returns before which of the others the first of them stood: behind all when
+    /// there was none.
+    pub fn take_out(&mut self, name: &str) -> usize {
+        let place = self.fields.iter().position(|field| field.is(name)).unwrap_or(self.fields.len());
+        self.remove(name);
+        place
+    }
+
+    /// Removes the fields of which this holds; returns them, octet by octet.
+    pub fn take_where(&mut self, holds: impl Fn(&Field<'_>) -> bool) -> Vec<u8> {
+        let mut taken = Vec::new();
+        for field in self.fields.extract_if(.., |field| holds(field)) {
+            taken.extend_from_slice(&field.raw);
+        }
+        taken
+    }
+
+    /// What stands between header and body: an empty line.
+    pub fn separator(&self) -> &'m [u8] {
+        self.separator
+    }
+
     /// Adds a field at the end of the header.
     pub fn push(&mut self, name: &'static str, value: &FieldValue) {
         self.fields.push(Field::written(name, value));
@@ -291,8 +313,13 @@ impl Field<'_> {
     }
 }
 
+/// A field with its line end, folded.
+pub fn written_field(name: &'static str, value: &FieldValue) -> Vec<u8> {
+    Field::written(name, value).raw.into_owned()
+}
+
 /// Octets of the first line with its line end; the rest when none ends it.
-fn line_length(text: &[u8]) -> usize {
+pub(super) fn line_length(text: &[u8]) -> usize {
     memchr(b'\n', text).map_or(text.len(), |end| end + 1)
 }
 

@@ -34,6 +34,8 @@ pub struct PostSettings {
     pub site_owner: Option<EmailAddress>,
     /// `verp_delivery_interval`: 0 never, 1 always, n every nth post.
     pub verp_delivery_interval: u64,
+    /// `verp_personalized_deliveries`: copies of members' own always have VERP.
+    pub verp_personalized_deliveries: bool,
     /// `verp_delimiter`: what separates an address from its detail.
     pub delimiter: String,
 }
@@ -46,6 +48,7 @@ impl PostSettings {
                 .filter(|owner| !owner.eq_ignore_ascii_case(UNSET_SITE_OWNER))
                 .and_then(|owner| EmailAddress::parse(owner).ok()),
             verp_delivery_interval: config.mta.verp.delivery_interval,
+            verp_personalized_deliveries: config.mta.verp.personalized_deliveries,
             delimiter: config.mta.verp.delimiter.clone(),
         }
     }

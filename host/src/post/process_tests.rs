@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::DatabaseUrl;
-use crate::lists::{DeliveryStatus, ListAddress, Member, NewList, PostAction};
+use crate::lists::{DeliveryStatus, ListAddress, Member, NewList, Personalize, PostAction};
+use crate::personal::Own;
 use crate::post::moderation::ModerationError;
 use crate::post::testing::{address, settings};
 use crate::post::worker::Worker;
@@ -27,6 +28,7 @@ impl House {
         let settings = PostSettings {
             site_owner: Some(address("root@example.org")),
             verp_delivery_interval: 0,
+            verp_personalized_deliveries: true,
             delimiter: "+".into(),
         };
         let house = House { processor: Processor::new(store, spool, settings), list, directory };
@@ -141,6 +143,45 @@ async fn every_second_post_is_sent_with_verp() {
         house.out().await.into_iter().map(|(sender, ..)| matches!(sender, EnvelopeSender::Verp(_))).collect();
     senders.sort_unstable();
     assert_eq!(senders, [false, true]);
+}
+
+#[tokio::test]
+async fn each_member_gets_a_copy_of_his_own_where_the_list_wants_it() {
+    let mut house = House::new().await;
+    let carla =
+        Member { display_name: "Carla\r\nBcc: x@y".into(), ..Member::new(address("Carla@example.net"), Role::Member) };
+    house.store().add_members(house.list.id, &[carla]).await.expect("members");
+    for verp in [false, true] {
+        house.processor.settings.verp_personalized_deliveries = verp;
+        for personalize in Personalize::ALL {
+            house
+                .set(|settings| {
+                    settings.personalize = personalize;
+                    settings.footer = "$list_name $user_name".into();
+                })
+                .await;
+            house.process(Subaddress::Post, "anne@example.net", POST).await;
+            let batch = house.spool().due(1000).await.expect("due").expect("a batch");
+            let message = String::from_utf8_lossy(&batch.message).into_owned();
+            let own = personalize != Personalize::None;
+            assert_eq!(batch.splices.is_some(), own);
+            assert_eq!(matches!(batch.sender, EnvelopeSender::Verp(_)), own && verp);
+            let names: Vec<&str> = batch.recipients.iter().map(|one| one.name.as_str()).collect();
+            let Some(splices) = batch.splices else {
+                assert!(message.ends_with("\r\n\r\nHello\r\nants $user_name\r\n"), "{message}");
+                assert_eq!(names, ["", "", ""]);
+                continue;
+            };
+            assert_eq!(names, ["", "", "Carla  Bcc: x@y"]);
+            let full = personalize == Personalize::Full;
+            assert_eq!(message.contains("\r\nTo: ants@example.com"), !full);
+            let carla = &batch.recipients[2];
+            let copy = Own::of(&splices, &carla.address, &carla.name).put_into(&batch.message, &splices);
+            let copy = String::from_utf8(copy).expect("text");
+            assert!(copy.ends_with("\r\n\r\nHello\r\nants Carla  Bcc: x@y\r\n"), "{copy}");
+            assert_eq!(copy.contains("\r\nTo: \"Carla  Bcc: x@y\" <Carla@example.net>\r\n"), full, "{copy}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -5,13 +5,13 @@ use super::facts::Facts;
 use crate::lists::{EmailAddress, List};
 use std::collections::HashSet;
 
-/// Takes out of `members` whom the post reaches without us. The order stays.
-pub fn choose(list: &List, members: Vec<EmailAddress>, facts: &Facts) -> Vec<EmailAddress> {
+/// Takes out of `members` (addresses with names) whom the post reaches without us. The order stays.
+pub fn choose<N>(list: &List, members: Vec<(EmailAddress, N)>, facts: &Facts) -> Vec<(EmailAddress, N)> {
     if !list.settings.skip_addressed || facts.addressed.is_empty() {
         return members;
     }
     let addressed: HashSet<&EmailAddress> = facts.addressed.iter().collect();
-    members.into_iter().filter(|member| !addressed.contains(member)).collect()
+    members.into_iter().filter(|(member, _)| !addressed.contains(member)).collect()
 }
 
 #[cfg(test)]
@@ -21,11 +21,11 @@ mod tests {
 
     #[test]
     fn the_addressed_are_left_out_only_where_the_list_wants_it() {
-        let members = || vec![address("anne@x"), address("Bob@x"), address("eve@x")];
+        let members = || vec![(address("anne@x"), 1), (address("Bob@x"), 2), (address("eve@x"), 3)];
         let facts = Facts { from: vec![address("eve@x")], addressed: vec![address("bob@X")], ..Facts::default() };
         let mut list = ants();
         assert_eq!(choose(&list, members(), &facts), members());
         list.settings.skip_addressed = true;
-        assert_eq!(choose(&list, members(), &facts), [address("anne@x"), address("eve@x")]);
+        assert_eq!(choose(&list, members(), &facts), [(address("anne@x"), 1), (address("eve@x"), 3)]);
     }
 }

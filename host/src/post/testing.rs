@@ -15,9 +15,9 @@ pub fn settings() -> ListSettings {
         description: String::new(),
         subject_prefix: "[Ants] ".into(),
         max_message_size: 40,
-        skip_addressed: false,
         nonmember_action: PostAction::Hold,
         member_action: PostAction::Accept,
+        ..ListSettings::default()
     }
 }
 

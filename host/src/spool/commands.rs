@@ -10,6 +10,7 @@ use super::types::{
 use super::writer::Effects;
 use crate::clock::unix_now;
 use crate::lists::EmailAddress;
+use crate::personal::Splices;
 use data_encoding::HEXLOWER;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Result, params};
@@ -119,15 +120,32 @@ fn queue(db: &Connection, effects: &mut Effects, message: &Settled) -> Result<()
     let (kind, sender) = stored_sender(&outgoing.sender);
     let id = db
         .prepare_cached(
-            "INSERT INTO outgoing (body, list, list_address, message_id, sender_kind, sender, queued)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO outgoing (body, list, list_address, message_id, sender_kind, sender, queued, splices)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
-        .insert(params![body, outgoing.list, outgoing.list_address, outgoing.message_id, kind, sender, unix_now()])?;
+        .insert(params![
+            body,
+            outgoing.list,
+            outgoing.list_address,
+            outgoing.message_id,
+            kind,
+            sender,
+            unix_now(),
+            outgoing.personal.as_ref().map(|personal| personal.splices.to_stored())
+        ])?;
+    effects.outgoing_changed = true;
+    if let Some(personal) = &outgoing.personal {
+        let mut insert = db.prepare_cached("INSERT INTO recipient (outgoing, address, name) VALUES (?1, ?2, ?3)")?;
+        let names = personal.names.iter().map(String::as_str).chain(std::iter::repeat(""));
+        for (address, name) in outgoing.recipients.iter().zip(names) {
+            insert.execute(params![id, address.as_str(), name])?;
+        }
+        return Ok(());
+    }
     let addresses: Vec<Value> =
         outgoing.recipients.iter().map(|address| Value::Text(address.as_str().to_owned())).collect();
     db.prepare_cached("INSERT INTO recipient (outgoing, address) SELECT ?1, value FROM rarray(?2)")?
         .execute(params![id, Rc::new(addresses)])?;
-    effects.outgoing_changed = true;
     Ok(())
 }
 
@@ -422,7 +440,7 @@ pub(super) fn import_outgoing(
     let id = db
         .prepare_cached(
             "INSERT INTO outgoing (body, list, list_address, message_id, sender_kind, sender, queued, done, next_try,
-             last_reply) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             last_reply, splices) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .insert(params![
             body,
@@ -434,13 +452,14 @@ pub(super) fn import_outgoing(
             outgoing.queued,
             done as i64,
             next_try,
-            outgoing.last_reply
+            outgoing.last_reply,
+            outgoing.splices.as_ref().map(Splices::to_stored)
         ])?;
     let mut insert = db.prepare_cached(
-        "INSERT INTO recipient (outgoing, address, attempts, next_try, reply) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO recipient (outgoing, address, attempts, next_try, reply, name) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     for one in wanted {
-        insert.execute(params![id, one.address, one.attempts, one.next_try, one.reply])?;
+        insert.execute(params![id, one.address, one.attempts, one.next_try, one.reply, one.name])?;
     }
     effects.outgoing_changed = true;
     Ok(outcome)

@@ -1,5 +1,6 @@
 //! What can go wrong with the spool.
 
+use crate::personal::SpliceError;
 use rusqlite::ErrorCode;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -77,6 +78,14 @@ pub enum SpoolError {
     ContentLost {
         /// The number of the message.
         outgoing: i64,
+    },
+    /// What each recipient of a message is to get of his own cannot be read.
+    #[error("outgoing message {outgoing}: {error}; it waits, and `postrider queue drop out {outgoing}` gives it up")]
+    Splices {
+        /// The number of the message.
+        outgoing: i64,
+        /// What is wrong.
+        error: SpliceError,
     },
     /// The spool was closed.
     #[error("the spool is closed")]

@@ -13,6 +13,7 @@ use super::types::{
 };
 use super::{Result, SpoolError};
 use crate::clock::unix_now;
+use crate::personal::Splices;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::HashMap;
 use std::path::Path;
@@ -88,7 +89,7 @@ impl Queues<'_> {
             let portion = |after: i64| {
                 self.db
                     .prepare_cached(
-                        "SELECT id, address, attempts, next_try, reply FROM recipient
+                        "SELECT id, address, attempts, next_try, reply, name FROM recipient
                          WHERE id > ?4 AND id <= ?5 AND +outgoing = ?1 AND (?2 IS NULL OR address = ?2 COLLATE NOCASE)
                          AND (?3 IS NULL OR instr(lower(reply), lower(?3)) > 0) ORDER BY id LIMIT ?6",
                     )?
@@ -156,6 +157,17 @@ impl Queues<'_> {
     pub fn outgoing_message(&self, outgoing: i64) -> Result<Arc<[u8]>> {
         let row = self.asked(queries::outgoing_row(self.db, outgoing))?;
         self.body(row.ok_or_else(|| self.gone(outgoing))?.body)
+    }
+
+    /// Where each recipient's own text goes in an outgoing message; `None`: all get the same.
+    ///
+    /// # Errors
+    /// [`SpoolError::NoMessage`], and [`SpoolError::Splices`] when what is stored cannot be read.
+    pub fn splices(&self, outgoing: i64) -> Result<Option<Splices>> {
+        let row = self.asked(queries::outgoing_row(self.db, outgoing))?.ok_or_else(|| self.gone(outgoing))?;
+        let Some(stored) = row.splices else { return Ok(None) };
+        let message = self.body(row.body)?;
+        Splices::from_stored(&stored, &message).map(Some).map_err(|error| SpoolError::Splices { outgoing, error })
     }
 
     fn body(&self, id: i64) -> Result<Arc<[u8]>> {
@@ -237,7 +249,7 @@ fn in_portions<T>(
 const OUTGOING: &str = "SELECT o.id, o.list_address, o.message_id, o.sender_kind, o.sender,
     (SELECT b.size FROM body b WHERE b.id = o.body), (SELECT count(*) FROM recipient r WHERE r.outgoing = o.id),
     (SELECT count(*) FROM recipient r WHERE r.outgoing = o.id AND r.next_try > ?1), o.done, o.queued,
-    max(o.next_try, o.queued), o.last_reply FROM outgoing o";
+    max(o.next_try, o.queued), o.last_reply, o.splices IS NOT NULL FROM outgoing o";
 
 fn outgoing(row: &Row<'_>) -> rusqlite::Result<QueuedOutgoing> {
     Ok(QueuedOutgoing {
@@ -252,6 +264,7 @@ fn outgoing(row: &Row<'_>) -> rusqlite::Result<QueuedOutgoing> {
         queued: row.get(9)?,
         next_try: row.get(10)?,
         last_reply: row.get(11)?,
+        personal: row.get(12)?,
     })
 }
 
@@ -312,5 +325,6 @@ fn recipient(row: &Row<'_>) -> rusqlite::Result<QueuedRecipient> {
         attempts: row.get(2)?,
         next_try: row.get(3)?,
         reply: row.get(4)?,
+        name: row.get(5)?,
     })
 }

@@ -36,10 +36,11 @@ pub use look::Queues;
 pub use types::{
     Arrival, ArrivalFilter, ArrivalState, BounceEvent, DeliveryResult, DueBatch, DueRecipient, EnvelopeSender, Import,
     ImportedArrival, ImportedOutgoing, ImportedRecipients, Incoming, IncomingRecipient, Outgoing, OutgoingFilter,
-    OutgoingState, Progress, QueueSummary, QueuedOutgoing, QueuedRecipient, RecipientFilter, SameReply,
+    OutgoingState, Personal, Progress, QueueSummary, QueuedOutgoing, QueuedRecipient, RecipientFilter, SameReply,
 };
 
 use crate::clock::unix_now;
+use crate::personal::Splices;
 use body::{BodyDirectory, blocking};
 use cache::BodyCache;
 use commands::Settled;
@@ -340,18 +341,29 @@ impl Spool {
                         None => Ok(Found::Gone),
                         Some(_) => Ok(Found::Unreadable(guard, SpoolError::ContentLost { outgoing: leased.outgoing })),
                     },
-                    Ok(Some(message)) => Ok(Found::Batch(
-                        guard,
-                        DueBatch {
-                            outgoing: leased.outgoing,
-                            list_address: leased.row.list_address,
-                            message_id: leased.row.message_id,
-                            sender: leased.row.sender,
-                            message,
-                            recipients: leased.recipients,
-                            queued: leased.row.queued,
-                        },
-                    )),
+                    Ok(Some(message)) => {
+                        let stored = leased.row.splices.as_deref();
+                        let splices = match stored.map(|text| Splices::from_stored(text, &message)).transpose() {
+                            Ok(splices) => splices.map(Arc::new),
+                            Err(error) => {
+                                let outgoing = leased.outgoing;
+                                return Ok(Found::Unreadable(guard, SpoolError::Splices { outgoing, error }));
+                            }
+                        };
+                        Ok(Found::Batch(
+                            guard,
+                            DueBatch {
+                                outgoing: leased.outgoing,
+                                list_address: leased.row.list_address,
+                                message_id: leased.row.message_id,
+                                sender: leased.row.sender,
+                                message,
+                                splices,
+                                recipients: leased.recipients,
+                                queued: leased.row.queued,
+                            },
+                        ))
+                    }
                     Err(error) => Ok(Found::Unreadable(guard, error)),
                 }
             })

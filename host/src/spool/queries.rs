@@ -98,20 +98,25 @@ pub(super) struct OutgoingRow {
     pub message_id: String,
     pub sender: EnvelopeSender,
     pub queued: i64,
+    /// As they are stored.
+    pub splices: Option<String>,
 }
 
 pub(super) fn outgoing_row(db: &Connection, id: i64) -> Result<Option<OutgoingRow>> {
-    db.prepare_cached("SELECT body, list_address, message_id, sender_kind, sender, queued FROM outgoing WHERE id = ?1")?
-        .query_row([id], |row| {
-            Ok(OutgoingRow {
-                body: row.get(0)?,
-                list_address: row.get(1)?,
-                message_id: row.get(2)?,
-                sender: envelope_sender(row, 3)?,
-                queued: row.get(5)?,
-            })
+    db.prepare_cached(
+        "SELECT body, list_address, message_id, sender_kind, sender, queued, splices FROM outgoing WHERE id = ?1",
+    )?
+    .query_row([id], |row| {
+        Ok(OutgoingRow {
+            body: row.get(0)?,
+            list_address: row.get(1)?,
+            message_id: row.get(2)?,
+            sender: envelope_sender(row, 3)?,
+            queued: row.get(5)?,
+            splices: row.get(6)?,
         })
-        .optional()
+    })
+    .optional()
 }
 
 /// From the columns `sender_kind` and, behind it, `sender`.

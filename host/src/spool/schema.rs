@@ -18,7 +18,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// Rows refer to each other without `REFERENCES`: every deletion is in `commands.rs`, and checking
 /// 100,000 recipients of a post one by one would be paid for nothing.
-const MIGRATIONS: [&str; 1] = ["
+pub(super) const MIGRATIONS: [&str; 2] = [
+    "
 -- The octets of a message, apart from the rows that change while it waits.
 CREATE TABLE body (
     id       INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -84,7 +85,14 @@ CREATE TABLE bounce_event (
     message_id   TEXT NOT NULL,
     time         INTEGER NOT NULL
 );
-"];
+",
+    "
+-- Where each recipient's own text goes (JSON); NULL: all get the same.
+ALTER TABLE outgoing ADD COLUMN splices TEXT;
+-- The recipient's name, where it is needed for that.
+ALTER TABLE recipient ADD COLUMN name TEXT NOT NULL DEFAULT '';
+",
+];
 
 /// Opens the file for writing; makes it, or brings it to this version's form. `before_making` is called when it is
 /// empty or not there, while no other process can write to it.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::lists::{EmailAddress, Subaddress};
+use crate::personal::{Form, OwnVariable, Piece, Splice, Splices};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -41,6 +42,7 @@ fn outgoing(message: &[u8], recipients: usize) -> Outgoing {
         sender: EnvelopeSender::Verp("ants-bounces@example.com".into()),
         message: message.into(),
         recipients: (0..recipients).map(|n| address(&format!("member{n:06}@example.com"))).collect(),
+        personal: None,
     }
 }
 
@@ -773,6 +775,87 @@ async fn a_new_spool_is_private_and_can_shrink() {
     };
     assert_eq!(pragma("auto_vacuum").await.expect("pragma"), 2);
     assert_eq!(pragma("synchronous").await.expect("pragma"), 2);
+}
+
+/// A footer with the recipient's name, for three recipients.
+fn personal(message: &[u8]) -> Outgoing {
+    let text = vec![Piece::Text("For ".into()), Piece::Own { own: OwnVariable::UserName }];
+    let splices = Splices::new(vec![Splice { at: message.len(), form: Form::Text, text }], message).expect("splices");
+    // The third has no name.
+    let names = vec!["Anne".to_owned(), "Zo\u{eb} '\"; DROP TABLE recipient; --".to_owned()];
+    Outgoing { personal: Some(Personal { splices, names }), ..outgoing(message, 3) }
+}
+
+#[tokio::test]
+async fn what_is_each_recipients_own_is_kept_with_him() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let large = [&vec![b'x'; MAX_INLINE][..], b"\r\n"].concat();
+    let backups = tempfile::tempdir().expect("tempdir");
+    for message in [&b"A: b\r\n\r\nx\r\n"[..], &large] {
+        let spool = open(dir.path());
+        let letter = personal(message);
+        spool.fan_out(None, vec![letter.clone()]).await.expect("fan_out");
+        let backup = backups.path().join(message.len().to_string());
+        spool.backup(&backup, || {}).await.expect("backup");
+        spool.close().await;
+        for place in [backup.as_path(), dir.path()] {
+            let spool = open(place);
+            let batch = next(&spool, 10).await;
+            let wanted = letter.personal.clone().expect("personal");
+            assert_eq!(batch.splices.as_deref(), Some(&wanted.splices));
+            let names: Vec<&str> = batch.recipients.iter().map(|one| one.name.as_str()).collect();
+            assert_eq!(names, [&wanted.names[0], &wanted.names[1], ""]);
+            let shown = spool.outgoing().await.expect("outgoing");
+            assert!(shown[0].personal && shown[0].size == message.len() as u64);
+            spool.record(batch.outgoing, delivered(&batch), false).await.expect("record");
+            assert!(spool.outgoing().await.expect("outgoing").is_empty());
+            spool.close().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_spool_of_the_first_version_is_brought_up_and_what_waits_in_it_goes_out() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let old = rusqlite::Connection::open(dir.path().join("spool.db")).expect("a database");
+    old.execute_batch(&format!(
+        "PRAGMA journal_mode = WAL; {} PRAGMA application_id = {}; PRAGMA user_version = 1;
+         INSERT INTO body (id, size, data) VALUES (5, 6, x'413a20620d0a');
+         INSERT INTO outgoing (id, body, list, list_address, message_id, sender_kind, sender, queued)
+         VALUES (9, 5, 7, 'ants@example.com', '<m@x>', 'verp', 'ants-bounces@example.com', 1);
+         INSERT INTO recipient (outgoing, address, attempts) VALUES (9, 'a@x', 2), (9, 'b@x', 0);",
+        schema::MIGRATIONS[0],
+        schema::APPLICATION_ID
+    ))
+    .expect("an old spool");
+    drop(old);
+    let spool = open(dir.path());
+    let batch = next(&spool, 10).await;
+    assert_eq!((batch.outgoing, &batch.message[..], &batch.splices), (9, &b"A: b\r\n"[..], &None));
+    assert_eq!(addresses(&batch), ["a@x", "b@x"]);
+    assert_eq!((batch.recipients[0].attempts, batch.recipients[0].name.as_str()), (2, ""));
+    spool.record(batch.outgoing, delivered(&batch), false).await.expect("record");
+    spool.fan_out(None, vec![personal(b"x\r\n")]).await.expect("fan_out");
+    assert!(next(&spool, 10).await.splices.is_some());
+}
+
+#[tokio::test]
+async fn splices_that_cannot_be_read_put_the_message_off_with_the_reason() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    spool.fan_out(None, vec![personal(b"x\r\n")]).await.expect("fan_out");
+    let other = rusqlite::Connection::open(dir.path().join("spool.db")).expect("a database");
+    for (splices, told) in [
+        ("{\"splices\":[{\"at\":0,\"form\":\"of 2030\"}]}", "perhaps a newer version"),
+        ("{\"splices\":[{\"at\":1,\"form\":\"text\"}]}", "no line begins there"),
+    ] {
+        other.execute("UPDATE outgoing SET splices = ?1", [splices]).expect("damage");
+        spool.retry_now(None).await.expect("retry");
+        assert!(spool.due(10).await.expect("due").is_none());
+        let waiting = spool.outgoing().await.expect("outgoing");
+        assert!(waiting[0].last_reply.contains(told), "{waiting:?}");
+        assert_eq!((waiting[0].waiting, waiting[0].deferred), (3, 3));
+    }
 }
 
 #[tokio::test]

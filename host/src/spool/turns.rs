@@ -129,7 +129,7 @@ fn free_recipients(
          UNION ALL
          SELECT * FROM (SELECT id FROM recipient WHERE outgoing = ?1 AND next_try > ?3 ORDER BY next_try, id)",
     )?;
-    let mut details = snapshot.prepare_cached("SELECT address, attempts FROM recipient WHERE id = ?1")?;
+    let mut details = snapshot.prepare_cached("SELECT address, attempts, name FROM recipient WHERE id = ?1")?;
     let (mut found, mut unusable) = (Vec::new(), Vec::new());
     let mut rows = due.query(params![outgoing, now, farthest_try(now)])?;
     while found.len() < limit
@@ -139,9 +139,10 @@ fn free_recipients(
         if taken.is_some_and(|taken| taken.contains(&id)) {
             continue;
         }
-        let (text, attempts): (String, u32) = details.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (text, attempts, name): (String, u32, String) =
+            details.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         match EmailAddress::parse(&text) {
-            Ok(address) => found.push(DueRecipient { id, address, attempts }),
+            Ok(address) => found.push(DueRecipient { id, address, name, attempts }),
             // Only a damaged file or another version's rules.
             Err(error) => {
                 tracing::error!("spool: recipient {id} of outgoing message {outgoing}: {error}");

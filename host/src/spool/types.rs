@@ -2,6 +2,7 @@
 
 use super::body::Body;
 use crate::lists::{EmailAddress, Subaddress};
+use crate::personal::Splices;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,6 +106,17 @@ pub struct Outgoing {
     pub message: Arc<[u8]>,
     /// Who gets it.
     pub recipients: Vec<EmailAddress>,
+    /// Each gets a copy of his own; `None`: all get the same.
+    pub personal: Option<Personal>,
+}
+
+/// What makes the copies of a message differ.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Personal {
+    /// Where each recipient's own text goes; they fit the message.
+    pub splices: Splices,
+    /// The recipients' names, in their order; one that is missing is empty.
+    pub names: Vec<String>,
 }
 
 /// One piece of work for delivery: a message and some of its recipients that are due now. They
@@ -121,6 +133,8 @@ pub struct DueBatch {
     pub sender: EnvelopeSender,
     /// The message; shared by all batches of it.
     pub message: Arc<[u8]>,
+    /// Where each recipient's own text goes, if each gets a copy of his own.
+    pub splices: Option<Arc<Splices>>,
     /// Recipients.
     pub recipients: Vec<DueRecipient>,
     /// Unix time, in seconds, at which the message was put into the spool.
@@ -134,6 +148,8 @@ pub struct DueRecipient {
     pub id: i64,
     /// The address.
     pub address: EmailAddress,
+    /// The name, of recipients of a message with splices; may be empty.
+    pub name: String,
     /// How often delivery was tried before.
     pub attempts: u32,
 }
@@ -186,8 +202,10 @@ pub struct QueuedOutgoing {
     pub message_id: String,
     /// Envelope sender.
     pub sender: EnvelopeSender,
-    /// Octets of the message.
+    /// Octets of the message; without what is each recipient's own.
     pub size: u64,
+    /// Each recipient gets a copy of his own.
+    pub personal: bool,
     /// Recipients that wait, now or for a later try.
     pub waiting: u64,
     /// Those of them that wait for a later try.
@@ -249,6 +267,8 @@ pub struct QueuedRecipient {
     pub id: i64,
     /// The address, as it stands in the spool.
     pub address: String,
+    /// The name, of recipients of a message with splices; may be empty.
+    pub name: String,
     /// How often delivery was tried.
     pub attempts: u32,
     /// Unix time, in seconds, of the next try; 0: at once.
@@ -344,6 +364,8 @@ pub struct ImportedOutgoing {
     pub last_reply: String,
     /// The message.
     pub message: Arc<[u8]>,
+    /// Where each recipient's own text goes, if each gets a copy of his own.
+    pub splices: Option<Splices>,
     /// Who still has to get it; `id` means nothing.
     pub recipients: Vec<QueuedRecipient>,
 }

@@ -174,17 +174,22 @@ impl Store {
         }
     }
 
-    /// The addresses that a post goes to: members with delivery enabled, sorted.
-    pub async fn post_recipients(&self, list: i64) -> Result<Vec<EmailAddress>> {
-        const ASK: &str = "SELECT a.text FROM member m JOIN address a ON a.id = m.address
+    /// The addresses that a post goes to: members with delivery enabled, sorted; with `named` with their display names,
+    /// which are empty without.
+    pub async fn post_recipients(&self, list: i64, named: bool) -> Result<Vec<(EmailAddress, String)>> {
+        const ASK: &str = "SELECT a.text, CASE WHEN $2 THEN a.display_name ELSE '' END
+             FROM member m JOIN address a ON a.id = m.address
              WHERE m.list = $1 AND m.role = 'member' AND m.delivery = 'enabled' ORDER BY a.key";
         // There may be 100,000, and `sqlx` would hand them over one by one.
         let inner = Arc::clone(&self.inner);
         let asked = move || {
             inner.prompt.ask(&inner.file, |db| {
                 let mut ask = db.prepare_cached(ASK)?;
-                let addresses = ask.query_map([list], |row| Ok(email(row.get_ref(0)?.as_str()?)))?;
-                addresses.collect::<rusqlite::Result<sqlx::Result<Vec<_>>>>()
+                let row = |row: &rusqlite::Row<'_>| Ok((email(row.get_ref(0)?.as_str()?), row.get::<_, String>(1)?));
+                let addresses = ask.query_map(rusqlite::named_params! { "$1": list, "$2": named }, row)?;
+                let both =
+                    |one: rusqlite::Result<_>| one.map(|(address, name): (sqlx::Result<_>, _)| Ok((address?, name)));
+                addresses.map(both).collect::<rusqlite::Result<sqlx::Result<Vec<_>>>>()
             })
         };
         let answer = tokio::task::spawn_blocking(asked).await.unwrap_or(Ok(Answer::Busy))?;
@@ -193,7 +198,8 @@ impl Store {
         }
         sqlx::query(ASK)
             .bind(list)
-            .try_map(|row: SqliteRow| email(row.try_get(0)?))
+            .bind(named)
+            .try_map(|row: SqliteRow| Ok((email(row.try_get(0)?)?, row.try_get(1)?)))
             .fetch_all(&self.inner.readers)
             .await
             .map_err(|error| self.sqlx(&error))

@@ -44,6 +44,7 @@ fn settings() -> ListSettings {
         skip_addressed: true,
         nonmember_action: PostAction::Hold,
         member_action: PostAction::Accept,
+        ..ListSettings::default()
     }
 }
 
@@ -281,11 +282,12 @@ async fn members_are_added_once_and_kept_as_they_were_given() {
     assert_eq!(members[1], anne);
     assert_eq!(members[2].delivery, DeliveryStatus::ByUser, "adding again changes nothing");
     assert_eq!(store.members(list, None).await.expect("members").len(), 5);
-    let recipients = store.post_recipients(list).await.expect("recipients");
+    let recipients = store.post_recipients(list, true).await.expect("recipients");
     assert_eq!(
-        recipients.iter().map(EmailAddress::as_str).collect::<Vec<_>>(),
+        recipients.iter().map(|(address, _)| address.as_str()).collect::<Vec<_>>(),
         ["\"a b\"@example.com", "Anne@Example.com", "c@example.com"]
     );
+    assert_eq!(recipients[1].1, anne.display_name);
     let one = store.member(list, Role::Member, &address("ANNE@EXAMPLE.COM")).await.expect("member");
     assert_eq!(one, Some(anne));
     assert_eq!(store.member(list, Role::Moderator, &address("anne@example.com")).await.expect("member"), None);
@@ -306,7 +308,9 @@ async fn members_are_removed_by_role_and_then_forgotten() {
     let missing = store.remove_members(list, Role::Member, &addresses).await.expect("remove");
     assert_eq!(missing, [address("nobody@example.com")]);
     assert_eq!(texts(&store.members(list, None).await.expect("members")), ["anne@example.com"]);
-    assert_eq!(store.post_recipients(other).await.expect("recipients"), std::slice::from_ref(&anne.address));
+    for (named, name) in [(true, anne.display_name.clone()), (false, String::new())] {
+        assert_eq!(store.post_recipients(other, named).await.expect("recipients"), [(anne.address.clone(), name)]);
+    }
     assert_eq!(known_addresses(&store).await, 1, "bart is on no list any more");
     store.remove_list(list).await.expect("remove");
     store.remove_list(other).await.expect("remove");
@@ -340,14 +344,15 @@ async fn a_hundred_thousand_members_are_one_transaction() {
     println!("add_members of 100,000: {:?}", start.elapsed());
     assert!(added.iter().all(|one| matches!(one, Added::New(_))));
     let start = Instant::now();
-    let recipients = store.post_recipients(list).await.expect("recipients");
+    let recipients = store.post_recipients(list, false).await.expect("recipients");
+    let recipients: Vec<EmailAddress> = recipients.into_iter().map(|(address, _)| address).collect();
     println!("post_recipients of 100,000: {:?}", start.elapsed());
     assert_eq!(recipients.len(), 100_000);
     assert!(recipients.is_sorted());
     let start = Instant::now();
     assert!(store.remove_members(list, Role::Member, &recipients).await.expect("remove").is_empty());
     println!("remove_members of 100,000: {:?}", start.elapsed());
-    assert!(store.post_recipients(list).await.expect("recipients").is_empty());
+    assert!(store.post_recipients(list, false).await.expect("recipients").is_empty());
 }
 
 #[tokio::test]

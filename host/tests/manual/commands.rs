@@ -35,6 +35,11 @@ pub fn page() -> String {
         let example = if setting.default.contains("Ants") { " (for the list `ants`)" } else { "" };
         page.entry(&bold(setting.name), &format!("{}{example}.", meaning.trim_end_matches('.')));
     }
+    page.section("\"HEADER AND FOOTER\"");
+    page.paragraphs(TEMPLATES);
+    for (name, meaning) in VARIABLES {
+        page.entry(&bold(&format!("${name}")), meaning);
+    }
     page.section("\"TESTS OF PLUGIN CHECK\"");
     page.paragraphs(CHECKS);
     for test in conformance::TESTS {
@@ -91,6 +96,33 @@ tables that this MTA reads.
 `postrider serve` is the daemon. The other commands work on its database directly, whether it runs or not, and tell it \
 what changed. Started by root, every command becomes the owner of `data_dir` before it opens anything.";
 
+const TEMPLATES: &str = "\
+The settings `header` and `footer` of a list are texts of several lines; `postrider set LIST --file footer=FILE` takes one \
+from a file. They stand before and behind the text of a post that is one plain text; else they are parts before and \
+behind it, and the post stays one part as it was, so that a PGP or S/MIME signature over it stays good. Encrypted posts \
+are left alone. A DKIM signature breaks with every change, so both are empty by default.
+
+With `personalize=individual` each member gets a copy of his own, in which the last three of these variables are \
+his; without, `set` refuses them. `full` puts him into To: too. Such copies go out one by one, and always with VERP if \
+`verp_personalized_deliveries` says so. `$name` and `${name}` are the same, `$$` is a dollar.";
+
+/// Each is known to `Template`; a test compares.
+const VARIABLES: [(&str, &str); 13] = [
+    ("list_name", "What stands before the `@` of the list's address; also `$short_listname`."),
+    ("short_listname", "The same."),
+    ("fqdn_listname", "The list's address; also `$listname`."),
+    ("listname", "The same."),
+    ("list_id", "The list-id."),
+    ("domain", "The list's domain."),
+    ("display_name", "What people call the list."),
+    ("description", "Its description."),
+    ("request_email", "The address for commands."),
+    ("owner_email", "The address of its owners."),
+    ("user_email", "The member's address in lower case."),
+    ("user_delivered_to", "The member's address as it was given."),
+    ("user_name", "The member's display name; may be empty."),
+];
+
 const CHECKS: &str = "\
 `postrider plugin check` asks a plugin what a host would ask, and what nobody expects. Each test is a process of its own with a \
 limit of time and memory, so a plugin that crashes, hangs or ends the process fails that one test. It needs no root, no \
@@ -131,7 +163,7 @@ const QUEUE_KEYS: [(&str, &str); 7] = [
     (
         "out",
         "`id`, `state` (due, deferred), `list`, `message_id`, `sender`, `waiting` and of these `deferred`, `done`, `queued`, \
-         `next_try`, `last_reply`, `size`; while the daemon delivers it also `in_flight`, `per_second`, `seconds_left` (null: \
+         `next_try`, `last_reply`, `size`, `personal` (each recipient gets a copy of his own); while the daemon delivers it also `in_flight`, `per_second`, `seconds_left` (null: \
          it stands still).",
     ),
     (
@@ -267,4 +299,10 @@ fn help(arg: &Arg) -> String {
 fn sentence(help: Option<&clap::builder::StyledStr>) -> String {
     let help = help.map(ToString::to_string).unwrap_or_default();
     if help.is_empty() || help.ends_with(['.', '?']) { help } else { format!("{help}.") }
+}
+
+#[test]
+fn every_variable_of_a_template_has_its_entry() {
+    let documented: Vec<&str> = VARIABLES.iter().map(|(name, _)| *name).collect();
+    assert_eq!(documented, postrider::personal::Template::variables().collect::<Vec<_>>());
 }

@@ -16,6 +16,7 @@ mod lmtp_garbage;
 mod members;
 mod memory;
 mod names;
+mod personal;
 mod plugins_seen_from_outside;
 mod queue;
 mod serve;

@@ -179,14 +179,15 @@ impl Chosen {
             let found = queues.at_one_moment(|queues| {
                 let Some(mut one) = queues.outgoing(id)? else { return Ok(None) };
                 let message = queues.outgoing_message(id)?;
+                let splices = queues.splices(id)?;
                 let mut recipients = Vec::new();
                 queues.each_recipient(id, &self.filter, |recipient| recipients.push(recipient))?;
                 one.waiting = recipients.len() as u64;
-                Ok(Some((one, message, recipients)))
+                Ok(Some((one, message, splices, recipients)))
             });
-            let Some((one, message, recipients)) = still_there(found)?.flatten() else { continue };
+            let Some((one, message, splices, recipients)) = still_there(found)?.flatten() else { continue };
             let rows = recipients.iter().map(|recipient| recipient.id).collect();
-            writer.outgoing::<Failure>(&one, &message, |write| {
+            writer.outgoing::<Failure>(&one, &message, splices, |write| {
                 recipients.into_iter().for_each(write);
                 Ok(())
             })?;

@@ -6,9 +6,12 @@ use super::live::{self, Live};
 use super::shown::{arrival_value, bounce_value, header, next_try, outgoing_value, sender, since};
 use super::{Exit, Session};
 use crate::clock::unix_now;
+use crate::lists::EmailAddress;
+use crate::personal::Own;
 use crate::post::facts::Facts;
 use crate::post::headers::Headers;
 use crate::spool::{Arrival, BounceEvent, QueuedOutgoing, QueuedRecipient, RecipientFilter, SameReply, Spool};
+use anyhow::anyhow;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -32,6 +35,9 @@ pub(super) struct Show {
     /// Print only the message, octet by octet, to a terminal too
     #[arg(long, conflicts_with_all = ["body", "recipients"])]
     raw: bool,
+    /// Show the message as this recipient, who still waits for it, gets it
+    #[arg(long = "as", value_name = "RECIPIENT")]
+    recipient: Option<String>,
 }
 
 impl Show {
@@ -44,6 +50,7 @@ impl Show {
         };
         let spool = session.spool().await?;
         match entry.direction {
+            Direction::In if self.recipient.is_some() => usage("show", "--as is for messages that go out"),
             Direction::In => self.arrival(spool, entry, as_json).await?,
             Direction::Out => self.outgoing(session, spool, entry, as_json).await?,
         }
@@ -71,19 +78,35 @@ impl Show {
 
     async fn outgoing(&self, session: &Session, spool: &Spool, entry: Entry, as_json: bool) -> anyhow::Result<()> {
         let live = live::ask(session, Some(entry.number)).await.remove(&entry.number);
+        let recipient = self.recipient.clone();
         let found = spool.look(move |queues| {
             let Some(message) = queues.outgoing(entry.number)? else { return Ok(None) };
             let (failed, bounces) = queues.bounces(&message, BOUNCES)?;
-            Ok(Some(Details {
-                octets: queues.outgoing_message(message.id)?,
+            let mut octets = queues.outgoing_message(message.id)?;
+            let mut shown_as = None;
+            if let Some(wanted) = recipient {
+                let filter = RecipientFilter { address: Some(wanted), reply: None };
+                queues.each_recipient(message.id, &filter, |one| shown_as = Some(one))?;
+                let Some(one) = &shown_as else {
+                    return Ok(Some(Err(anyhow!(
+                        "nobody of this address waits for {entry} (--recipients shows who does)"
+                    ))));
+                };
+                if let (Some(splices), Ok(address)) = (queues.splices(message.id)?, EmailAddress::parse(&one.address)) {
+                    octets = Own::of(&splices, &address, &one.name).put_into(&octets, &splices).into();
+                }
+            }
+            Ok(Some(Ok(Details {
+                octets,
                 replies: queues.replies(message.id, REPLIES)?,
                 message,
                 failed,
                 bounces,
                 live,
-            }))
+                shown_as,
+            })))
         });
-        let details = found.await?.ok_or_else(|| entry.unknown())?;
+        let details = found.await?.ok_or_else(|| entry.unknown())??;
         if self.raw && !as_json {
             output::message(&details.octets, true);
         } else if as_json {
@@ -141,6 +164,8 @@ struct Details {
     failed: u64,
     bounces: Vec<BounceEvent>,
     live: Option<Live>,
+    /// Whose copy `octets` is.
+    shown_as: Option<QueuedRecipient>,
 }
 
 impl Details {
@@ -166,6 +191,14 @@ impl Details {
         line("message-id", &message.message_id);
         line("queued", &since(message.queued));
         line("size", &output::counted(message.size, "octet"));
+        match &self.shown_as {
+            Some(recipient) => line("shown", &format!("as {} gets it", recipient.address)),
+            None if message.personal => line(
+                "personal",
+                "each recipient gets a copy of his own (--as RECIPIENT shows it); below is what all copies share",
+            ),
+            None => {}
+        }
         line("delivered", &output::count(self.delivered()));
         line("failed for good", &output::count(self.failed));
         let rate = match self.live.as_ref().and_then(|live| Some((live, live.seconds_left(self.due())?))) {

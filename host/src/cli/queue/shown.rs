@@ -40,6 +40,7 @@ pub(super) fn outgoing_value(message: &QueuedOutgoing, live: Option<&Live>) -> V
         "next_try": message.next_try,
         "last_reply": message.last_reply,
         "size": message.size,
+        "personal": message.personal,
     });
     if let Some(live) = live {
         value["in_flight"] = json!(live.in_flight);

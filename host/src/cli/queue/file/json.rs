@@ -2,7 +2,8 @@
 //!
 //! The first line is `{"postrider_queue":1,"exported":TIME}`, the last `{"end":{"in":N,"out":N,"recipients":N}}`, so a
 //! file that was cut off is seen. Between them stand `{"in":{…}}` and `{"out":{…}}`; the recipients of an outgoing
-//! message follow it in lines `{"recipients":[[ADDRESS,TRIES,NEXT_TRY,REPLY],…]}`. A message is text (`message`) when
+//! message follow it in lines `{"recipients":[[ADDRESS,TRIES,NEXT_TRY,REPLY],…]}`, with a fifth NAME where `personal` in the
+//! message says where each recipient's own text goes. A message is text (`message`) when
 //! it is UTF-8 without odd control characters, else `message_base64`.
 
 use super::line::{LineError, read_line, write_line};

@@ -9,6 +9,7 @@ mod line;
 pub(super) mod mbox;
 mod record;
 
+use crate::personal::Splices;
 use crate::spool::{Arrival, ImportedArrival, ImportedOutgoing, QueuedOutgoing, QueuedRecipient};
 use std::io::{self, BufRead, Write};
 
@@ -143,16 +144,17 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Adds an outgoing message; `recipients` gives each of them to what it is called with.
+    /// Adds an outgoing message, with where each recipient's own text goes; `recipients` gives each of them to what it is called with.
     pub(super) fn outgoing<E: From<WriteError>>(
         &mut self,
         one: &QueuedOutgoing,
         message: &[u8],
+        personal: Option<Splices>,
         recipients: impl FnOnce(&mut dyn FnMut(QueuedRecipient)) -> Result<(), E>,
     ) -> Result<(), E> {
         let entry = format!("out {}", one.id);
         self.check_size(&entry, message)?;
-        let record = record::OutRecord::of(one, message);
+        let record = record::OutRecord::of(one, message, personal);
         let limit = self.limits.0;
         match self.format {
             Format::Json => json::write_outgoing(&mut self.out, limit, record, message)

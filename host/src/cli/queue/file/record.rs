@@ -3,6 +3,7 @@
 use super::line::{LineError, write_line};
 use super::{Format, mbox};
 use crate::lists::{EmailAddress, ListAddress, Subaddress};
+use crate::personal::Splices;
 use crate::spool::{
     Arrival, ArrivalState, EnvelopeSender, ImportedArrival, ImportedOutgoing, IncomingRecipient, QueuedOutgoing,
     QueuedRecipient,
@@ -21,8 +22,15 @@ const MBOX_GROUP: usize = 10;
 /// Longest text of a field, in octets.
 const MAX_TEXT: usize = 16 * 1024;
 
-/// Address, tries, next try, last reply.
-pub(super) type RecipientRecord = (String, u32, i64, String);
+/// Address, tries, next try, last reply, and the name if there is one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RecipientRecord(
+    pub String,
+    pub u32,
+    pub i64,
+    pub String,
+    #[serde(skip_serializing_if = "String::is_empty", default)] pub String,
+);
 
 /// An arrival.
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,6 +67,9 @@ pub(super) struct OutRecord {
     pub last_reply: String,
     pub recipients: u64,
     pub size: u64,
+    /// Where each recipient's own text goes; a version that does not know it refuses the file.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub personal: Option<Splices>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -156,10 +167,11 @@ impl InRecord {
 
 impl OutRecord {
     /// Without the message.
-    pub(super) fn of(one: &QueuedOutgoing, message: &[u8]) -> Self {
+    pub(super) fn of(one: &QueuedOutgoing, message: &[u8], personal: Option<Splices>) -> Self {
         let [id, queued] = [one.id, one.queued].map(|number| number.to_string());
         OutRecord {
             origin: origin(&["out", &id, &one.list_address, &one.message_id, &queued], message),
+            personal,
             id: one.id,
             list: one.list_address.clone(),
             message_id: one.message_id.clone(),
@@ -186,6 +198,9 @@ impl OutRecord {
         check_text("last_reply", &self.last_reply)?;
         check_time("queued", self.queued)?;
         check_size(self.size, &message)?;
+        if let Some(personal) = &self.personal {
+            personal.check(&message).map_err(|error| format!("personal: {error}"))?;
+        }
         let address = |text: String| match EmailAddress::parse(&text) {
             Ok(_) => Ok(text),
             Err(error) => Err(format!("sender: {error}")),
@@ -204,6 +219,7 @@ impl OutRecord {
             done: self.done,
             last_reply: self.last_reply,
             message: Arc::from(message),
+            splices: self.personal,
             recipients: Vec::new(),
         };
         Ok((origin, outgoing))
@@ -216,16 +232,17 @@ pub(super) fn add_recipients(
     recipients: Vec<RecipientRecord>,
     wanted: u64,
 ) -> Result<(), String> {
-    for (address, attempts, next_try, reply) in recipients {
+    for RecipientRecord(address, attempts, next_try, reply, name) in recipients {
         EmailAddress::parse(&address).map_err(|error| format!("recipient: {error}"))?;
         check_text("reply", &reply)?;
+        check_line("name", &name)?;
         if next_try < 0 {
             return Err(format!("the next try of {address} is {next_try}; it is a time in Unix seconds, or 0"));
         }
         if outgoing.recipients.len() as u64 >= wanted {
             return Err(format!("there are more recipients than the {wanted} that the entry is said to have"));
         }
-        outgoing.recipients.push(QueuedRecipient { id: 0, address, attempts, next_try, reply });
+        outgoing.recipients.push(QueuedRecipient { id: 0, address, name, attempts, next_try, reply });
     }
     Ok(())
 }
@@ -268,7 +285,7 @@ impl Group {
 
     pub(super) fn add(&mut self, one: QueuedRecipient, out: &mut impl Write) -> Result<(), LineError> {
         self.all += 1;
-        self.rows.push((one.address, one.attempts, one.next_try, cut(&one.reply)));
+        self.rows.push(RecipientRecord(one.address, one.attempts, one.next_try, cut(&one.reply), one.name));
         let full = if self.format == Format::Json { JSON_GROUP } else { MBOX_GROUP };
         if self.rows.len() >= full { self.flush(out) } else { Ok(()) }
     }

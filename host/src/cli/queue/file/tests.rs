@@ -1,5 +1,6 @@
 use super::*;
 use crate::lists::{EmailAddress, Subaddress};
+use crate::personal::{Form, OwnVariable, Piece, Splice};
 use crate::spool::{ArrivalState, EnvelopeSender, IncomingRecipient};
 use std::convert::Infallible;
 
@@ -31,6 +32,7 @@ fn outgoing(message: &[u8], recipients: u64) -> QueuedOutgoing {
         message_id: "<m@x>".into(),
         sender: EnvelopeSender::Verp("ants-bounces@lists.example.com".into()),
         size: message.len() as u64,
+        personal: false,
         waiting: recipients,
         deferred: 0,
         done: 3,
@@ -44,6 +46,7 @@ fn recipient(number: u64) -> QueuedRecipient {
     QueuedRecipient {
         id: number as i64,
         address: format!("member{number}@example.com"),
+        name: String::new(),
         attempts: (number % 3) as u32,
         next_try: 1_790_000_300 * (number % 2) as i64,
         reply: if number % 2 == 1 { "451 \u{7}from \"them\"\n".into() } else { String::new() },
@@ -63,7 +66,7 @@ impl From<Infallible> for Failed {
 fn written(format: Format, message: &[u8], recipients: u64) -> Result<Vec<u8>, Failed> {
     let mut writer = Writer::begin(Vec::new(), format, 1_790_000_500)?;
     writer.arrival(&arrival(message), message)?;
-    writer.outgoing::<Failed>(&outgoing(message, recipients), message, |write| {
+    writer.outgoing::<Failed>(&outgoing(message, recipients), message, None, |write| {
         (1..=recipients).for_each(|number| write(recipient(number)));
         Ok(())
     })?;
@@ -244,7 +247,7 @@ fn the_longest_replies_are_cut_and_read_back() {
         let shunted = Arrival { reason: text.clone(), ..arrival(MESSAGE) };
         writer.arrival(&shunted, MESSAGE).expect("in");
         let one = QueuedOutgoing { last_reply: text.clone(), ..outgoing(MESSAGE, 1_100) };
-        let all = writer.outgoing::<Failed>(&one, MESSAGE, |write| {
+        let all = writer.outgoing::<Failed>(&one, MESSAGE, None, |write| {
             for number in 1..=1_100 {
                 // As long as an address may be, about.
                 let address = format!("{}{number:04}@{}.example.com", "m".repeat(60), "a".repeat(63));
@@ -288,7 +291,7 @@ fn what_would_be_refused_when_it_is_read_is_not_written() {
     let too_long = begun(Format::Mbox, (100, 1 << 20)).arrival(&arrival(MESSAGE), MESSAGE);
     large(too_long.expect_err("a long field"));
     let mut writer = begun(Format::Json, (1_000, 1_000));
-    let error = writer.outgoing::<Failed>(&outgoing(MESSAGE, 100), MESSAGE, |write| {
+    let error = writer.outgoing::<Failed>(&outgoing(MESSAGE, 100), MESSAGE, None, |write| {
         (1..=100).for_each(|number| write(recipient(number)));
         Ok(())
     });
@@ -299,4 +302,49 @@ fn what_would_be_refused_when_it_is_read_is_not_written() {
     let mut writer = Writer::begin(Vec::new(), Format::Mbox, 1_790_000_500).expect("begin");
     writer.check_size("in 12", &message[1..]).expect("the largest");
     large(writer.arrival(&arrival(&message), &message).expect_err("too large"));
+}
+
+#[test]
+fn what_is_each_recipients_own_comes_back_with_him() {
+    let message = b"A: b\r\n\r\nx\r\n";
+    let text = vec![Piece::Text("For \u{fc} ".into()), Piece::Own { own: OwnVariable::UserName }];
+    let splices = Splices::new(vec![Splice { at: message.len(), form: Form::Text, text }], message).expect("splices");
+    let named = |number: u64| QueuedRecipient {
+        name: if number.is_multiple_of(2) { "Zo\u{eb}, \"x\"".into() } else { String::new() },
+        ..recipient(number)
+    };
+    let file = |format, splices: Option<Splices>| {
+        let mut writer = Writer::begin(Vec::new(), format, 1_790_000_500).expect("begin");
+        let write = |write: &mut dyn FnMut(QueuedRecipient)| {
+            (1..=25).for_each(|number| write(named(number)));
+            Ok(())
+        };
+        writer.outgoing::<Failed>(&outgoing(message, 25), message, splices, write).expect("written");
+        writer.end().expect("end").0
+    };
+    let mut origins = Vec::new();
+    for format in [Format::Json, Format::Mbox] {
+        for splices in [Some(splices.clone()), Some(Splices::default()), None] {
+            let items = read(&file(format, splices.clone())).expect("items");
+            let [Item { entry: Imported::Outgoing(one), origin, .. }] = &items[..] else { panic!("{items:?}") };
+            assert_eq!(one.splices, splices);
+            let wanted: Vec<_> = (1..=25).map(|number| QueuedRecipient { id: 0, ..named(number) }).collect();
+            assert_eq!(one.recipients, wanted);
+            origins.push(origin.clone());
+        }
+    }
+    assert_eq!(origins[..3], origins[3..], "the same in both formats");
+    // What does not fit the message, or could begin a line, is refused.
+    let good = String::from_utf8(file(Format::Json, Some(splices))).expect("UTF-8");
+    for (from, to, told) in [
+        ("\"at\":11", "\"at\":12", "personal: octet 12"),
+        ("\"at\":11", "\"at\":10", "personal: octet 10"),
+        ("\"form\":\"text\"", "\"form\":\"other\"", "unknown variant"),
+        ("For ", "For \\u0000", "control character"),
+        ("\"Zo\u{eb}, ", "\"Zo\\r\\nBcc: ", "name \"Zo\\r\\nBcc: "),
+    ] {
+        assert!(good.contains(from), "{from} in {good}");
+        let error = read(good.replacen(from, to, 1).as_bytes()).expect_err(to);
+        assert!(error.starts_with("line ") && error.contains(told), "{error}");
+    }
 }
