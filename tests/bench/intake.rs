@@ -7,7 +7,9 @@ use crate::peers::{CountingSink, Dovecot, Load, Mailman, Postfix};
 use crate::report::whole;
 use crate::sites::{self, LIST};
 use postrider_tests::installation::{Daemon, Installation};
-use std::time::Duration;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::time::{Duration, Instant};
 
 /// What is measured is the way to the disk, not what is done with posts afterwards; Mailman and we both throw
 /// away what strangers post.
@@ -15,6 +17,10 @@ const DISCARD: &[&str] = &["set", LIST, "nonmember_action=discard", "max_message
 
 const KIB: usize = 1024;
 const SINK: &str = "smtp-sink -L (no disk)";
+/// What no server that promises durability can do better for one session.
+const DISK: &str = "the disk alone (a write and a sync for each)";
+/// The file that is written over and over for that, in octets, as a write-ahead log is.
+const RING: usize = 16 << 20;
 const MAILMAN: &str = "Mailman 3.3.10";
 
 /// The peers that are there.
@@ -63,6 +69,9 @@ fn cell(bench: &mut Bench<'_>, ours: &(Installation, Daemon), others: &Others, k
         sides.push(to_sink(bench, &others.sink, sessions, size));
     }
     sides.extend(others.postfix.as_ref().map(|peer| to_postfix(bench, peer, sessions, size)));
+    if sessions == 1 && kib == 4 {
+        sides.push(to_disk(&ours.0, size));
+    }
     if sessions == 10 {
         sides.extend(others.dovecot.as_ref().map(|peer| to_dovecot(bench, peer, sessions, size)));
         sides.extend(others.mailman.as_ref().map(|peer| to_mailman(bench, peer, sessions, size)));
@@ -116,6 +125,22 @@ fn to_sink<'a>(bench: &Bench<'a>, sink: &'a CountingSink, sessions: usize, size:
         let time = peers.send(&Load::lmtp(sink.port, sessions, count, size));
         sink.wait_for(before, count);
         time
+    })
+}
+
+fn to_disk(ours: &Installation, size: usize) -> Side<'static> {
+    let path = ours.config().with_file_name("disk-alone");
+    std::fs::write(&path, vec![0; RING]).expect("room");
+    let file = File::options().write(true).open(&path).expect("it was just made");
+    file.sync_all().expect("synced");
+    let message = vec![b'x'; size];
+    Side::new(DISK, move |count| {
+        let start = Instant::now();
+        for number in 0..count {
+            file.write_all_at(&message, (number * size % RING) as u64).expect("written");
+            file.sync_data().expect("synced");
+        }
+        start.elapsed()
     })
 }
 
