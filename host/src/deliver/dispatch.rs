@@ -82,7 +82,7 @@ pub(super) async fn run<Q: DeliveryQueue>(
                 dispatcher.begin_nothing_new().await;
                 tokio::select! {
                     () = &mut end => {}
-                    () = dispatcher.all_jobs() => {}
+                    () = dispatcher.all_done() => {}
                 }
                 break;
             }
@@ -301,21 +301,19 @@ impl<Q: DeliveryQueue> Dispatcher<Q> {
         }
     }
 
-    async fn all_jobs(&mut self) {
+    /// Everything that was begun has ended, and its results are on disk.
+    async fn all_done(&mut self) {
         while self.jobs.join_next().await.is_some() {}
+        if let Way::Smtp(smtp) = &self.context.outgoing {
+            smtp.pool.all_recorded().await;
+        }
     }
 
     async fn stop(mut self) {
         self.begin_nothing_new().await;
         self.context.ending.send_replace(true);
-        let context = Arc::clone(&self.context);
-        let all_done = async {
-            self.all_jobs().await;
-            if let Way::Smtp(smtp) = &context.outgoing {
-                smtp.pool.all_recorded().await;
-            }
-        };
-        if tokio::time::timeout(context.settings.grace, all_done).await.is_err() {
+        let grace = self.context.settings.grace;
+        if tokio::time::timeout(grace, self.all_done()).await.is_err() {
             tracing::warn!(
                 connections = self.jobs.len(),
                 "the mail server did not answer in time; what was in flight is sent again at the next start"

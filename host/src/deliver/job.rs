@@ -97,7 +97,9 @@ impl<Q: DeliveryQueue> Work<Q> {
                 break;
             };
             if let Some(commit) = open.unrecorded() {
-                self.recorder.take_over(commit).await;
+                // A server that makes no senders for VERP gets each recipient's message alone.
+                let alone = job.single || (envelope.verp_delimiter.is_some() && !open.makes_verp_senders());
+                self.recorder.take_over(commit, alone).await;
             }
             if let Some(rest) = smtp.limit.current().and_then(|limit| cut(&mut envelope, limit)) {
                 job.envelopes.push_front(rest);

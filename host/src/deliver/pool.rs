@@ -1,6 +1,6 @@
 //! Connections that wait for more mail.
 
-use super::recorder::{Commit, recorded};
+use super::recorder::Commit;
 use super::session::{OpenError, Session, Target};
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +12,8 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) struct Pool {
     idle: Mutex<Vec<(OpenSession, Instant)>>,
+    /// Results of connections that have ended, on their way to the disk.
+    orphans: Mutex<Vec<Commit>>,
     open: Arc<AtomicUsize>,
     keep: Duration,
 }
@@ -50,7 +52,7 @@ impl DerefMut for OpenSession {
 impl Pool {
     /// Keeps idle connections for so long.
     pub(super) fn new(keep: Duration) -> Self {
-        Pool { idle: Mutex::default(), open: Arc::default(), keep }
+        Pool { idle: Mutex::default(), orphans: Mutex::default(), open: Arc::default(), keep }
     }
 
     /// An idle connection that is still alive, or a new one.
@@ -60,8 +62,10 @@ impl Pool {
             if session.is_alive() {
                 return Ok(session);
             }
-            session.recorded().await;
+            self.orphaned(session.unrecorded());
         }
+        // Else each connection that ends would leave room for one more with results that are not on disk.
+        self.orphans_recorded().await;
         let session = Session::open(target).await?;
         self.open.fetch_add(1, Ordering::Relaxed);
         Ok(OpenSession { session, unrecorded: None, _counted: Counted(Arc::clone(&self.open)) })
@@ -74,9 +78,22 @@ impl Pool {
 
     /// Waits for all results of connections that are idle.
     pub(super) async fn all_recorded(&self) {
-        let unrecorded: Vec<Commit> = self.lock().iter_mut().filter_map(|(open, _)| open.unrecorded.take()).collect();
+        let unrecorded: Vec<Commit> = self.lock().iter_mut().filter_map(|(open, _)| open.unrecorded()).collect();
         for commit in unrecorded {
-            recorded(commit).await;
+            self.orphaned(Some(commit));
+        }
+        self.orphans_recorded().await;
+    }
+
+    fn orphaned(&self, commit: Option<Commit>) {
+        locked(&self.orphans).extend(commit.filter(|commit| !commit.is_finished()));
+    }
+
+    /// Waits for all of them. Whoever stops waiting leaves the rest to the next.
+    async fn orphans_recorded(&self) {
+        loop {
+            let Some(commit) = locked(&self.orphans).pop() else { return };
+            Waiting { pool: self, commit: Some(commit) }.end().await;
         }
     }
 
@@ -93,29 +110,55 @@ impl Pool {
     /// Takes out what has been idle for too long; the caller says goodbye.
     pub(super) fn expired(&self) -> Vec<Session> {
         let now = Instant::now();
-        self.lock().extract_if(.., |(_, at)| *at <= now).map(|(open, _)| open.into_inner()).collect()
+        let expired: Vec<_> = self.lock().extract_if(.., |(_, at)| *at <= now).collect();
+        expired.into_iter().map(|(open, _)| self.ended(open)).collect()
     }
 
     /// Takes out everything.
     pub(super) fn drain(&self) -> Vec<Session> {
-        self.lock().drain(..).map(|(open, _)| open.into_inner()).collect()
+        let all: Vec<_> = self.lock().drain(..).collect();
+        all.into_iter().map(|(open, _)| self.ended(open)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(OpenSession, Instant)>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.idle)
     }
+
+    fn ended(&self, mut open: OpenSession) -> Session {
+        self.orphaned(open.unrecorded());
+        open.into_inner()
+    }
+}
+
+/// Somebody who waits for a commit.
+struct Waiting<'p> {
+    pool: &'p Pool,
+    commit: Option<Commit>,
+}
+
+impl Waiting<'_> {
+    async fn end(mut self) {
+        if let Some(commit) = &mut self.commit {
+            commit.recorded().await;
+        }
+        self.commit = None;
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.pool.orphaned(self.commit.take());
+    }
+}
+
+fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl OpenSession {
     /// What is still to be recorded of what it sent for somebody else.
     pub(super) fn unrecorded(&mut self) -> Option<Commit> {
         self.unrecorded.take()
-    }
-
-    async fn recorded(&mut self) {
-        if let Some(commit) = self.unrecorded.take() {
-            recorded(commit).await;
-        }
     }
 
     /// The session, counted no more: it is about to be closed.

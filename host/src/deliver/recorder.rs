@@ -22,7 +22,25 @@ const MOST: usize = 50;
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
 /// A commit under way.
-pub(super) type Commit = JoinHandle<()>;
+#[derive(Debug)]
+pub(super) struct Commit {
+    task: JoinHandle<()>,
+    /// Of transactions with one recipient each.
+    pub(super) single: bool,
+}
+
+impl Commit {
+    /// Returns when it is on disk. To be asked again only if it was dropped before.
+    pub(super) async fn recorded(&mut self) {
+        if let Err(error) = (&mut self.task).await {
+            tracing::error!("results of a delivery were not recorded: {error}");
+        }
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.task.is_finished()
+    }
+}
 
 /// Collects the results of one job.
 pub(super) struct Recorder<Q> {
@@ -63,10 +81,11 @@ impl<Q: DeliveryQueue> Recorder<Q> {
         }
     }
 
-    /// What the job before on this connection is committing still.
-    pub(super) async fn take_over(&mut self, commit: Commit) {
-        if self.commit.is_some() {
-            recorded(commit).await;
+    /// What the job before on this connection is committing still. What is of another kind than what follows is waited
+    /// for: what a crash doubles is of one kind.
+    pub(super) async fn take_over(&mut self, mut commit: Commit, single: bool) {
+        if self.commit.is_some() || commit.single != single {
+            commit.recorded().await;
         } else {
             self.commit = Some(commit);
         }
@@ -105,20 +124,15 @@ impl<Q: DeliveryQueue> Recorder<Q> {
     fn start(&mut self) -> Commit {
         let results = std::mem::take(&mut self.results);
         // With VERP the connection goes on sending meanwhile; else it soon waits for this.
-        tokio::spawn(persist(Arc::clone(&self.queue), self.outgoing, results, self.single, self.ending.clone()))
+        let (queue, ending) = (Arc::clone(&self.queue), self.ending.clone());
+        let task = tokio::spawn(persist(queue, self.outgoing, results, self.single, ending));
+        Commit { task, single: self.single }
     }
 
     async fn wait(&mut self) {
-        if let Some(commit) = self.commit.take() {
-            recorded(commit).await;
+        if let Some(mut commit) = self.commit.take() {
+            commit.recorded().await;
         }
-    }
-}
-
-/// Returns when it is on disk.
-pub(super) async fn recorded(commit: Commit) {
-    if let Err(error) = commit.await {
-        tracing::error!("results of a delivery were not recorded: {error}");
     }
 }
 

@@ -1251,3 +1251,12 @@ async fn a_writer_that_fails_ends_deliveries_and_says_so() {
     spool.broken().await;
     assert!(matches!(spool.due(1).await, Err(SpoolError::Closed)), "nothing is sent that cannot be recorded");
 }
+
+#[test]
+fn the_recipe_for_a_damaged_file_makes_one_of_this_version() {
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/durability.md");
+    let recipe = std::fs::read_to_string(document).expect("the document");
+    let wanted =
+        format!("application_id = 0x{:x}; PRAGMA user_version = {};", schema::APPLICATION_ID, schema::MIGRATIONS.len());
+    assert!(recipe.contains(&wanted), "{wanted}");
+}

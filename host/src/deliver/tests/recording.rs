@@ -34,10 +34,13 @@ impl DeliveryQueue for SlowDisk {
 
 /// One connection to a sink; `messages` wait, of which each is a job.
 fn start(sink: &Sink, messages: &[Message]) -> (Running, Arc<SlowDisk>) {
+    start_with(DeliverySettings { connections: 1, ..settings(sink) }, messages)
+}
+
+fn start_with(settings: DeliverySettings, messages: &[Message]) -> (Running, Arc<SlowDisk>) {
     let queue = Arc::new(MemoryQueue::new(true));
     let disk = Arc::new(SlowDisk { queue: Arc::clone(&queue), commits: Semaphore::new(0) });
     let (stop, stopped) = oneshot::channel::<()>();
-    let settings = DeliverySettings { connections: 1, ..settings(sink) };
     let deliverer = Deliverer::new(settings, Arc::clone(&disk), Outgoing::Smtp);
     let task = tokio::spawn(deliverer.run(async { drop(stopped.await) }));
     let running = Running { queue, stop, task };
@@ -105,4 +108,52 @@ async fn results_of_a_connection_that_died_meanwhile_are_waited_for_before_anoth
     assert!(sent(&sink, 1).await <= 2);
     disk.commits.add_permits(10);
     assert_eq!(delivered(&running.results(6).await), 6);
+}
+
+#[tokio::test]
+async fn a_connection_that_was_idle_for_too_long_leaves_no_room_for_more_that_is_not_on_disk() {
+    let sink = sink(Script::default()).await;
+    let hasty = DeliverySettings { connections: 1, idle: Duration::from_millis(50), ..settings(&sink) };
+    let (running, disk) = start_with(hasty, &[people(2)]);
+    sent(&sink, 1).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for _ in 0..3 {
+        push(&running, &people(2));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(sink.messages().len(), 1, "a new connection waits for the results of the old one");
+    disk.commits.add_permits(10);
+    assert_eq!(delivered(&running.results(8).await), 8);
+}
+
+#[tokio::test]
+async fn batches_wait_until_messages_to_one_recipient_of_another_post_are_on_disk() {
+    let sink = sink(Script::default()).await;
+    let (running, disk) = start(&sink, &[verp(people(15)), people(2)]);
+    assert_eq!(sent(&sink, 15).await, 15);
+    disk.commits.add_permits(1);
+    assert_eq!(sent(&sink, 16).await, 16);
+    disk.commits.add_permits(10);
+    assert_eq!(running.results(17).await.len(), 17);
+}
+
+#[tokio::test]
+async fn who_is_replaced_ends_when_the_results_of_what_it_has_sent_are_on_disk() {
+    let sink = sink(Script::default()).await;
+    let queue = Arc::new(MemoryQueue::new(true));
+    let disk = Arc::new(SlowDisk { queue: Arc::clone(&queue), commits: Semaphore::new(0) });
+    let impatient = DeliverySettings { connections: 1, grace: Duration::from_millis(50), ..settings(&sink) };
+    let deliverer = Deliverer::new(impatient, Arc::clone(&disk), Outgoing::Smtp);
+    let (replace, replaced) = oneshot::channel::<()>();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let until = |told: oneshot::Receiver<()>| async { drop(told.await) };
+    let task = tokio::spawn(deliverer.run_until_replaced(until(replaced), until(stopped)));
+    let running = Running { queue, stop, task };
+    push(&running, &people(2));
+    sent(&sink, 1).await;
+    replace.send(()).expect("it listens");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!running.task.is_finished(), "no next start would record them");
+    disk.commits.add_permits(1);
+    assert_eq!(delivered(&running.results(2).await), 2);
 }
