@@ -4,7 +4,7 @@ use postrider_tests::fixtures::repository;
 use std::fs;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -13,6 +13,7 @@ const DOCUMENTS: [&str; 10] = [
     "plugins/postfix/README.md",
     "plugins/examples/opensmtpd/README.md",
     "docs/durability.md",
+    "docs/performance.md",
     "docs/writing-a-plugin.md",
     "docs/packaging-a-plugin.md",
 ];
