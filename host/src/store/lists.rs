@@ -182,7 +182,7 @@ impl Store {
             };
             db.prepare_cached(BY_ID)?.query_row([id], row).optional()
         };
-        if let Answer::Known(found) = self.inner.prompt.ask(&self.inner.file, ask)? {
+        if let Answer::Known(found) = self.inner.prompt.ask(&self.inner.file, ask) {
             return found.transpose().map_err(|error| self.sqlx(&error));
         }
         sqlx::query(BY_ID)
@@ -215,7 +215,7 @@ impl Store {
         let count = |db: &rusqlite::Connection| {
             db.prepare_cached(COUNT)?.query_row([list], |row| row.get::<_, i64>(0)).optional()
         };
-        let count = match self.inner.prompt.change_lightly(&self.inner.file, count)? {
+        let count = match self.inner.prompt.change_lightly(&self.inner.file, count) {
             Answer::Known(count) => count,
             Answer::Busy => sqlx::query_scalar(COUNT)
                 .bind(list)
@@ -250,7 +250,7 @@ impl Store {
             };
             db.prepare_cached(FIND)?.query_row([domain, name], row).optional()
         };
-        match self.inner.prompt.ask(&self.inner.file, ask)? {
+        match self.inner.prompt.ask(&self.inner.file, ask) {
             Answer::Known(None) => Ok(None),
             Answer::Known(Some((list, address))) => Ok(Some((list, address.map_err(|error| self.sqlx(&error))?))),
             Answer::Busy => sqlx::query(FIND)

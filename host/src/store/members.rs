@@ -162,7 +162,7 @@ impl Store {
         let ask = |db: &rusqlite::Connection| {
             db.prepare_cached(ASK)?.query_row(rusqlite::params![list, role.as_str(), key], |row| row.get(0))
         };
-        match self.inner.prompt.ask(&self.inner.file, ask)? {
+        match self.inner.prompt.ask(&self.inner.file, ask) {
             Answer::Known(found) => Ok(found),
             Answer::Busy => sqlx::query_scalar(ASK)
                 .bind(list)
@@ -192,7 +192,7 @@ impl Store {
                 addresses.map(both).collect::<rusqlite::Result<sqlx::Result<Vec<_>>>>()
             })
         };
-        let answer = tokio::task::spawn_blocking(asked).await.unwrap_or(Ok(Answer::Busy))?;
+        let answer = tokio::task::spawn_blocking(asked).await.unwrap_or(Answer::Busy);
         if let Answer::Known(addresses) = answer {
             return addresses.map_err(|error| self.sqlx(&error));
         }

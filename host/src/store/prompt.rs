@@ -2,11 +2,10 @@
 //!
 //! The pools of `sqlx` have a thread for each connection, and a question costs two changes of threads: more than
 //! its answer, which is a walk down an index in memory. So there are a few connections more that are asked where
-//! the question comes up. They never wait: when the file is locked (another process recovers it after a crash) the
-//! pools are asked instead.
+//! the question comes up. They never wait: when the file is locked (another process recovers it after a crash), and
+//! whenever else they have no answer, the pools are asked instead.
 
-use super::{Result, StoreError};
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,17 +24,13 @@ pub(super) struct Prompt {
 pub(super) enum Answer<T> {
     /// This.
     Known(T),
-    /// They would have to wait.
+    /// They have none now.
     Busy,
 }
 
 impl Prompt {
     /// Asks a question that a few pages answer.
-    pub(super) fn ask<T>(
-        &self,
-        file: &Path,
-        question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<Answer<T>> {
+    pub(super) fn ask<T>(&self, file: &Path, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Answer<T> {
         let idle = locked(&self.readers).pop();
         let answer = idle
             .map_or_else(|| open(file, OpenFlags::SQLITE_OPEN_READ_ONLY), Ok)
@@ -46,10 +41,10 @@ impl Prompt {
                 if readers.len() < KEPT {
                     readers.push(db);
                 }
-                Ok(Answer::Known(found))
+                Answer::Known(found)
             }
             // The connection is gone with the error: a file that was replaced or mended is seen by a new one only.
-            Err(error) => unless_busy(file, &error),
+            Err(error) => ask_the_pools(file, &error),
         }
     }
 
@@ -58,7 +53,7 @@ impl Prompt {
         &self,
         file: &Path,
         change: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<Answer<T>> {
+    ) -> Answer<T> {
         let mut counter = locked(&self.counter);
         let answer = counter
             .take()
@@ -74,9 +69,9 @@ impl Prompt {
         match answer {
             Ok((db, made)) => {
                 *counter = Some(db);
-                Ok(Answer::Known(made))
+                Answer::Known(made)
             }
-            Err(error) => unless_busy(file, &error),
+            Err(error) => ask_the_pools(file, &error),
         }
     }
 
@@ -94,11 +89,10 @@ fn open(file: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
-fn unless_busy<T>(file: &Path, error: &rusqlite::Error) -> Result<Answer<T>> {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Ok(Answer::Busy),
-        _ => Err(StoreError::Database { file: file.display().to_string(), message: error.to_string() }),
-    }
+/// They wait if that helps, and tell what is wrong if it does not.
+fn ask_the_pools<T>(file: &Path, error: &rusqlite::Error) -> Answer<T> {
+    tracing::debug!("{}: not answered on the spot: {error}", file.display());
+    Answer::Busy
 }
 
 fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
