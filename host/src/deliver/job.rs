@@ -81,7 +81,6 @@ impl<Q: DeliveryQueue> Work<Q> {
         let mut stopping = context.stopping.subscribe();
         let mut session: Option<OpenSession> = None;
         let mut end = None;
-        let mut singles = false;
         while let Some(mut envelope) = job.envelopes.pop_front() {
             if *context.stopping.borrow() {
                 job.envelopes.push_front(envelope);
@@ -109,11 +108,7 @@ impl<Q: DeliveryQueue> Work<Q> {
                 smtp.verp.offered(open.makes_verp_senders());
             }
             let single = job.single && envelope.recipients.len() == 1;
-            if !single && std::mem::take(&mut singles) {
-                // Else what a crash now doubles would be the batch and, beside it, all singles that wait for a commit.
-                self.recorder.flush().await;
-            }
-            singles |= single;
+            self.recorder.begin(single).await;
             let sent = self.send(&mut open, &envelope, &body, &mut stopping).await;
             if let Some(limit) = sent.limit {
                 smtp.limit.learn(limit, &smtp.target);

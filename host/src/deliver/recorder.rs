@@ -69,6 +69,13 @@ impl<Q: DeliveryQueue> Recorder<Q> {
         self.results.push((recipient, result));
     }
 
+    /// Before each transaction. Else what a crash doubles could be a batch and, beside it, all singles that wait for a commit.
+    pub(super) async fn begin(&mut self, single: bool) {
+        if self.single && !single {
+            self.flush().await;
+        }
+    }
+
     /// After each transaction: commits if there is enough. The results of one with several recipients do not wait;
     /// those of transactions with one (`single`) share a commit.
     pub(super) async fn checkpoint(&mut self, single: bool) {
