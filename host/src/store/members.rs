@@ -139,21 +139,6 @@ impl Store {
         .map_err(|error| self.sqlx(&error))
     }
 
-    /// The membership of one address.
-    pub async fn member(&self, list: i64, role: Role, address: &EmailAddress) -> Result<Option<Member>> {
-        sqlx::query(
-            "SELECT a.text, a.display_name, m.role, m.delivery FROM address a JOIN member m ON m.address = a.id
-             WHERE a.key = $3 AND m.list = $1 AND m.role = $2",
-        )
-        .bind(list)
-        .bind(role.as_str())
-        .bind(address.key())
-        .try_map(|row| member(&row))
-        .fetch_optional(&self.inner.readers)
-        .await
-        .map_err(|error| self.sqlx(&error))
-    }
-
     /// Whether an address has this role in a list.
     pub async fn has_role(&self, list: i64, role: Role, address: &EmailAddress) -> Result<bool> {
         const ASK: &str = "SELECT EXISTS (SELECT 1 FROM address a JOIN member m ON m.address = a.id

@@ -288,9 +288,8 @@ async fn members_are_added_once_and_kept_as_they_were_given() {
         ["\"a b\"@example.com", "Anne@Example.com", "c@example.com"]
     );
     assert_eq!(recipients[1].1, anne.display_name);
-    let one = store.member(list, Role::Member, &address("ANNE@EXAMPLE.COM")).await.expect("member");
-    assert_eq!(one, Some(anne));
-    assert_eq!(store.member(list, Role::Moderator, &address("anne@example.com")).await.expect("member"), None);
+    assert!(store.has_role(list, Role::Member, &address("ANNE@EXAMPLE.COM")).await.expect("member"));
+    assert!(!store.has_role(list, Role::Moderator, &address("anne@example.com")).await.expect("member"));
     assert!(matches!(store.add_members(list + 1, &all).await, Err(StoreError::ListUnknown { .. })));
 }
 

@@ -1,6 +1,7 @@
 //! How much is sent before results are on disk, and that none is forgotten.
 
 use super::*;
+use crate::deliver::recorder::Recorder;
 use crate::spool::{DueBatch, Result as SpoolResult};
 use tokio::sync::Semaphore;
 
@@ -156,4 +157,23 @@ async fn who_is_replaced_ends_when_the_results_of_what_it_has_sent_are_on_disk()
     assert!(!running.task.is_finished(), "no next start would record them");
     disk.commits.add_permits(1);
     assert_eq!(delivered(&running.results(2).await), 2);
+}
+
+#[tokio::test]
+async fn a_batch_begins_when_what_was_sent_alone_before_it_is_on_disk() {
+    let queue = Arc::new(MemoryQueue::new(true));
+    queue.push(&people(1), Duration::ZERO);
+    let leased = queue.due(1).await.expect("queue").expect("due");
+    let disk = Arc::new(SlowDisk { queue, commits: Semaphore::new(0) });
+    let (_ending, ending) = tokio::sync::watch::channel(false);
+    let mut recorder = Recorder::new(Arc::clone(&disk), leased.outgoing, ending);
+    recorder.push(leased.recipients[0].id, DeliveryResult::Delivered);
+    recorder.checkpoint(true).await;
+    let waits = tokio::time::timeout(Duration::from_millis(50), recorder.begin(true)).await;
+    assert!(waits.is_ok(), "another one alone need not wait");
+    let mut begun = tokio::spawn(async move { recorder.begin(false).await });
+    assert!(tokio::time::timeout(Duration::from_millis(100), &mut begun).await.is_err());
+    disk.commits.add_permits(1);
+    tokio::time::timeout(PATIENCE, begun).await.expect("it goes on").expect("no panic");
+    assert_eq!(disk.queue.results().len(), 1);
 }
