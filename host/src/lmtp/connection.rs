@@ -83,9 +83,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             }
             self.flush_or_leave().await?;
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.timeout);
-            self.seat.waits(true);
+            self.seat.waits();
             let read = self.read(COMMAND_ROOM, Wait::Command(deadline)).await;
-            self.seat.waits(false);
+            if !self.seat.goes_on() {
+                return Err(End::MakeRoom);
+            }
             read?;
         }
     }
@@ -130,8 +132,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
 
     /// The same between commands. Whoever does not read its replies is as good as idle, and is told nothing more.
     async fn flush_or_leave(&mut self) -> Result<(), End> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
         let seat = self.seat;
-        seat.waits(true);
+        seat.waits();
         let sent = tokio::select! {
             biased;
             sent = self.flush() => sent,
@@ -140,7 +145,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                 Err(End::Disconnected(Some(io::Error::new(io::ErrorKind::TimedOut, reason))))
             }
         };
-        seat.waits(false);
+        if sent.is_ok() && !seat.goes_on() {
+            return Err(End::MakeRoom);
+        }
         sent
     }
 
@@ -186,5 +193,33 @@ pub(super) async fn stop_asked(stop: &mut Stop, patiently: bool) {
     let deadline = stop.wait_for(Option::is_some).await.ok().and_then(|deadline| *deadline);
     if let Some(deadline) = deadline.filter(|_| patiently) {
         sleep_until(deadline).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lmtp::seats::Seats;
+    use std::task::{Context, Poll, Waker};
+
+    #[tokio::test]
+    async fn no_command_is_obeyed_without_a_seat() {
+        let seats = Seats::new(1, Duration::from_mins(5));
+        let seat = seats.take().expect("free");
+        let (mut client, server) = tokio::io::duplex(MANY_REPLIES - 1);
+        let (_stop, told) = watch::channel(None);
+        let mut connection = Connection::new(server, Duration::from_mins(5), told, &seat);
+        client.write_all(b"NOOP\r\nDATA\r\n").await.expect("written");
+        assert!(matches!(connection.command().await, Ok(Ok(Command::Noop))));
+        connection.output = vec![b'x'; MANY_REPLIES];
+        let mut next = Box::pin(connection.command());
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(next.as_mut().poll(&mut context).is_pending(), "one octet has no room");
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        assert!(seats.take().is_some());
+        // The client reads just now: that all is written is noticed before the request to leave.
+        client.read_exact(&mut [0; 64]).await.expect("read");
+        let outcome = next.as_mut().poll(&mut context);
+        assert!(matches!(outcome, Poll::Ready(Err(End::MakeRoom))), "{outcome:?}");
     }
 }

@@ -9,7 +9,7 @@ use super::fakes::{FakeDirectory, FakeIntake, FakeSpool, Kept, settings};
 use super::line::MAX_LINE;
 use super::listen::Peer;
 use super::path::{self, Path};
-use super::seats::Seat;
+use super::seats::Seats;
 use super::server::Shared;
 use super::session::serve;
 use super::settings::Settings;
@@ -67,10 +67,11 @@ fn run(how: u8, faults: u8, sent: &[u8]) -> Outcome {
         max_unknown_commands: 20,
         ..settings()
     };
+    let seat = Seats::new(1, limits.timeout).take().expect("the only one");
     let shared = Shared::new(limits, FakeDirectory, FakeIntake(spool.clone()));
     let mut stream = Pieces::new(how, sent);
     let (_stop, told) = watch::channel(None);
-    block_on(serve(&mut stream, Peer::Unix, &shared, told, &Seat::new(None)));
+    block_on(serve(&mut stream, Peer::Unix, &shared, told, &seat));
     assert_eq!(spool.open.load(std::sync::atomic::Ordering::SeqCst), 0, "a message was begun and forgotten");
     // A full read of the shortest commands must not make us gather all their replies.
     assert!(stream.longest_write <= 20 << 10, "{} octets of replies were gathered", stream.longest_write);

@@ -69,11 +69,9 @@ impl Seats {
         let mut taken = locked(&self.taken);
         let permit = self.free.clone().try_acquire_owned().ok().or_else(|| {
             let idle = taken.iter().filter(|seat| seat.may_be_asked(self.envelope));
-            let first = idle.min_by_key(|seat| (seat.is_in_envelope(), seat.idle_since()))?;
-            first.leave.notify_one();
-            locked(&first.permit).take()
+            idle.min_by_key(|seat| (seat.is_in_envelope(), seat.idle_since()))?.give_up()
         })?;
-        let seat = Arc::new(Seat::new(Some(permit)));
+        let seat = Arc::new(Seat::new(permit));
         taken.push(seat.clone());
         Some(seat)
     }
@@ -86,9 +84,9 @@ impl Seats {
 }
 
 impl Seat {
-    pub(super) fn new(permit: Option<OwnedSemaphorePermit>) -> Self {
+    fn new(permit: OwnedSemaphorePermit) -> Self {
         Seat {
-            permit: Mutex::new(permit),
+            permit: Mutex::new(Some(permit)),
             begun: Instant::now(),
             served: AtomicU64::new(0),
             named: AtomicU64::new(0),
@@ -99,9 +97,27 @@ impl Seat {
         }
     }
 
-    /// We wait for a command, or no longer.
-    pub(super) fn waits(&self, waiting: bool) {
-        self.waiting.store(waiting, Ordering::Relaxed);
+    /// We wait for a command, or for the client to read replies.
+    pub(super) fn waits(&self) {
+        self.waiting.store(true, Ordering::Relaxed);
+    }
+
+    /// We wait no longer. `false`: too late, the seat was given to somebody else.
+    #[must_use]
+    pub(super) fn goes_on(&self) -> bool {
+        let permit = locked(&self.permit);
+        self.waiting.store(false, Ordering::Relaxed);
+        permit.is_some()
+    }
+
+    /// For somebody else, if it still waits.
+    fn give_up(&self) -> Option<OwnedSemaphorePermit> {
+        let mut permit = locked(&self.permit);
+        let given = if self.waiting.load(Ordering::Relaxed) { permit.take() } else { None };
+        if given.is_some() {
+            self.leave.notify_one();
+        }
+        given
     }
 
     /// Whether a sender was named.
@@ -178,8 +194,8 @@ mod tests {
     async fn the_one_without_mail_for_the_longest_time_makes_room() {
         let seats = Seats::new(2, Duration::from_mins(5));
         let (first, second) = (seats.take().expect("free"), seats.take().expect("free"));
-        first.waits(true);
-        second.waits(true);
+        first.waits();
+        second.waits();
         assert!(seats.take().is_none(), "both came just now");
         later(PEACE).await;
         first.was_served();
@@ -197,7 +213,7 @@ mod tests {
     async fn nobody_who_sends_or_waits_for_us_is_asked() {
         let seats = Seats::new(2, PEACE * 2);
         let (sending, in_envelope) = (seats.take().expect("free"), seats.take().expect("free"));
-        in_envelope.waits(true);
+        in_envelope.waits();
         in_envelope.is_in_transaction(true);
         in_envelope.has_named();
         later(PEACE).await;
@@ -213,7 +229,7 @@ mod tests {
         let seats = Seats::new(3, Duration::from_mins(5));
         let [silent, talking, sending] = [(); 3].map(|()| seats.take().expect("free"));
         for seat in [&silent, &talking] {
-            seat.waits(true);
+            seat.waits();
             seat.is_in_transaction(true);
             seat.has_named();
         }
@@ -225,7 +241,7 @@ mod tests {
         later(PAUSE.saturating_sub(PEACE * 2)).await;
         let newcomer = seats.take().expect("room was made");
         assert!(left(&silent) && !left(&talking) && !left(&sending));
-        newcomer.waits(true);
+        newcomer.waits();
         later(PEACE * 2).await;
         assert!(seats.take().is_some(), "two could go now");
         assert!(left(&newcomer) && !left(&talking), "the idle one goes first");
@@ -240,7 +256,7 @@ mod tests {
         let seats = Seats::new(2, PEACE * 2);
         let (dripping, at_work) = (seats.take().expect("free"), seats.take().expect("free"));
         for seat in [&dripping, &at_work] {
-            seat.waits(true);
+            seat.waits();
         }
         let name = |seat: &Seat| {
             seat.is_in_transaction(true);
@@ -264,6 +280,18 @@ mod tests {
         name(&dripping);
         assert!(seats.take().is_some());
         assert!(left(&dripping) && !left(&at_work));
+    }
+
+    #[test]
+    fn a_seat_is_given_away_only_while_its_owner_waits_and_the_owner_is_told() {
+        let seat = Seats::new(1, PEACE).take().expect("free");
+        assert!(seat.give_up().is_none());
+        seat.waits();
+        assert!(seat.goes_on());
+        assert!(seat.give_up().is_none(), "a command came in the meantime");
+        seat.waits();
+        assert!(seat.give_up().is_some());
+        assert!(!seat.goes_on() && seat.give_up().is_none());
     }
 
     #[test]

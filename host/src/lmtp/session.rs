@@ -87,6 +87,8 @@ where
                     Ok(()) => {
                         self.seat.is_in_transaction(false);
                         self.seat.was_served();
+                        // Whoever did not hear of a 250 sends the message again: these replies are not given up for others.
+                        self.connection.flush().await?;
                         continue;
                     }
                     Err(refusal) => Err(refusal),

@@ -86,7 +86,7 @@ impl From<StoreError> for Failure {
 impl From<SpoolError> for Failure {
     fn from(error: SpoolError) -> Self {
         match error {
-            SpoolError::NoMessage { .. } => Failure::Permanent(error.to_string()),
+            SpoolError::NoMessage { .. } | SpoolError::FileGone { .. } => Failure::Permanent(error.to_string()),
             other => Failure::Temporary(Temporary::Spool(other)),
         }
     }

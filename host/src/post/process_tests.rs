@@ -591,6 +591,69 @@ async fn the_worker_processes_what_is_there_what_comes_and_what_is_made_new_agai
     assert_eq!(house.out().await.len(), 22);
 }
 
+#[tokio::test]
+async fn a_list_with_much_mail_gets_all_of_it_in_order_and_others_need_not_wait() {
+    let house = House::new().await;
+    let new = NewList { address: ListAddress::parse("bees@example.com").expect("address"), settings: settings() };
+    let bees = house.store().create_list(&new, true).await.expect("list");
+    let owner = |list: &List| IncomingRecipient {
+        list: list.id,
+        list_address: list.address.to_string(),
+        function: Subaddress::Owner,
+        recipient: list.address.to_string(),
+        detail: None,
+    };
+    for number in 0..300 {
+        let message = format!("From: x@example.net\r\nSubject: {number}\r\n\r\n").into_bytes();
+        house
+            .spool()
+            .accept(Incoming {
+                sender: None,
+                recipients: vec![owner(&house.list)],
+                message: Body::Memory(message.into()),
+            })
+            .await
+            .expect("accepted");
+    }
+    house.arrives_at(owner(&bees), "", b"From: x@example.net\r\nSubject: bees\r\n\r\n").await;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(Worker::new(house.processor.clone()).run(async move {
+        let _ = stopped.await;
+    }));
+    wait_for(&house, 0).await;
+    stop.send(()).expect("running");
+    running.await.expect("ended");
+    let out = house.out().await;
+    let subjects: Vec<&str> = out
+        .iter()
+        .filter_map(|(_, _, message)| message.split_once("Subject: ").and_then(|(_, rest)| rest.lines().next()))
+        .collect();
+    let place = subjects.iter().position(|subject| *subject == "bees").expect("it went out");
+    assert!(place < 299, "it waited for all of the other list's");
+    let numbers: Vec<usize> = subjects.iter().filter_map(|subject| subject.parse().ok()).collect();
+    assert_eq!(numbers, (0..300).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn mail_whose_file_is_gone_is_put_aside_and_goes_on_when_it_is_back() {
+    let house = House::new().await;
+    let mut message = POST.to_vec();
+    message.resize(crate::spool::MAX_INLINE + 1, b'x');
+    let arrival = house.arrives(Subaddress::Post, "anne@example.net", &message).await;
+    let bodies = house.directory.path().join("spool/bodies");
+    let file = std::fs::read_dir(&bodies).expect("bodies").next().expect("one").expect("readable").path();
+    let elsewhere = house.directory.path().join("elsewhere");
+    std::fs::rename(&file, &elsewhere).expect("moved");
+    house.processor.process(&arrival).await.expect("processed");
+    let shunted = house.arrivals().await.remove(0);
+    assert_eq!(shunted.state, ArrivalState::Shunted);
+    assert!(shunted.reason.contains("is gone; put it back"), "{}", shunted.reason);
+    std::fs::rename(&elsewhere, &file).expect("moved back");
+    house.processor.process(&arrival).await.expect("processed");
+    // Larger than the list takes.
+    assert_eq!(house.store().held(None).await.expect("held").len(), 1);
+}
+
 /// Until only so many arrivals are left; the test runner's patience is the limit.
 async fn wait_for(house: &House, left: usize) {
     while house.arrivals().await.len() > left {

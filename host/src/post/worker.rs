@@ -1,8 +1,8 @@
 //! The loop that takes arrivals from the spool and has them processed.
 //!
 //! Promise: arrivals of one list are processed in the order in which they came, one at a time; several
-//! lists at the same time. One that meets temporary trouble is tried again with growing delay and holds
-//! up nobody. It sleeps until the spool tells of new arrivals; it never polls. When told to shut down it
+//! lists at the same time, and a list with much mail does not keep that of others from being seen. One that meets
+//! temporary trouble is tried again with growing delay and holds up nobody. It sleeps until the spool tells of new arrivals; it never polls. When told to shut down it
 //! finishes what it has begun and leaves the rest in the spool.
 
 use super::process::{Processor, Temporary};
@@ -20,8 +20,10 @@ const PARALLEL: usize = 4;
 const MANY_OCTETS: u64 = 16 << 20;
 /// So many arrivals are asked for at once.
 const PAGE: usize = 256;
-/// No more are asked for while so many wait in memory.
-const ROOM: usize = 1024;
+/// So many of one list wait in memory; the rest waits where it is, so that others behind it are seen.
+const OF_ONE_LIST: usize = 64;
+/// No more are asked for while so many wait in memory for their turn, or so many for their next try.
+const ROOM: usize = 8192;
 /// The first delay after temporary trouble; it doubles each time.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 /// The longest delay.
@@ -56,6 +58,9 @@ impl Worker {
         let mut jobs: HashMap<tokio::task::Id, (Arrival, u32)> = HashMap::new();
         let mut search = Search::default();
         loop {
+            if self.processor.spool.has_renewed_arrivals() {
+                search.start_over();
+            }
             if let Err(SpoolError::Closed) = self.look(&mut search, &mut agenda) {
                 break;
             }
@@ -83,12 +88,13 @@ impl Worker {
                         self.ended(&mut agenda, arrival, attempts, outcome).await;
                     }
                     if agenda.is_idle() {
-                        // An arrival made new again has a lower number than those seen since.
+                        // Who made an older arrival new again may have died before he told us.
                         search.start_over();
                     }
                 }
                 () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => agenda.wake(Instant::now()),
-                () = std::future::ready(()), if search.wanted(now) && agenda.has_room() => {}
+                // What was found goes on beside a long search.
+                () = tokio::task::yield_now(), if search.may_look(now) && agenda.wants_to_look(search.pending) => {}
             }
         }
         // What is left to do is no turn of the loop.
@@ -96,26 +102,41 @@ impl Worker {
         while running.join_next().await.is_some() {}
     }
 
-    /// Asks the spool for one page, if that is wanted now.
+    /// Asks the spool for a page, and for more of a list that has few left in memory, if that is wanted now.
     fn look(&self, search: &mut Search, agenda: &mut Agenda) -> Result<(), SpoolError> {
-        if !search.wanted(Instant::now()) || !agenda.has_room() {
+        if !search.may_look(Instant::now()) {
             return Ok(());
         }
-        match self.processor.spool.new_arrivals(search.cursor, PAGE) {
-            Ok(page) => {
-                let last = page.last().map(|arrival| arrival.id);
-                let complete = page.len() < PAGE;
-                let news = page.into_iter().filter(|arrival| agenda.add(arrival)).count();
-                search.found(last, complete, news > 0);
-                Ok(())
-            }
+        let looked = self.look_further(search, agenda).and_then(|()| self.refill(agenda));
+        match looked {
             Err(SpoolError::Closed) => Err(SpoolError::Closed),
             Err(trouble) => {
                 warn!(%trouble, "cannot read the arrivals; trying again in {} s", FIRST_DELAY.as_secs());
                 search.not_before = Some(Instant::now() + FIRST_DELAY);
                 Ok(())
             }
+            Ok(()) => {
+                search.not_before = None;
+                Ok(())
+            }
         }
+    }
+
+    fn look_further(&self, search: &mut Search, agenda: &mut Agenda) -> Result<(), SpoolError> {
+        if !search.pending || !agenda.has_room() {
+            return Ok(());
+        }
+        let page = self.processor.spool.new_arrivals(search.cursor, PAGE)?;
+        search.found(page.last().map(|arrival| arrival.id), page.len() < PAGE);
+        page.into_iter().for_each(|arrival| agenda.add(arrival));
+        Ok(())
+    }
+
+    fn refill(&self, agenda: &mut Agenda) -> Result<(), SpoolError> {
+        let Some((list, behind)) = agenda.hungry() else { return Ok(()) };
+        let page = self.processor.spool.new_arrivals_of(list, behind, OF_ONE_LIST)?;
+        agenda.fed(list, page);
+        Ok(())
     }
 
     async fn ended(
@@ -155,49 +176,34 @@ struct Search {
     cursor: i64,
     /// Whether there may be more.
     pending: bool,
-    /// Whether this search was begun at the beginning.
-    whole: bool,
     /// The spool failed; not before this.
     not_before: Option<Instant>,
 }
 
 impl Default for Search {
     fn default() -> Self {
-        Search { cursor: 0, pending: true, whole: true, not_before: None }
+        Search { cursor: 0, pending: true, not_before: None }
     }
 }
 
 impl Search {
-    fn wanted(&self, now: Instant) -> bool {
-        self.pending && self.not_before.is_none_or(|time| time <= now)
+    fn may_look(&self, now: Instant) -> bool {
+        self.not_before.is_none_or(|time| time <= now)
     }
 
-    /// There is news: behind the cursor, most likely.
+    /// There is news behind the cursor.
     fn start(&mut self) {
-        if !self.pending {
-            self.pending = true;
-            self.whole = self.cursor == 0;
-        }
+        self.pending = true;
     }
 
+    /// There may be news before it.
     fn start_over(&mut self) {
-        if !self.pending && self.cursor > 0 {
-            *self = Search::default();
-        }
+        (self.cursor, self.pending) = (0, true);
     }
 
-    fn found(&mut self, last: Option<i64>, complete: bool, news: bool) {
-        self.not_before = None;
+    fn found(&mut self, last: Option<i64>, complete: bool) {
         self.cursor = last.unwrap_or(self.cursor);
-        if !complete {
-            return;
-        }
-        if news || self.whole {
-            self.pending = false;
-        } else {
-            // Told of news, found none: an older arrival was made new again.
-            *self = Search::default();
-        }
+        self.pending = !complete;
     }
 }
 
@@ -212,16 +218,56 @@ struct Agenda {
     known: HashSet<i64>,
     delayed: BTreeMap<(Instant, i64), (Arrival, u32)>,
     queued: usize,
+    /// Lists that have more in the spool, behind this arrival.
+    more: HashMap<i64, i64>,
+    /// Those of them that have few left in here, in turn.
+    hungry: VecDeque<i64>,
 }
 
 impl Agenda {
-    /// `false` when it is known already.
-    fn add(&mut self, arrival: &Arrival) -> bool {
-        let new = self.known.insert(arrival.id);
-        if new {
-            self.queue(arrival.clone(), 0);
+    /// Takes it if it is not known yet and its list may have more in here.
+    fn add(&mut self, arrival: Arrival) {
+        let list = arrival.recipient.list;
+        if self.known.contains(&arrival.id) {
+            return;
         }
-        new
+        let has_enough = || self.waiting.get(&list).is_some_and(|waiting| waiting.len() >= OF_ONE_LIST);
+        // Once one was passed over, so are those that came after it: the order is kept.
+        if self.more.contains_key(&list) || has_enough() {
+            let behind = self.more.entry(list).or_insert(i64::MAX);
+            *behind = (*behind).min(arrival.id - 1);
+            return;
+        }
+        self.known.insert(arrival.id);
+        self.queue(arrival, 0);
+    }
+
+    /// A list that needs more, and behind which arrival to look for it.
+    fn hungry(&self) -> Option<(i64, i64)> {
+        let list = *self.hungry.front()?;
+        Some((list, *self.more.get(&list)?))
+    }
+
+    /// This is what was found for the one that [`Agenda::hungry`] told.
+    fn fed(&mut self, list: i64, page: Vec<Arrival>) {
+        self.hungry.pop_front();
+        match page.last() {
+            Some(last) if page.len() >= OF_ONE_LIST => drop(self.more.insert(list, last.id)),
+            _ => drop(self.more.remove(&list)),
+        }
+        for arrival in page {
+            if self.known.insert(arrival.id) {
+                self.queue(arrival, 0);
+            }
+        }
+        self.mark_hungry(list);
+    }
+
+    fn mark_hungry(&mut self, list: i64) {
+        let few = self.waiting.get(&list).is_none_or(|waiting| waiting.len() <= OF_ONE_LIST / 2);
+        if few && self.more.contains_key(&list) && !self.hungry.contains(&list) {
+            self.hungry.push_back(list);
+        }
     }
 
     fn queue(&mut self, arrival: Arrival, attempts: u32) {
@@ -240,6 +286,7 @@ impl Agenda {
         let next = self.waiting.get_mut(&list)?.pop_front()?;
         self.busy.insert(list);
         self.queued -= 1;
+        self.mark_hungry(list);
         Some(next)
     }
 
@@ -283,12 +330,17 @@ impl Agenda {
     }
 
     fn has_room(&self) -> bool {
-        self.queued + self.delayed.len() < ROOM
+        self.queued < ROOM && self.delayed.len() < ROOM
+    }
+
+    /// Whether there is something to ask the spool for. `pending`: what all lists have.
+    fn wants_to_look(&self, pending: bool) -> bool {
+        (pending && self.has_room()) || !self.hungry.is_empty()
     }
 
     /// Nothing is being processed or could be now.
     fn is_idle(&self) -> bool {
-        self.queued == 0 && self.busy.is_empty()
+        self.queued == 0 && self.busy.is_empty() && self.more.is_empty()
     }
 }
 

@@ -17,7 +17,7 @@ fn arrival(id: i64, list: i64) -> Arrival {
 fn agenda(arrivals: &[(i64, i64)]) -> Agenda {
     let mut agenda = Agenda::default();
     for (id, list) in arrivals {
-        assert!(agenda.add(&arrival(*id, *list)));
+        agenda.add(arrival(*id, *list));
     }
     agenda
 }
@@ -49,12 +49,89 @@ fn lists_do_not_wait_for_each_other() {
 
 #[test]
 fn what_is_known_is_not_queued_twice() {
-    let mut agenda = agenda(&[(1, 7)]);
-    assert!(!agenda.add(&arrival(1, 7)));
-    let _ = agenda.take();
-    assert!(!agenda.add(&arrival(1, 7)), "being processed");
+    let mut agenda = agenda(&[(1, 7), (1, 7)]);
+    assert_eq!(take(&mut agenda), Some(1));
+    agenda.add(arrival(1, 7));
+    assert_eq!(agenda.queued, 0, "being processed");
     agenda.delay(arrival(1, 7), 1, Instant::now());
-    assert!(!agenda.add(&arrival(1, 7)), "delayed");
+    agenda.add(arrival(1, 7));
+    assert_eq!(agenda.queued, 0, "delayed");
+}
+
+/// What the spool would answer for a list of which all these are new.
+fn page(behind: i64, all: &[i64], list: i64) -> Vec<Arrival> {
+    all.iter().filter(|id| **id > behind).take(OF_ONE_LIST).map(|id| arrival(*id, list)).collect()
+}
+
+#[test]
+fn a_list_with_much_mail_is_worked_on_in_order_and_hides_no_other() {
+    let all: Vec<i64> = (1..=300).collect();
+    let mut agenda = Agenda::default();
+    all.iter().for_each(|id| agenda.add(arrival(*id, 7)));
+    agenda.add(arrival(301, 8));
+    assert_eq!(agenda.queued, OF_ONE_LIST + 1);
+    assert_eq!(take(&mut agenda), Some(1));
+    assert_eq!(take(&mut agenda), Some(301), "the other list's turn");
+    assert!(!agenda.is_idle());
+    agenda.done(&arrival(1, 7));
+    let mut done = vec![1];
+    while let Some(id) = {
+        if let Some((list, behind)) = agenda.hungry() {
+            assert_eq!(list, 7);
+            agenda.fed(list, page(behind, &all, 7));
+        }
+        take(&mut agenda)
+    } {
+        assert!(agenda.queued <= OF_ONE_LIST * 2);
+        agenda.done(&arrival(id, 7));
+        done.push(id);
+    }
+    assert_eq!(done, all);
+    agenda.done(&arrival(301, 8));
+    assert!(agenda.is_idle() && agenda.hungry.is_empty());
+    agenda.add(arrival(302, 7));
+    assert_eq!(take(&mut agenda), Some(302), "it has no more than anybody else now");
+}
+
+#[test]
+fn an_older_arrival_that_is_new_again_is_found_although_its_list_has_much_mail() {
+    let mut agenda = Agenda::default();
+    (100..200).for_each(|id| agenda.add(arrival(id, 7)));
+    agenda.add(arrival(5, 7));
+    assert_eq!(agenda.more.get(&7), Some(&4));
+    let all: Vec<i64> = std::iter::once(5).chain(100..200).collect();
+    let mut done = Vec::new();
+    while let Some(id) = {
+        if let Some((list, behind)) = agenda.hungry() {
+            let left: Vec<i64> = all.iter().copied().filter(|id| !done.contains(id)).collect();
+            agenda.fed(list, page(behind, &left, 7));
+        }
+        take(&mut agenda)
+    } {
+        agenda.done(&arrival(id, 7));
+        done.push(id);
+    }
+    done.sort_unstable();
+    assert_eq!(done, all, "each once");
+}
+
+#[test]
+fn memory_is_bounded_whatever_waits() {
+    let mut agenda = Agenda::default();
+    let mut id = 0;
+    while agenda.has_room() {
+        id += 1;
+        agenda.add(arrival(id, id % 1000));
+    }
+    assert_eq!(agenda.queued, ROOM);
+    assert!(!agenda.wants_to_look(true));
+    let later = Instant::now() + Duration::from_mins(1);
+    while let Some((one, attempts)) = agenda.take() {
+        agenda.delay(one, attempts + 1, later);
+    }
+    assert!(agenda.queued == 0 && !agenda.has_room(), "so many in trouble are no trouble of theirs");
+    agenda.add(arrival(id + 1, 1));
+    assert_eq!(take(&mut agenda), Some(id + 1));
 }
 
 #[test]
@@ -73,38 +150,25 @@ fn trouble_with_one_holds_up_nobody_and_comes_back_in_its_time() {
 }
 
 #[test]
-fn a_search_without_news_is_repeated_from_the_beginning() {
-    let now = Instant::now();
+fn a_search_goes_on_where_it_ended_unless_older_ones_are_new_again() {
     let mut search = Search::default();
-    search.found(Some(9), true, true);
-    assert!(!search.wanted(now));
+    search.found(Some(256), false);
+    assert!(search.pending && search.cursor == 256, "a full page is followed by the next");
+    search.found(Some(300), true);
+    assert!(!search.pending);
     search.start();
-    assert!(search.wanted(now) && search.cursor == 9);
-    search.found(None, true, false);
-    assert!(search.wanted(now) && search.cursor == 0, "something older is new again");
-    search.found(Some(3), true, true);
-    assert!(!search.wanted(now));
+    assert!(search.pending && search.cursor == 300);
     search.start_over();
-    assert!(search.wanted(now) && search.cursor == 0);
-    search.found(None, true, false);
-    assert!(!search.wanted(now));
-}
-
-#[test]
-fn a_full_page_is_followed_by_the_next() {
-    let now = Instant::now();
-    let mut search = Search::default();
-    search.found(Some(256), false, true);
-    assert!(search.wanted(now) && search.cursor == 256);
-    search.found(Some(300), true, true);
-    assert!(!search.wanted(now));
+    assert!(search.pending && search.cursor == 0);
+    search.found(None, true);
+    assert!(!search.pending);
 }
 
 #[test]
 fn messages_that_are_large_together_wait_for_each_other() {
     let mut agenda = Agenda::default();
     for (id, size) in [(1, MANY_OCTETS - 1), (2, 1), (3, 1), (4, 3 * MANY_OCTETS)] {
-        assert!(agenda.add(&Arrival { size, ..arrival(id, id) }));
+        agenda.add(Arrival { size, ..arrival(id, id) });
     }
     assert!(agenda.fits_beside(0));
     assert_eq!(take(&mut agenda), Some(1));

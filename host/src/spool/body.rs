@@ -285,12 +285,7 @@ impl BodyDirectory {
     pub(super) fn read(&self, name: &str) -> Result<Arc<[u8]>> {
         let path = self.path.join(name);
         std::fs::read(&path).map(Arc::from).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => SpoolError::Io {
-                path: path.display().to_string(),
-                message: "the file of this message is gone; put it back (from a backup), or give the message up with \
-                          `postrider queue drop`"
-                    .into(),
-            },
+            std::io::ErrorKind::NotFound => SpoolError::FileGone { path: path.display().to_string() },
             std::io::ErrorKind::PermissionDenied => SpoolError::Io {
                 path: path.display().to_string(),
                 message: format!("cannot read a message: {error}; check owner and mode of the file and its directory"),

@@ -196,6 +196,7 @@ pub(super) fn set_state(
         reason
     ])?;
     effects.arrivals_changed = changed > 0 && state == ArrivalState::New;
+    effects.arrival_renewed = effects.arrivals_changed;
     Ok(changed > 0)
 }
 

@@ -55,6 +55,14 @@ pub enum SpoolError {
         /// What was said.
         message: String,
     },
+    /// The row of a large message is there, its file is not: only damage does that, or a restore of one without the other.
+    #[error(
+        "spool {path}: the file of this message is gone; put it back (from a backup), or give the message up with `postrider queue drop`"
+    )]
+    FileGone {
+        /// The file.
+        path: String,
+    },
     /// A second daemon wants the same spool.
     #[error(
         "{path} is locked: another postrider daemon serves this data directory; stop it first, or give this one a var_dir of its own"

@@ -136,6 +136,7 @@ impl Spool {
             committed: Notify::new(),
             rates: progress::Rates::default(),
             pressed: AtomicBool::new(false),
+            renewed: AtomicBool::new(false),
             file,
         });
         let (jobs, queue) = mpsc::channel();
@@ -216,6 +217,13 @@ impl Spool {
     pub fn new_arrivals(&self, after: i64, limit: usize) -> Result<Vec<Arrival>> {
         let shared = &self.inner.shared;
         shared.with_reader(|db| queries::new_arrivals(db, after, limit).map_err(|error| shared.sqlite(&error)))
+    }
+
+    /// The same of one list.
+    pub fn new_arrivals_of(&self, list: i64, after: i64, limit: usize) -> Result<Vec<Arrival>> {
+        let shared = &self.inner.shared;
+        let find = |db: &_| queries::new_arrivals_of(db, list, after, limit).map_err(|error| shared.sqlite(&error));
+        shared.with_reader(find)
     }
 
     /// All arrivals, for people; oldest first.
@@ -631,6 +639,7 @@ impl Spool {
     /// socket): both loops look.
     pub fn wake(&self) {
         self.inner.shared.pressed.store(true, Ordering::Release);
+        self.inner.shared.renewed.store(true, Ordering::Release);
         self.inner.shared.arrivals_changed.notify_one();
         self.inner.shared.outgoing_changed.notify_one();
     }
@@ -638,6 +647,11 @@ impl Spool {
     /// Whether [`Spool::wake`] was called since this was asked last.
     pub fn is_pressed(&self) -> bool {
         self.inner.shared.pressed.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether arrivals older than those that were seen may be to be processed again, since this was asked last.
+    pub fn has_renewed_arrivals(&self) -> bool {
+        self.inner.shared.renewed.swap(false, Ordering::AcqRel)
     }
 
     /// How many transactions were committed since the spool was opened.

@@ -30,6 +30,13 @@ pub(super) fn new_arrivals(db: &Connection, after: i64, limit: usize) -> Result<
     select.query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], arrival)?.collect()
 }
 
+pub(super) fn new_arrivals_of(db: &Connection, list: i64, after: i64, limit: usize) -> Result<Vec<Arrival>> {
+    let mut select = db.prepare_cached(&format!(
+        "{ARRIVAL} WHERE a.state = 'new' AND a.id > ?1 AND a.list = ?3 ORDER BY a.id LIMIT ?2"
+    ))?;
+    select.query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX), list], arrival)?.collect()
+}
+
 pub(super) fn arrivals(db: &Connection) -> Result<Vec<Arrival>> {
     db.prepare_cached(&format!("{ARRIVAL} ORDER BY a.id"))?.query_map([], arrival)?.collect()
 }

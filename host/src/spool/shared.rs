@@ -33,6 +33,8 @@ pub(super) struct Shared {
     pub(super) rates: Rates,
     /// A command asked for deliveries, not mail that came in.
     pub(super) pressed: AtomicBool,
+    /// An arrival may be new again.
+    pub(super) renewed: AtomicBool,
 }
 
 impl Shared {

@@ -27,6 +27,8 @@ const MANY_FREE_PAGES: i64 = 2048;
 pub(super) struct Effects {
     /// There are arrivals to process.
     pub arrivals_changed: bool,
+    /// One of them was here before.
+    pub arrival_renewed: bool,
     /// There are recipients to deliver to, now or later.
     pub outgoing_changed: bool,
     /// Leases that end: the outgoing message and recipients of it.
@@ -213,11 +215,12 @@ impl Writer {
     }
 
     fn apply(&mut self, all: Vec<Effects>) {
-        let (mut arrivals, mut outgoing) = (false, false);
+        let (mut arrivals, mut renewed, mut outgoing) = (false, false, false);
         let mut released = Vec::new();
         for effects in all {
             effects.accepted.iter().for_each(StagedBody::accepted);
             arrivals |= effects.arrivals_changed;
+            renewed |= effects.arrival_renewed;
             outgoing |= effects.outgoing_changed;
             released.extend(effects.released);
             effects.stored.iter().for_each(|(id, bytes)| self.shared.cache.keep(*id, bytes));
@@ -229,6 +232,9 @@ impl Writer {
         }
         self.bodies.remove(&mut self.unnamed);
         self.shared.committed.notify_one();
+        if renewed {
+            self.shared.renewed.store(true, Ordering::Release);
+        }
         if arrivals {
             self.shared.arrivals_changed.notify_one();
         }
@@ -239,7 +245,10 @@ impl Writer {
 
     /// Keeps the file from staying as large as the longest queue it ever held.
     fn give_back_pages(&self) {
-        let free = self.connection.query_row("PRAGMA freelist_count", [], |row| row.get::<_, i64>(0));
+        let free = self
+            .connection
+            .prepare_cached("PRAGMA freelist_count")
+            .and_then(|mut count| count.query_row([], |row| row.get::<_, i64>(0)));
         if free.is_ok_and(|free| free > MANY_FREE_PAGES)
             && let Err(error) = self.connection.execute_batch("PRAGMA incremental_vacuum(512)")
         {
