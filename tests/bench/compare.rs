@@ -40,6 +40,11 @@ impl<'a> Side<'a> {
         Side { name: name.into(), work: Box::new(work), step: None }
     }
 
+    /// The same under another name.
+    pub fn named(self, name: impl Into<String>) -> Self {
+        Side { name: name.into(), ..self }
+    }
+
     /// Does its work in other multiples of units than the others do.
     pub fn in_steps_of(self, step: usize) -> Self {
         Side { step: Some(step), ..self }

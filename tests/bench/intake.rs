@@ -8,6 +8,7 @@ use crate::report::whole;
 use crate::sites::{self, LIST};
 use postrider_tests::installation::{Daemon, Installation};
 use std::fs::File;
+use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
@@ -17,8 +18,10 @@ const DISCARD: &[&str] = &["set", LIST, "nonmember_action=discard", "max_message
 
 const KIB: usize = 1024;
 const SINK: &str = "smtp-sink -L (no disk)";
-/// What no server that promises durability can do better for one session.
+/// What no server that promises durability can do better for one session, or with large messages.
 const DISK: &str = "the disk alone (a write and a sync for each)";
+/// From so many octets on each gets a file of its own there, as with Postfix and with us.
+const LARGE: usize = 256 * KIB;
 /// The file that is written over and over for that, in octets, as a write-ahead log is.
 const RING: usize = 16 << 20;
 const MAILMAN: &str = "Mailman 3.3.10";
@@ -69,8 +72,8 @@ fn cell(bench: &mut Bench<'_>, ours: &(Installation, Daemon), others: &Others, k
         sides.push(to_sink(bench, &others.sink, sessions, size));
     }
     sides.extend(others.postfix.as_ref().map(|peer| to_postfix(bench, peer, sessions, size)));
-    if sessions == 1 && kib == 4 {
-        sides.push(to_disk(&ours.0, size));
+    if sessions == 1 || size > LARGE {
+        sides.push(to_disk(&ours.0, size, sessions));
     }
     if sessions == 10 {
         sides.extend(others.dovecot.as_ref().map(|peer| to_dovecot(bench, peer, sessions, size)));
@@ -128,18 +131,31 @@ fn to_sink<'a>(bench: &Bench<'a>, sink: &'a CountingSink, sessions: usize, size:
     })
 }
 
-fn to_disk(ours: &Installation, size: usize) -> Side<'static> {
+/// As many at a time as there are sessions.
+fn to_disk(ours: &Installation, size: usize, sessions: usize) -> Side<'static> {
     let path = ours.config().with_file_name("disk-alone");
     std::fs::write(&path, vec![0; RING]).expect("room");
-    let file = File::options().write(true).open(&path).expect("it was just made");
-    file.sync_all().expect("synced");
+    let ring = File::options().write(true).open(&path).expect("it was just made");
+    ring.sync_all().expect("synced");
     let message = vec![b'x'; size];
     Side::new(DISK, move |count| {
+        let store = |number: usize| {
+            if size <= LARGE {
+                ring.write_all_at(&message, (number * size % RING) as u64).expect("written");
+                return ring.sync_data().expect("synced");
+            }
+            let own = path.with_extension(number.to_string());
+            let mut file = File::create_new(&own).expect("room");
+            file.write_all(&message).expect("written");
+            file.sync_all().expect("synced");
+            std::fs::remove_file(own).expect("removed");
+        };
         let start = Instant::now();
-        for number in 0..count {
-            file.write_all_at(&message, (number * size % RING) as u64).expect("written");
-            file.sync_data().expect("synced");
-        }
+        std::thread::scope(|threads| {
+            for session in 0..sessions {
+                threads.spawn(move || (session..count).step_by(sessions).for_each(store));
+            }
+        });
         start.elapsed()
     })
 }

@@ -128,7 +128,9 @@ impl Worker {
         }
         let page = self.processor.spool.new_arrivals(search.cursor, PAGE)?;
         search.found(page.last().map(|arrival| arrival.id), page.len() < PAGE);
-        page.into_iter().for_each(|arrival| agenda.add(arrival));
+        for arrival in page {
+            agenda.add(arrival);
+        }
         Ok(())
     }
 

@@ -67,7 +67,9 @@ fn page(behind: i64, all: &[i64], list: i64) -> Vec<Arrival> {
 fn a_list_with_much_mail_is_worked_on_in_order_and_hides_no_other() {
     let all: Vec<i64> = (1..=300).collect();
     let mut agenda = Agenda::default();
-    all.iter().for_each(|id| agenda.add(arrival(*id, 7)));
+    for id in &all {
+        agenda.add(arrival(*id, 7));
+    }
     agenda.add(arrival(301, 8));
     assert_eq!(agenda.queued, OF_ONE_LIST + 1);
     assert_eq!(take(&mut agenda), Some(1));
@@ -96,7 +98,9 @@ fn a_list_with_much_mail_is_worked_on_in_order_and_hides_no_other() {
 #[test]
 fn an_older_arrival_that_is_new_again_is_found_although_its_list_has_much_mail() {
     let mut agenda = Agenda::default();
-    (100..200).for_each(|id| agenda.add(arrival(id, 7)));
+    for id in 100..200 {
+        agenda.add(arrival(id, 7));
+    }
     agenda.add(arrival(5, 7));
     assert_eq!(agenda.more.get(&7), Some(&4));
     let all: Vec<i64> = std::iter::once(5).chain(100..200).collect();
