@@ -427,6 +427,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_plugin_that_answers_has_survived_whatever_it_says() {
+        let plan = |_: sdk::Envelope<'_>| Err(Error::new(ErrorKind::Temporary, "not now"));
+        let (handover, _) = handover(Box::new(plan), false);
+        let alone = envelope(1, None);
+        let envelopes = || handover.set_apart([envelope(3, None)].into()).len();
+        handover.suspect(&alone);
+        assert_eq!(envelopes(), 2);
+        assert!(handover.send(&alone, &message()).await.is_ok());
+        assert_eq!(envelopes(), 1);
+    }
+
+    #[tokio::test]
     async fn a_program_has_its_time_and_no_more() {
         let plan = |_: sdk::Envelope<'_>| Ok(shell("sleep 1000", std::iter::empty()));
         let (mut handover, _) = handover(Box::new(plan), false);

@@ -1271,3 +1271,70 @@ fn the_recipe_for_a_damaged_file_makes_one_of_this_version() {
         format!("application_id = 0x{:x}; PRAGMA user_version = {};", schema::APPLICATION_ID, schema::MIGRATIONS.len());
     assert!(recipe.contains(&wanted), "{wanted}");
 }
+
+#[tokio::test]
+async fn what_is_dealt_with_while_it_is_read_is_gone_and_what_is_lost_is_an_error() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    let large = vec![b'x'; MAX_INLINE + 1];
+    spool.accept(incoming(&large)).await.expect("accept");
+    spool.fan_out(None, vec![outgoing(&large, 1)]).await.expect("queued");
+    let database = dir.path().join(DATABASE);
+    let bodies = dir.path().join("spool/bodies");
+    for row_goes_too in [false, true] {
+        let (database, bodies) = (database.clone(), bodies.clone());
+        let read = spool.browse(move |queues| {
+            // As the daemon would, between the row and the file.
+            let done = || {
+                if row_goes_too {
+                    let daemon = Connection::open(&database).expect("another process");
+                    daemon.execute_batch("DELETE FROM arrival; DELETE FROM outgoing").expect("sql");
+                }
+                for file in std::fs::read_dir(&bodies).expect("bodies") {
+                    std::fs::remove_file(file.expect("entry").path()).expect("remove");
+                }
+            };
+            let came = queues.of_arrival(1, |queues, one| {
+                done();
+                queues.message(&one)
+            });
+            let goes = queues.of_outgoing(1, |queues, one| queues.outgoing_message(one.id));
+            Ok((came, goes))
+        });
+        let (came, goes) = read.await.expect("the queues");
+        if row_goes_too {
+            assert!(matches!((&came, &goes), (Ok(None), Ok(None))), "{came:?} {goes:?}");
+        } else {
+            for error in [came.expect_err("lost"), goes.expect_err("lost")] {
+                assert!(error.to_string().contains("the file of this message is gone; put it back"), "{error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_row_with_a_number_that_is_none_hides_nothing_else() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    spool.fan_out(None, vec![outgoing(b"odd", 2), outgoing(b"good", 2)]).await.expect("queued");
+    let other = Connection::open(dir.path().join(DATABASE)).expect("another process");
+    other
+        .execute_batch(
+            "UPDATE outgoing SET done = 9223372036854775807 + 1 WHERE id = 1;
+             UPDATE recipient SET attempts = 4294967296 WHERE id = 1;
+             UPDATE recipient SET attempts = -1 WHERE id = 2;",
+        )
+        .expect("sql");
+    let done: Vec<u64> = spool.outgoing().await.expect("queue").iter().map(|one| one.done).collect();
+    assert_eq!(done, [i64::MAX as u64, 0]);
+    let tries = spool.look(|queues| {
+        let mut tries = Vec::new();
+        queues.each_recipient(1, &RecipientFilter::default(), |one| tries.push(one.attempts))?;
+        Ok(tries)
+    });
+    assert_eq!(tries.await.expect("recipients"), [u32::MAX, 0]);
+    for message in [&b"odd"[..], b"good"] {
+        let batch = next(&spool, 10).await;
+        assert_eq!((&batch.message[..], batch.recipients.len()), (message, 2));
+    }
+}
