@@ -3,7 +3,7 @@
 //! Bounce events are failures that we saw ourselves, the end of `delivery_retry_period` among them; what others saw
 //! comes to `-bounces` by mail. In this form both can be read by people and by the same programs.
 
-use crate::deliver::reply::Reply;
+use crate::deliver::reply::{EnhancedStatus, Reply};
 use crate::deliver::retry::{EXPIRED, LAST_REPLY};
 use crate::spool::BounceEvent;
 use mail_builder::headers::date::Date;
@@ -19,7 +19,7 @@ const LONGEST: usize = 900;
 pub struct DeliveryStatus {
     /// `Final-Recipient`: type and address.
     pub final_recipient: String,
-    /// `Status` (RFC 3463): that of the last reply, or `4.4.7` when it was tried for long enough.
+    /// `Status` (RFC 3463): that of the last reply or of what a plugin said, or `4.4.7` when it was tried for long enough.
     pub status: String,
     /// `Diagnostic-Code`: its type and the last reply, or what happened instead.
     pub diagnostic_code: String,
@@ -34,11 +34,14 @@ impl DeliveryStatus {
         let reply = reply(said);
         let status = match &reply {
             _ if expired.is_some() => EXPIRED.to_owned(),
-            Some(reply) => match reply.enhanced() {
-                Some(status) => format!("{}.{}.{}", status.class, status.subject, status.detail),
-                None => format!("{}.0.0", reply.code / 100),
+            Some(reply) => {
+                reply.enhanced().map_or_else(|| format!("{}.0.0", reply.code / 100), |status| status.to_string())
+            }
+            // A program has no reply code, so what stands for its exit code begins with this one.
+            None => match EnhancedStatus::leading(said).filter(|status| status.class == 5) {
+                Some(status) => status.to_string(),
+                None => "5.0.0".to_owned(),
             },
-            None => "5.0.0".to_owned(),
         };
         let kind = if reply.is_some() { "smtp" } else { "X-Postrider" };
         let address_type = if event.recipient.is_ascii() { "rfc822" } else { "utf-8" };
@@ -144,8 +147,9 @@ fn field(text: &mut String, name: &str, value: &str) {
     fold(text, &format!("{name}: {value}"), " ");
 }
 
-/// One line or several, the others behind `indent`. The text is ASCII.
-fn fold(text: &mut String, mut rest: &str, indent: &str) {
+/// One line or several, the others behind `indent`, none of blanks alone. The text is ASCII.
+fn fold(text: &mut String, line: &str, indent: &str) {
+    let mut rest = line.trim_end();
     while rest.len() > LINE {
         // A blank at which something stands before it: a line of blanks alone would end a header.
         let begin = rest.len() - rest.trim_start().len() + 1;
@@ -206,6 +210,12 @@ mod tests {
             ("550", "5.0.0", "smtp; 550"),
             // It contradicts its code.
             ("550 4.1.1 what", "5.0.0", "smtp; 550 4.1.1 what"),
+            ("5.1.1 no such user (EX_NOUSER)", "5.1.1", "X-Postrider; 5.1.1 no such user (EX_NOUSER)"),
+            ("5.7.0", "5.7.0", "X-Postrider; 5.7.0"),
+            // Others are no status of a permanent failure.
+            ("4.1.1 what", "5.0.0", "X-Postrider; 4.1.1 what"),
+            ("5.1 what", "5.0.0", "X-Postrider; 5.1 what"),
+            ("5.1.1.1 what", "5.0.0", "X-Postrider; 5.1.1.1 what"),
             ("the address in the spool is none", "5.0.0", "X-Postrider; the address in the spool is none"),
             (&expired("451 4.3.0 later"), "4.4.7", "smtp; 451 4.3.0 later"),
             (&expired("no reply for 300 s"), "4.4.7", "X-Postrider; no reply for 300 s"),
@@ -270,6 +280,7 @@ mod tests {
             format!("550 {}", "word ".repeat(2000)),
             "550 a\r\n--=_postrider_0_--\r\n\r\nStatus: 2.0.0".to_owned(),
             format!("550 {}Action: delivered", " ".repeat(300)),
+            format!("550 {}{}", "x".repeat(100), " ".repeat(100)),
             "550 ünbekannt \u{1b}[2J".to_owned(),
         ] {
             for recipient in ["carla@example.com", "\"a b\"@example.com", "ü@example.com", "no address\r\n\r\n"] {
@@ -282,6 +293,9 @@ mod tests {
                 assert_eq!(names, [&["Reporting-MTA"][..], &of_recipient[..]], "{said} {recipient}");
                 let text = String::from_utf8(report).expect("UTF-8");
                 assert!(text.is_ascii() && text.split("\r\n").all(|line| line.len() < 998), "{said} {recipient}");
+                // Readers differ about a line of blanks: it may end a header.
+                let blank = text.split("\r\n").any(|line| !line.is_empty() && line.trim().is_empty());
+                assert!(!blank, "{said} {recipient}: {text}");
             }
         }
     }

@@ -214,6 +214,12 @@ impl Reader {
             self.errors.push(ConfigError::at(&place, format!("`{text}` has no key; write `key: value`")));
             return;
         }
+        if key.contains('\t') {
+            let key = key.escape_debug();
+            self.errors
+                .push(ConfigError::at(&place, format!("a tab stands within the key `{key}`; write `key: value`")));
+            return;
+        }
         let section = match self.current {
             Some(section) => section,
             None if self.bare_keys == BareKeys::Allowed => self.add_section("", place.clone()),
@@ -344,17 +350,19 @@ mod tests {
 
     #[test]
     fn what_is_no_ini_is_told_with_its_line_and_everything_at_once() {
-        let found =
-            errors(b"a: 1\n[s]\nno separator\n  goes on\n: no key\n[open\nx: \xff\ny: a\0b\n[] \n[t] junk\nz: 1\n");
+        let found = errors(
+            b"a: 1\n[s]\nno separator\n  goes on\n: no key\n[open\nx: \xff\ny: a\0b\n[] \n[t] junk\nz: 1\na\tb: 1\n",
+        );
         let lines: Vec<_> = found.iter().map(|error| error.split(": ").next().unwrap_or_default()).collect();
         assert_eq!(
             lines,
-            ["t.cfg:1", "t.cfg:3", "t.cfg:5", "t.cfg:6", "t.cfg:7", "t.cfg:8", "t.cfg:9", "t.cfg:10"],
+            ["t.cfg:1", "t.cfg:3", "t.cfg:5", "t.cfg:6", "t.cfg:7", "t.cfg:8", "t.cfg:9", "t.cfg:10", "t.cfg:12"],
             "{found:?}"
         );
         assert!(found[0].contains("before any section"), "{found:?}");
         assert!(found[4].contains("UTF-8"), "{found:?}");
         assert!(found[5].contains("U+0000"), "{found:?}");
+        assert!(found[8].contains(r"the key `a\tb`"), "{found:?}");
     }
 
     #[test]

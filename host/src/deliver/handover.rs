@@ -2,15 +2,16 @@
 //! it delivers by itself. Which of the two it does is found out by the first message.
 
 use super::injection::{self, Message, Ran};
+use super::suspects::Suspects;
 use super::transaction::{Envelope, Verdict};
 use super::verp::VerpFormat;
 use crate::plugins::{BATCH, Fate, NoAnswer, Watch};
 use crate::spool::DueRecipient;
 use postrider_plugin_api::sdk::{self, Abilities, Batch, ErrorKind, Injection, Outcome, OutgoingAdapter};
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// An outgoing adapter with what is known of it.
 pub struct Handover {
@@ -19,9 +20,7 @@ pub struct Handover {
     abilities: Abilities,
     programs: Vec<String>,
     delivers_itself: AtomicBool,
-    /// Recipients, by their number in the queue, for whom together with others the plugin's process has died: each goes alone
-    /// until the plugin has survived it. Forgotten at the next start, which costs one more death.
-    suspects: Mutex<HashSet<i64>>,
+    suspects: Suspects,
     /// How long a program may run.
     pub(super) time_limit: Duration,
 }
@@ -51,7 +50,7 @@ impl Handover {
             adapter,
             watch,
             delivers_itself: AtomicBool::new(false),
-            suspects: Mutex::default(),
+            suspects: Suspects::default(),
             time_limit: injection::TIME_LIMIT,
         }
     }
@@ -92,12 +91,18 @@ impl Handover {
                         }
                     };
                 }
-                Planned::Refused(reason) if several => return Err(NotTried::Halve(reason)),
+                Planned::Refused(reason) => {
+                    self.acquit(envelope);
+                    if several {
+                        return Err(NotTried::Halve(reason));
+                    }
+                    return Ok(for_all(envelope, Verdict::Temporary(reason)));
+                }
                 Planned::Died(reason) if several => {
                     self.suspect(envelope);
                     return Err(NotTried::Apart(reason));
                 }
-                Planned::Refused(reason) | Planned::Died(reason) | Planned::Failed(reason) => {
+                Planned::Died(reason) | Planned::Failed(reason) => {
                     return Ok(for_all(envelope, Verdict::Temporary(reason)));
                 }
                 Planned::DeliversItself => self.delivers_itself.store(true, Ordering::Relaxed),
@@ -113,25 +118,17 @@ impl Handover {
     }
 
     fn suspect(&self, envelope: &Envelope) {
-        self.suspects().extend(envelope.recipients.iter().map(|one| one.id));
+        self.suspects.add(envelope.recipients.iter().map(|one| one.id), Instant::now());
     }
 
     fn acquit(&self, envelope: &Envelope) {
-        let mut suspects = self.suspects();
-        if !suspects.is_empty() {
-            for recipient in &envelope.recipients {
-                suspects.remove(&recipient.id);
-            }
-        }
-    }
-
-    fn suspects(&self) -> MutexGuard<'_, HashSet<i64>> {
-        self.suspects.lock().unwrap_or_else(PoisonError::into_inner)
+        self.suspects.acquit(envelope.recipients.iter().map(|one| one.id));
     }
 
     /// Gives each recipient that is suspected an envelope of its own, behind all others.
     pub(super) fn set_apart(&self, envelopes: VecDeque<Envelope>) -> VecDeque<Envelope> {
-        let suspects = self.suspects();
+        let all = envelopes.iter().flat_map(|envelope| envelope.recipients.iter().map(|one| one.id));
+        let suspects = self.suspects.among(all, Instant::now());
         if suspects.is_empty() {
             return envelopes;
         }
@@ -200,6 +197,7 @@ impl Handover {
                 return Ok(results.into_iter().map(verdict).collect());
             }
             Ok((Ok(results), _)) => {
+                self.acquit(envelope);
                 format!(
                     "the outgoing adapter answered for {} of {count} recipients; this is a mistake in the plugin",
                     results.len()
@@ -212,7 +210,10 @@ impl Handover {
                 }
                 failed(&error)
             }
-            Ok((Err(error), Fate::Answered)) => failed(&error),
+            Ok((Err(error), Fate::Answered)) => {
+                self.acquit(envelope);
+                failed(&error)
+            }
             Err(refused @ (NoAnswer::Refused { .. } | NoAnswer::Resting { .. })) => {
                 return Err(NotTried::Away(refused.to_string()));
             }
@@ -423,6 +424,18 @@ mod tests {
         assert_eq!(sent[6..], [Verdict::Delivered, Verdict::Temporary("away".to_owned())]);
         all.recipients.drain(..7);
         assert!(matches!(handover.send(&all, &message()).await, Err(NotTried::Away(reason)) if reason == "away"));
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_answers_has_survived_whatever_it_says() {
+        let plan = |_: sdk::Envelope<'_>| Err(Error::new(ErrorKind::Temporary, "not now"));
+        let (handover, _) = handover(Box::new(plan), false);
+        let alone = envelope(1, None);
+        let envelopes = || handover.set_apart([envelope(3, None)].into()).len();
+        handover.suspect(&alone);
+        assert_eq!(envelopes(), 2);
+        assert!(handover.send(&alone, &message()).await.is_ok());
+        assert_eq!(envelopes(), 1);
     }
 
     #[tokio::test]

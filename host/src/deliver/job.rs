@@ -298,7 +298,7 @@ impl<Q: DeliveryQueue> Work<Q> {
                     message_id = %self.letter.message_id,
                     list = %self.letter.list_address,
                     recipient = %recipient.address,
-                    attempts = recipient.attempts + 1,
+                    attempts = recipient.attempts.saturating_add(1),
                     "not delivered, next try in {} s: {reply}", after.as_secs()
                 );
             }

@@ -67,6 +67,7 @@ pub mod set_id;
 pub mod settings;
 pub mod sink;
 mod stream;
+mod suspects;
 pub mod tls;
 pub mod transaction;
 pub mod verp;

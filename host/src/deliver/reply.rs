@@ -40,7 +40,7 @@ pub enum ReplyClass {
 /// An enhanced status code (RFC 3463), such as 5.1.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EnhancedStatus {
-    /// 2, 4 or 5; agrees with the reply's code.
+    /// 2, 4 or 5.
     pub class: u16,
     /// What it is about.
     pub subject: u16,
@@ -102,14 +102,27 @@ impl Reply {
     /// The enhanced status code at the beginning of its text, if there is one that agrees with
     /// the code.
     pub fn enhanced(&self) -> Option<EnhancedStatus> {
-        let word = self.text.split([' ', '\n']).next()?;
+        EnhancedStatus::leading(&self.text).filter(|status| status.class == self.code / 100)
+    }
+}
+
+impl EnhancedStatus {
+    /// The one that is the first word of a text.
+    pub fn leading(text: &str) -> Option<Self> {
+        let word = text.split([' ', '\n']).next()?;
         let mut parts = word.split('.').map(|part| {
             (!part.is_empty() && part.len() <= 3 && part.bytes().all(|b| b.is_ascii_digit()))
                 .then(|| part.parse::<u16>().ok())
                 .flatten()
         });
         let (class, subject, detail) = (parts.next()??, parts.next()??, parts.next()??);
-        (parts.next().is_none() && class == self.code / 100).then_some(EnhancedStatus { class, subject, detail })
+        (parts.next().is_none() && matches!(class, 2 | 4 | 5)).then_some(EnhancedStatus { class, subject, detail })
+    }
+}
+
+impl fmt::Display for EnhancedStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.class, self.subject, self.detail)
     }
 }
 

@@ -329,10 +329,6 @@ impl BodyDirectory {
         Ok(())
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.path.join(name).exists()
-    }
-
     fn lock_file(&self) -> std::io::Result<File> {
         OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&self.lock_path)
     }

@@ -92,7 +92,7 @@ pub(super) fn fan_out(
 
 /// Queues the messages unless this was done before in the name of `origin`. `false`: it was.
 pub(super) fn fan_out_once(db: &Connection, effects: &mut Effects, origin: &str, messages: &[Settled]) -> Result<bool> {
-    if !is_first(db, origin)? {
+    if !is_first(db, origin, false)? {
         return Ok(false);
     }
     for message in messages {
@@ -101,14 +101,22 @@ pub(super) fn fan_out_once(db: &Connection, effects: &mut Effects, origin: &str,
     Ok(true)
 }
 
-/// Notes that this was done now. `false`: it was done before.
-fn is_first(db: &Connection, origin: &str) -> Result<bool> {
+/// Notes that this was done now. `false`: it was done before, and is not wanted `again`.
+fn is_first(db: &Connection, origin: &str, again: bool) -> Result<bool> {
     let now = unix_now();
-    db.prepare_cached("DELETE FROM origin WHERE time < ?1")?.execute([now - ORIGINS_KEPT])?;
-    let new = db
-        .prepare_cached("INSERT INTO origin (name, time) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING")?
-        .execute(params![origin, now])?;
-    Ok(new > 0)
+    let noted = db
+        .prepare_cached(
+            "INSERT INTO origin (name, time) VALUES (?1, ?2)
+             ON CONFLICT (name) DO UPDATE SET time = ?2 WHERE ?3 OR time < ?4",
+        )?
+        .execute(params![origin, now, again, now - ORIGINS_KEPT])?;
+    Ok(noted > 0)
+}
+
+/// Removes what no longer counts for [`is_first`]. It reads all that was noted.
+pub(super) fn forget_origins(db: &Connection) -> Result<()> {
+    db.prepare_cached("DELETE FROM origin WHERE time < ?1")?.execute([unix_now() - ORIGINS_KEPT])?;
+    Ok(())
 }
 
 fn queue(db: &Connection, effects: &mut Effects, message: &Settled) -> Result<()> {
@@ -356,36 +364,20 @@ pub(super) fn remove_recipients(db: &Connection, effects: &mut Effects, outgoing
     Ok(removed)
 }
 
-/// Puts an arrival back. With an `origin` only once, and not when it is still here.
+/// Puts an arrival back: only once, and not when it is still here, unless it is wanted `again`.
 pub(super) fn import_arrival(
     db: &Connection,
     effects: &mut Effects,
-    origin: Option<&str>,
+    origin: &str,
+    again: bool,
     arrival: &Arrival,
     message: &Body,
 ) -> Result<Import> {
-    if let Some(origin) = origin {
-        let here: bool = db
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM arrival a JOIN body b ON b.id = a.message WHERE a.id = ?1
-                 AND a.received = ?2 AND a.recipient = ?3 AND a.list_address = ?4 AND b.size = ?5)",
-            )?
-            .query_row(
-                params![
-                    arrival.id,
-                    arrival.received,
-                    arrival.recipient.recipient,
-                    arrival.recipient.list_address,
-                    message.len() as i64
-                ],
-                |row| row.get(0),
-            )?;
-        if here {
-            return Ok(Import::StillHere);
-        }
-        if !is_first(db, origin)? {
-            return Ok(Import::Before);
-        }
+    if !again && arrival_is_here(db, arrival, message.len())? {
+        return Ok(Import::StillHere);
+    }
+    if !is_first(db, origin, again)? {
+        return Ok(Import::Before);
     }
     let message = insert_body(db, effects, message)?;
     let one = &arrival.recipient;
@@ -409,33 +401,43 @@ pub(super) fn import_arrival(
     Ok(Import::Queued)
 }
 
+/// Whether the very arrival that is imported never left.
+fn arrival_is_here(db: &Connection, arrival: &Arrival, size: u64) -> Result<bool> {
+    let one = &arrival.recipient;
+    db.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM arrival a JOIN body b ON b.id = a.message WHERE a.id = ?1
+         AND a.received = ?2 AND a.recipient = ?3 AND a.list_address = ?4 AND b.size = ?5)",
+    )?
+    .query_row(params![arrival.id, arrival.received, one.recipient, one.list_address, size as i64], |row| row.get(0))
+}
+
 /// Puts an outgoing message back; see [`super::Spool::import_outgoing`].
 pub(super) fn import_outgoing(
     db: &Connection,
     effects: &mut Effects,
-    origin: Option<&str>,
+    origin: &str,
+    again: bool,
     outgoing: &ImportedOutgoing,
     message: &Body,
 ) -> Result<ImportedRecipients> {
-    let waiting = if origin.is_some() { waiting_here(db, outgoing, message.len())? } else { HashSet::new() };
-    let wanted: Vec<&QueuedRecipient> =
-        outgoing.recipients.iter().filter(|one| !waiting.contains(&one.address)).collect();
-    let mut outcome = ImportedRecipients {
-        queued: wanted.len() as u64,
-        still_here: (outgoing.recipients.len() - wanted.len()) as u64,
-        ..ImportedRecipients::default()
-    };
+    let waiting = if again { HashSet::new() } else { waiting_here(db, outgoing, message.len())? };
+    let mut outcome = ImportedRecipients::default();
+    let mut wanted: Vec<&QueuedRecipient> = Vec::new();
+    for one in &outgoing.recipients {
+        if waiting.contains(&one.address) {
+            outcome.still_here += 1;
+        } else if is_first(db, &origin_of_recipient(origin, &one.address), again)? {
+            wanted.push(one);
+        } else {
+            outcome.before += 1;
+        }
+    }
+    outcome.queued = wanted.len() as u64;
     let Some(next_try) = wanted.iter().map(|one| one.next_try).min() else {
         return Ok(outcome);
     };
-    if let Some(origin) = origin
-        && !is_first(db, &origin_of_recipients(origin, &wanted))?
-    {
-        (outcome.before, outcome.queued) = (outcome.queued, 0);
-        return Ok(outcome);
-    }
-    // Where the message is here still, it goes on counting who was dealt with.
-    let done = if waiting.is_empty() { outgoing.done } else { 0 };
+    // Where the others are or were another entry, that one counts who was dealt with.
+    let done = if wanted.len() == outgoing.recipients.len() { outgoing.done } else { 0 };
     let body = insert_body(db, effects, message)?;
     let (kind, sender) = stored_sender(&outgoing.sender);
     let id = db
@@ -484,14 +486,11 @@ fn waiting_here(db: &Connection, outgoing: &ImportedOutgoing, size: u64) -> Resu
         .collect()
 }
 
-/// Parts of one message may be imported one after the other, so what is known again is the message with whom it is for.
-fn origin_of_recipients(origin: &str, recipients: &[&QueuedRecipient]) -> String {
-    let mut addresses: Vec<&str> = recipients.iter().map(|one| one.address.as_str()).collect();
-    addresses.sort_unstable();
+/// A message may be imported in parts, and its recipients may come back and go in any order: each is known by himself.
+fn origin_of_recipient(origin: &str, address: &str) -> String {
     let mut digest = Sha1::new();
-    for address in addresses {
-        digest.update(address.as_bytes());
-        digest.update(b"\0");
+    for part in [origin, "\0", address] {
+        digest.update(part.as_bytes());
     }
-    format!("{origin} {}", HEXLOWER.encode(&digest.finalize()))
+    format!("import {}", HEXLOWER.encode(&digest.finalize()))
 }

@@ -142,41 +142,66 @@ impl Queues<'_> {
         self.asked(find())
     }
 
+    /// What `read` finds of an arrival and its message, at one moment. `None`: it is gone, or was dealt with meanwhile.
+    ///
+    /// # Errors
+    /// Those of `read`, when the arrival is there all the same: something of it cannot be read.
+    pub fn of_arrival<T>(&self, id: i64, read: impl FnOnce(&Self, Arrival) -> Result<T>) -> Result<Option<T>> {
+        let found = self.at_one_moment(|queues| queues.arrival(id)?.map(|one| read(queues, one)).transpose());
+        self.unless_gone(found, "SELECT EXISTS (SELECT 1 FROM arrival WHERE id = ?1)", id)
+    }
+
+    /// The same for an outgoing message.
+    ///
+    /// # Errors
+    /// As those of [`Queues::of_arrival`].
+    pub fn of_outgoing<T>(&self, id: i64, read: impl FnOnce(&Self, QueuedOutgoing) -> Result<T>) -> Result<Option<T>> {
+        let found = self.at_one_moment(|queues| queues.outgoing(id)?.map(|one| read(queues, one)).transpose());
+        self.unless_gone(found, "SELECT EXISTS (SELECT 1 FROM outgoing WHERE id = ?1)", id)
+    }
+
+    /// A moment keeps rows, but no files. One that is missing is no error if its entry has gone with it: so that is
+    /// asked of a later moment.
+    fn unless_gone<T>(&self, found: Result<Option<T>>, is_there: &str, id: i64) -> Result<Option<T>> {
+        let Err(error) = found else { return found };
+        let ask = || self.db.prepare_cached(is_there)?.query_row([id], |row| row.get(0));
+        if self.asked(ask())? { Err(error) } else { Ok(None) }
+    }
+
     /// The octets of an arrival's message.
     ///
     /// # Errors
-    /// [`SpoolError::NoMessage`] when the daemon is done with it meanwhile.
+    /// When its file is missing or cannot be read; see [`Queues::of_arrival`].
     pub fn message(&self, arrival: &Arrival) -> Result<Arc<[u8]>> {
-        self.body(arrival.message)
+        self.body(arrival.message)?.ok_or_else(|| self.gone(arrival.message))
     }
 
     /// The octets of an outgoing message.
     ///
     /// # Errors
-    /// [`SpoolError::NoMessage`] when the daemon is done with it meanwhile.
+    /// As those of [`Queues::message`], and [`SpoolError::ContentLost`].
     pub fn outgoing_message(&self, outgoing: i64) -> Result<Arc<[u8]>> {
-        let row = self.asked(queries::outgoing_row(self.db, outgoing))?;
-        self.body(row.ok_or_else(|| self.gone(outgoing))?.body)
+        let row = self.asked(queries::outgoing_row(self.db, outgoing))?.ok_or_else(|| self.gone(outgoing))?;
+        self.body(row.body)?.ok_or(SpoolError::ContentLost { outgoing })
     }
 
     /// Where each recipient's own text goes in an outgoing message; `None`: all get the same.
     ///
     /// # Errors
-    /// [`SpoolError::NoMessage`], and [`SpoolError::Splices`] when what is stored cannot be read.
+    /// As those of [`Queues::outgoing_message`], and [`SpoolError::Splices`] when what is stored cannot be read.
     pub fn splices(&self, outgoing: i64) -> Result<Option<Splices>> {
         let row = self.asked(queries::outgoing_row(self.db, outgoing))?.ok_or_else(|| self.gone(outgoing))?;
         let Some(stored) = row.splices else { return Ok(None) };
-        let message = self.body(row.body)?;
+        let message = self.body(row.body)?.ok_or(SpoolError::ContentLost { outgoing })?;
         Splices::from_stored(&stored, &message).map(Some).map_err(|error| SpoolError::Splices { outgoing, error })
     }
 
-    fn body(&self, id: i64) -> Result<Arc<[u8]>> {
-        match self.asked(queries::body(self.db, id))?.ok_or_else(|| self.gone(id))? {
-            StoredBody::Memory(bytes) => Ok(bytes),
-            // The moment has the row still, but files are no part of it.
-            StoredBody::File(name) if !self.bodies.has(&name) => Err(self.gone(id)),
-            StoredBody::File(name) => self.bodies.read(&name),
-        }
+    fn body(&self, id: i64) -> Result<Option<Arc<[u8]>>> {
+        Ok(match self.asked(queries::body(self.db, id))? {
+            None => None,
+            Some(StoredBody::Memory(bytes)) => Some(bytes),
+            Some(StoredBody::File(name)) => Some(self.bodies.read(&name)?),
+        })
     }
 
     fn gone(&self, message: i64) -> SpoolError {
@@ -260,7 +285,7 @@ fn outgoing(row: &Row<'_>) -> rusqlite::Result<QueuedOutgoing> {
         size: row.get::<_, Option<i64>>(5)?.unwrap_or_default() as u64,
         waiting: row.get::<_, i64>(6)? as u64,
         deferred: row.get::<_, i64>(7)? as u64,
-        done: row.get::<_, i64>(8)? as u64,
+        done: queries::count(row, 8)?,
         queued: row.get(9)?,
         next_try: row.get(10)?,
         last_reply: row.get(11)?,
@@ -322,7 +347,7 @@ fn recipient(row: &Row<'_>) -> rusqlite::Result<QueuedRecipient> {
     Ok(QueuedRecipient {
         id: row.get(0)?,
         address: row.get(1)?,
-        attempts: row.get(2)?,
+        attempts: queries::tries(row, 2)?,
         next_try: row.get(3)?,
         reply: row.get(4)?,
         name: row.get(5)?,

@@ -16,6 +16,8 @@ mod cache;
 mod commands;
 mod error;
 mod exclusive;
+#[cfg(test)]
+mod import_tests;
 mod look;
 mod pace;
 mod progress;
@@ -137,6 +139,7 @@ impl Spool {
             rates: progress::Rates::default(),
             pressed: AtomicBool::new(false),
             renewed: AtomicBool::new(false),
+            origins_forgotten: Mutex::default(),
             file,
         });
         let (jobs, queue) = mpsc::channel();
@@ -272,7 +275,7 @@ impl Spool {
     pub async fn fan_out_once(&self, origin: &str, messages: Vec<Outgoing>) -> Result<bool> {
         let messages = self.settled(messages).await?;
         let origin = origin.to_owned();
-        self.change(move |db, effects| commands::fan_out_once(db, effects, &origin, &messages)).await
+        self.change_once(move |db, effects| commands::fan_out_once(db, effects, &origin, &messages)).await
     }
 
     /// With their bodies where they belong.
@@ -537,24 +540,29 @@ impl Spool {
         self.change(move |db, effects| commands::remove_arrival(db, effects, arrival)).await
     }
 
-    /// Puts an arrival back as it was (`queue import`). With an `origin`, which says what it comes from, only if that
-    /// was not done within the last 30 days, and if it is not here still under its own number.
-    pub async fn import_arrival(&self, origin: Option<String>, import: ImportedArrival) -> Result<Import> {
+    /// Puts an arrival back as it was (`queue import`), and notes it in the name of `origin`, which says what it comes
+    /// from. Unless it is wanted `again`, only if that was not done within the last 30 days, and if it is not here
+    /// still under its own number.
+    pub async fn import_arrival(&self, origin: String, again: bool, import: ImportedArrival) -> Result<Import> {
         let ImportedArrival { arrival, message } = import;
         let body = self.settled_body(message).await?;
-        self.change(move |db, effects| commands::import_arrival(db, effects, origin.as_deref(), &arrival, &body)).await
+        self.change_once(move |db, effects| commands::import_arrival(db, effects, &origin, again, &arrival, &body))
+            .await
     }
 
-    /// Puts an outgoing message back as it was (`queue import`). With an `origin`, which says what message it comes
-    /// from, recipients who still wait here under its own number are left out, and so are the others if just these
-    /// were put back within the last 30 days. When some still wait here, the others get a message of their own.
+    /// Puts an outgoing message back as it was (`queue import`), and notes each recipient in the name of `origin`,
+    /// which says what message it comes from. Unless they are wanted `again`, those who still wait here under its own
+    /// number are left out, and so are those who were put back within the last 30 days, whoever came with them. When
+    /// some still wait here, the others get a message of their own.
     pub async fn import_outgoing(
         &self,
-        origin: Option<String>,
+        origin: String,
+        again: bool,
         import: ImportedOutgoing,
     ) -> Result<ImportedRecipients> {
         let body = self.settled_body(import.message.clone()).await?;
-        self.change(move |db, effects| commands::import_outgoing(db, effects, origin.as_deref(), &import, &body)).await
+        self.change_once(move |db, effects| commands::import_outgoing(db, effects, &origin, again, &import, &body))
+            .await
     }
 
     async fn settled_body(&self, message: Arc<[u8]>) -> Result<Body> {
@@ -674,6 +682,23 @@ impl Spool {
         F: FnMut(&Connection, &mut Effects) -> rusqlite::Result<T> + Send + 'static,
     {
         self.ask_writer(work, false).await
+    }
+
+    /// The same for a change that is made once in some name. Old names are forgotten with it, now and then: all are
+    /// read for that, and there is one for each recipient who was imported.
+    async fn change_once<T, F>(&self, mut work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection, &mut Effects) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let forget = self.inner.shared.is_time_to_forget();
+        self.change(move |db, effects| {
+            if forget {
+                commands::forget_origins(db)?;
+            }
+            work(db, effects)
+        })
+        .await
     }
 
     /// The same for a change that nobody outside waits for: it goes with the next commit, or soon.

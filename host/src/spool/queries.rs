@@ -5,7 +5,7 @@ use super::types::{
     Arrival, ArrivalState, BounceEvent, EnvelopeSender, IncomingRecipient, OutgoingFilter, QueuedOutgoing,
 };
 use crate::lists::{EmailAddress, Subaddress};
-use rusqlite::types::{FromSqlError, Type};
+use rusqlite::types::{FromSqlError, Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use std::sync::Arc;
 
@@ -135,6 +135,22 @@ pub(super) fn envelope_sender(row: &Row<'_>, column: usize) -> Result<EnvelopeSe
         "null" => Ok(EnvelopeSender::Null),
         other => Err(unreadable(column, other)),
     }
+}
+
+/// A number of things. One that is none, which only damage or another program could write, is the nearest that is one:
+/// it must not hide everything else that waits.
+pub(super) fn count(row: &Row<'_>, column: usize) -> Result<u64> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Integer(number) => u64::try_from(number).unwrap_or(0),
+        // What has become too large for an integer; the largest one, to which others can be added.
+        ValueRef::Real(number) => (number.max(0.0) as i64).unsigned_abs(),
+        ValueRef::Null | ValueRef::Text(_) | ValueRef::Blob(_) => 0,
+    })
+}
+
+/// How often delivery was tried; see [`count`].
+pub(super) fn tries(row: &Row<'_>, column: usize) -> Result<u32> {
+    Ok(u32::try_from(count(row, column)?).unwrap_or(u32::MAX))
 }
 
 fn address(column: usize, text: &str) -> Result<EmailAddress> {

@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// What the writer thread and the callers have in common.
@@ -35,11 +36,26 @@ pub(super) struct Shared {
     pub(super) pressed: AtomicBool,
     /// An arrival may be new again.
     pub(super) renewed: AtomicBool,
+    /// When this process has forgotten origins.
+    pub(super) origins_forgotten: Mutex<Option<Instant>>,
 }
+
+/// So often origins that are old are forgotten, at most.
+const FORGET_EVERY: Duration = Duration::from_hours(1);
 
 impl Shared {
     pub(super) fn sqlite(&self, error: &rusqlite::Error) -> SpoolError {
         SpoolError::from_sqlite(&self.file, error)
+    }
+
+    /// Whether origins that are old are to be forgotten; then who asks does it.
+    pub(super) fn is_time_to_forget(&self) -> bool {
+        let mut last = locked(&self.origins_forgotten);
+        let due = last.is_none_or(|last| last.elapsed() >= FORGET_EVERY);
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
     }
 
     pub(super) fn with_turns<T>(&self, ask: impl FnOnce(&mut Turns) -> rusqlite::Result<T>) -> Result<T> {

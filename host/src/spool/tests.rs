@@ -315,6 +315,12 @@ async fn a_fan_out_that_is_repeated_queues_nothing() {
     assert_eq!(queue[0].next_try, queue[0].queued);
 }
 
+/// How many names are noted.
+async fn origins(spool: &Spool) -> i64 {
+    let count = |db: &Connection, _: &mut Effects| db.query_row("SELECT count(*) FROM origin", [], |row| row.get(0));
+    spool.change(count).await.expect("count")
+}
+
 #[tokio::test]
 async fn what_is_done_in_one_name_is_done_once_and_forgotten_in_the_end() {
     let dir = tempfile::tempdir().expect("tempdir");
@@ -329,9 +335,14 @@ async fn what_is_done_in_one_name_is_done_once_and_forgotten_in_the_end() {
     age(29).await.expect("aged");
     assert!(!spool.fan_out_once("held:1", vec![outgoing(b"post", 2)]).await.expect("still known"));
     age(2).await.expect("aged");
+    assert!(spool.fan_out_once("held:1", Vec::new()).await.expect("after that time"));
+    assert!(!spool.fan_out_once("held:1", Vec::new()).await.expect("once more"));
+    // All are read to find the old ones, so that is not done each time; but by a process that begins.
+    assert_eq!(origins(&spool).await, 2);
+    drop(spool);
+    let spool = open(dir.path());
     assert!(spool.fan_out_once("held:3", Vec::new()).await.expect("another"));
-    let known = spool.change(|db, _| db.query_row("SELECT count(*) FROM origin", [], |row| row.get::<_, i64>(0)));
-    assert_eq!(known.await.expect("count"), 1);
+    assert_eq!(origins(&spool).await, 2, "held:1 and held:3");
 }
 
 #[tokio::test]
@@ -1259,4 +1270,71 @@ fn the_recipe_for_a_damaged_file_makes_one_of_this_version() {
     let wanted =
         format!("application_id = 0x{:x}; PRAGMA user_version = {};", schema::APPLICATION_ID, schema::MIGRATIONS.len());
     assert!(recipe.contains(&wanted), "{wanted}");
+}
+
+#[tokio::test]
+async fn what_is_dealt_with_while_it_is_read_is_gone_and_what_is_lost_is_an_error() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    let large = vec![b'x'; MAX_INLINE + 1];
+    spool.accept(incoming(&large)).await.expect("accept");
+    spool.fan_out(None, vec![outgoing(&large, 1)]).await.expect("queued");
+    let database = dir.path().join(DATABASE);
+    let bodies = dir.path().join("spool/bodies");
+    for row_goes_too in [false, true] {
+        let (database, bodies) = (database.clone(), bodies.clone());
+        let read = spool.browse(move |queues| {
+            // As the daemon would, between the row and the file.
+            let done = || {
+                if row_goes_too {
+                    let daemon = Connection::open(&database).expect("another process");
+                    daemon.execute_batch("DELETE FROM arrival; DELETE FROM outgoing").expect("sql");
+                }
+                for file in std::fs::read_dir(&bodies).expect("bodies") {
+                    std::fs::remove_file(file.expect("entry").path()).expect("remove");
+                }
+            };
+            let came = queues.of_arrival(1, |queues, one| {
+                done();
+                queues.message(&one)
+            });
+            let goes = queues.of_outgoing(1, |queues, one| queues.outgoing_message(one.id));
+            Ok((came, goes))
+        });
+        let (came, goes) = read.await.expect("the queues");
+        if row_goes_too {
+            assert!(matches!((&came, &goes), (Ok(None), Ok(None))), "{came:?} {goes:?}");
+        } else {
+            for error in [came.expect_err("lost"), goes.expect_err("lost")] {
+                assert!(error.to_string().contains("the file of this message is gone; put it back"), "{error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_row_with_a_number_that_is_none_hides_nothing_else() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    spool.fan_out(None, vec![outgoing(b"odd", 2), outgoing(b"good", 2)]).await.expect("queued");
+    let other = Connection::open(dir.path().join(DATABASE)).expect("another process");
+    other
+        .execute_batch(
+            "UPDATE outgoing SET done = 9223372036854775807 + 1 WHERE id = 1;
+             UPDATE recipient SET attempts = 4294967296 WHERE id = 1;
+             UPDATE recipient SET attempts = -1 WHERE id = 2;",
+        )
+        .expect("sql");
+    let done: Vec<u64> = spool.outgoing().await.expect("queue").iter().map(|one| one.done).collect();
+    assert_eq!(done, [i64::MAX as u64, 0]);
+    let tries = spool.look(|queues| {
+        let mut tries = Vec::new();
+        queues.each_recipient(1, &RecipientFilter::default(), |one| tries.push(one.attempts))?;
+        Ok(tries)
+    });
+    assert_eq!(tries.await.expect("recipients"), [u32::MAX, 0]);
+    for message in [&b"odd"[..], b"good"] {
+        let batch = next(&spool, 10).await;
+        assert_eq!((&batch.message[..], batch.recipients.len()), (message, 2));
+    }
 }

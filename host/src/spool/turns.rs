@@ -8,7 +8,7 @@
 //! again; so what seems to be due later than anything can be ([`FARTHEST_TRY`](super::FARTHEST_TRY)) is due.
 
 use super::commands::farthest_try;
-use super::queries::{OutgoingRow, outgoing_row};
+use super::queries::{OutgoingRow, outgoing_row, tries};
 use super::types::DueRecipient;
 use crate::lists::EmailAddress;
 use rusqlite::{Connection, Result, params};
@@ -140,7 +140,7 @@ fn free_recipients(
             continue;
         }
         let (text, attempts, name): (String, u32, String) =
-            details.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            details.query_row([id], |row| Ok((row.get(0)?, tries(row, 1)?, row.get(2)?)))?;
         match EmailAddress::parse(&text) {
             Ok(address) => found.push(DueRecipient { id, address, name, attempts }),
             // Only a damaged file or another version's rules.

@@ -182,8 +182,8 @@ pub struct BounceEvent {
     pub list_address: String,
     /// The recipient, as it stands in the spool.
     pub recipient: String,
-    /// What the MTA said, its code first; or `4.4.7` (RFC 3463) and the last reply, when it never said so for good and
-    /// `delivery_retry_period` is over. ` (in reply to COMMAND)` at the end: about the message, not this recipient.
+    /// What the MTA said, its code first; a plugin says an enhanced code (RFC 3463) or only a text. Or `4.4.7` and the
+    /// last reply, when it never said so for good and `delivery_retry_period` is over. ` (in reply to COMMAND)` at the end: about the message, not this recipient.
     pub reply: String,
     /// The Message-ID header's value of the message.
     pub message_id: String,

@@ -19,6 +19,7 @@ mod names;
 mod personal;
 mod plugins_seen_from_outside;
 mod queue;
+mod queue_files;
 mod serve;
 mod signals;
 mod smtp_faults;

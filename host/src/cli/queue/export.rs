@@ -14,13 +14,13 @@ use tempfile::NamedTempFile;
 
 /// Write entries to a file from which they can be put back
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "The file has everything that is needed: envelope, recipients with their tries, times, and the \
-                        message octet by octet. With -o the file is made as a whole or not at all, for its owner only, \
-                        and replaces none; what goes to standard output has the mode that the shell gives it, so say \
-                        (umask 077; postrider queue export --all --output - > FILE). What it has stays in the queue too, unless --remove is given; deliveries go on meanwhile, \
-                        so stop the daemon first to be sure that nobody who is in the file gets the mail before."
-)]
+#[command(after_help = "The file has everything that is needed: envelope, recipients with their tries, times, and \
+                        the message octet by octet. With -o the file is made as a whole or not at all, for its owner \
+                        only, and replaces none; what goes to standard output has the mode that the shell gives it, \
+                        so say (umask 077; postrider queue export --all --output - > FILE). What it has stays in the \
+                        queue too, unless --remove is given; deliveries go on meanwhile, so stop the daemon first to \
+                        be sure that nobody who is in the file gets the mail before. What cannot be read, because \
+                        its file is missing, is named; everything else is written, and the exit status is 1.")]
 pub(super) struct Export {
     #[command(flatten)]
     choice: Choice,
@@ -44,6 +44,8 @@ struct Written {
     arrivals: Vec<i64>,
     /// Each message with the rows of its recipients.
     outgoing: Vec<(i64, Vec<i64>)>,
+    /// What is not in it although it is in the queue, and why.
+    unreadable: Vec<anyhow::Error>,
 }
 
 impl Export {
@@ -81,10 +83,12 @@ impl Export {
             output::counted(counts.recipients, "recipient")
         );
         output::note(&format!("exported {told}"));
+        written.unreadable.iter().for_each(output::error);
+        let exit = if written.unreadable.is_empty() { Exit::Done } else { Exit::Failed };
         if self.remove {
             self.take_out(spool, written).await?;
         }
-        Ok(Exit::Done)
+        Ok(exit)
     }
 
     async fn to_file(&self, spool: &Spool, chosen: Chosen) -> anyhow::Result<(Counts, Written)> {
@@ -154,8 +158,8 @@ impl Chosen {
         out: BufWriter<W>,
         format: Format,
     ) -> anyhow::Result<(W, Counts, Written)> {
-        let written = spool.browse(move |queues| Ok(self.write_now(queues, out, format))).await??;
-        let (out, counts, ids) = written;
+        let written = spool.browse(move |queues| Ok(self.write_now(queues, out, format))).await?;
+        let (out, counts, ids) = written.map_err(|error| anyhow!("the export cannot be written: {error}"))?;
         let out = out.into_inner().map_err(|error| anyhow!("the export cannot be written: {}", error.error()))?;
         Ok((out, counts, ids))
     }
@@ -165,29 +169,28 @@ impl Chosen {
         queues: &Queues<'_>,
         out: BufWriter<W>,
         format: Format,
-    ) -> Result<(BufWriter<W>, Counts, Written), Failure> {
+    ) -> Result<(BufWriter<W>, Counts, Written), WriteError> {
         let mut ids = Written::default();
         let mut writer = Writer::begin(out, format, unix_now())?;
         for id in self.arrivals {
-            let found = queues.arrival(id)?.map(|arrival| queues.message(&arrival).map(|message| (arrival, message)));
-            let Some((arrival, message)) = found.map(still_there).transpose()?.flatten() else { continue };
+            let found = queues.of_arrival(id, |queues, one| Ok((queues.message(&one)?, one)));
+            let Some((message, arrival)) = ids.readable("in", id, found) else { continue };
             writer.arrival(&arrival, &message)?;
             ids.arrivals.push(id);
         }
         for id in self.outgoing {
             // One entry is of one moment, and in memory, as when it is read: whoever the file is written to may wait.
-            let found = queues.at_one_moment(|queues| {
-                let Some(mut one) = queues.outgoing(id)? else { return Ok(None) };
+            let found = queues.of_outgoing(id, |queues, mut one| {
                 let message = queues.outgoing_message(id)?;
                 let splices = queues.splices(id)?;
                 let mut recipients = Vec::new();
                 queues.each_recipient(id, &self.filter, |recipient| recipients.push(recipient))?;
                 one.waiting = recipients.len() as u64;
-                Ok(Some((one, message, splices, recipients)))
+                Ok((one, message, splices, recipients))
             });
-            let Some((one, message, splices, recipients)) = still_there(found)?.flatten() else { continue };
+            let Some((one, message, splices, recipients)) = ids.readable("out", id, found) else { continue };
             let rows = recipients.iter().map(|recipient| recipient.id).collect();
-            writer.outgoing::<Failure>(&one, &message, splices, |write| {
+            writer.outgoing::<WriteError>(&one, &message, splices, |write| {
                 recipients.into_iter().for_each(write);
                 Ok(())
             })?;
@@ -198,19 +201,13 @@ impl Chosen {
     }
 }
 
-/// Mail that was dealt with since it was chosen needs no copy.
-fn still_there<T>(found: Result<T, SpoolError>) -> Result<Option<T>, SpoolError> {
-    match found {
-        Ok(found) => Ok(Some(found)),
-        Err(SpoolError::NoMessage { .. }) => Ok(None),
-        Err(error) => Err(error),
+impl Written {
+    /// Mail that was dealt with since it was chosen needs no copy. What cannot be read keeps nothing else from being
+    /// written.
+    fn readable<T>(&mut self, direction: &str, id: i64, found: Result<Option<T>, SpoolError>) -> Option<T> {
+        found.unwrap_or_else(|error| {
+            self.unreadable.push(anyhow!(error).context(format!("{direction} {id} is not in the export")));
+            None
+        })
     }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Spool(#[from] SpoolError),
-    #[error("the export cannot be written: {0}")]
-    Write(#[from] WriteError),
 }

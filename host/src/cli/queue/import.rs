@@ -14,12 +14,12 @@ use std::io::{self, BufReader, Seek};
 
 /// Put back what `queue export` wrote
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "The whole file is checked before anything is queued. What was imported within the last 30 days, \
-                        and who still waits in this queue, is passed over and counted, so a file may be imported \
-                        twice. Files with different recipients of a message are different: import each once. Mail that came \
-                        in goes to the lists of the same addresses, which must be there."
-)]
+#[command(after_help = "The whole file is checked before anything is queued. What was imported within the last 30 \
+                        days, and who still waits in this queue, is passed over and counted, so a file may be \
+                        imported twice, and so may files that have some mail in common. Mail that came in goes to \
+                        the lists of the same addresses, which must be there. The last message of an mbox says how \
+                        much was exported: without it the rest is imported, with a remark, because nobody can see \
+                        whether more was there.")]
 pub(super) struct Import {
     /// The file, JSON or mbox; `-` is standard input
     file: String,
@@ -39,6 +39,8 @@ struct Tally {
     recipients: u64,
     before: PassedOver,
     still_here: PassedOver,
+    /// Why there may have been more.
+    doubt: Option<String>,
 }
 
 /// What was not queued.
@@ -65,15 +67,25 @@ impl Import {
             }
             bail!("nothing was imported: the file has mail for lists that are not here");
         }
+        if let Some(doubt) = &found.doubt {
+            output::note(&format!("{named}: {doubt}"));
+        }
         if self.dry_run {
             output::line(&format!("{named} is good: {}", found.told()));
             return Ok(Exit::Done);
         }
         file.rewind().with_context(|| format!("{named} cannot be read a second time"))?;
-        let done = self.queue(session, &mut file, &mut lists).await.map_err(|error| {
-            anyhow!("{named}, {error:#}; what was imported before that is queued, and a second import leaves it alone")
-        })?;
+        let done = self.queue(session, &mut file, &mut lists).await;
+        // Also after an error: what was imported before it is not to wait until something else happens.
         session.wake(Request::Spool).await;
+        let done = done.map_err(|error| {
+            let second = if self.again {
+                "a second import with --again queues it once more, one without it leaves it alone"
+            } else {
+                "a second import leaves it alone"
+            };
+            anyhow!("{named}, {error:#}; what was imported before that is queued, and {second}")
+        })?;
         output::line(&format!("Imported {}", done.told()));
         done.before.tell("imported before (--again queues it a second time)");
         done.still_here.tell("in the queue still");
@@ -115,6 +127,7 @@ impl Import {
                 }
             }
         }
+        tally.doubt = reader.doubt();
         Ok(tally)
     }
 
@@ -123,7 +136,7 @@ impl Import {
         let mut reader = Reader::begin(BufReader::new(file))?;
         let mut tally = Tally::default();
         while let Some(Item { line, origin, entry }) = reader.next()? {
-            let origin = (!self.again).then(|| format!("import {origin}"));
+            let origin = format!("import {origin}");
             match entry {
                 Imported::Arrival(mut one) => {
                     let recipient = &mut one.arrival.recipient;
@@ -132,7 +145,7 @@ impl Import {
                             || FileError::Wrong { line, what: format!("the list {} is gone", recipient.list_address) };
                         recipient.list = lists.number(&recipient.list_address).await?.ok_or_else(gone)?;
                     }
-                    match spool.import_arrival(origin, one).await.with_context(|| format!("line {line}"))? {
+                    match spool.import_arrival(origin, self.again, one).await.with_context(|| format!("line {line}"))? {
                         Outcome::Queued => tally.arrivals += 1,
                         Outcome::Before => tally.before.arrivals += 1,
                         Outcome::StillHere => tally.still_here.arrivals += 1,
@@ -143,7 +156,8 @@ impl Import {
                     if !one.list_address.is_empty() {
                         one.list = lists.number(&one.list_address).await?;
                     }
-                    let outcome = spool.import_outgoing(origin, one).await.with_context(|| format!("line {line}"))?;
+                    let outcome =
+                        spool.import_outgoing(origin, self.again, one).await.with_context(|| format!("line {line}"))?;
                     tally.outgoing += u64::from(outcome.queued > 0);
                     tally.recipients += outcome.queued;
                     tally.before.add(outcome.before);

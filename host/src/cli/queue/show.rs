@@ -10,7 +10,7 @@ use crate::lists::EmailAddress;
 use crate::personal::Own;
 use crate::post::facts::Facts;
 use crate::post::headers::Headers;
-use crate::spool::{Arrival, BounceEvent, QueuedOutgoing, QueuedRecipient, RecipientFilter, SameReply, Spool};
+use crate::spool::{Arrival, BounceEvent, QueuedOutgoing, QueuedRecipient, Queues, RecipientFilter, SameReply, Spool};
 use anyhow::anyhow;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -58,10 +58,8 @@ impl Show {
     }
 
     async fn arrival(&self, spool: &Spool, entry: Entry, as_json: bool) -> anyhow::Result<()> {
-        let found = spool.look(move |queues| {
-            let arrival = queues.arrival(entry.number)?;
-            arrival.map(|arrival| Ok((queues.message(&arrival)?, arrival))).transpose()
-        });
+        let found =
+            spool.browse(move |queues| queues.of_arrival(entry.number, |queues, one| Ok((queues.message(&one)?, one))));
         let (message, arrival) = found.await?.ok_or_else(|| entry.unknown())?;
         if self.raw && !as_json {
             output::message(&message, true);
@@ -78,35 +76,14 @@ impl Show {
 
     async fn outgoing(&self, session: &Session, spool: &Spool, entry: Entry, as_json: bool) -> anyhow::Result<()> {
         let live = live::ask(session, Some(entry.number)).await.remove(&entry.number);
-        let recipient = self.recipient.clone();
-        let found = spool.look(move |queues| {
-            let Some(message) = queues.outgoing(entry.number)? else { return Ok(None) };
-            let (failed, bounces) = queues.bounces(&message, BOUNCES)?;
-            let mut octets = queues.outgoing_message(message.id)?;
-            let mut shown_as = None;
-            if let Some(wanted) = recipient {
-                let filter = RecipientFilter { address: Some(wanted), reply: None };
-                queues.each_recipient(message.id, &filter, |one| shown_as = Some(one))?;
-                let Some(one) = &shown_as else {
-                    return Ok(Some(Err(anyhow!(
-                        "nobody of this address waits for {entry} (--recipients shows who does)"
-                    ))));
-                };
-                if let (Some(splices), Ok(address)) = (queues.splices(message.id)?, EmailAddress::parse(&one.address)) {
-                    octets = Own::of(&splices, &address, &one.name).put_into(&octets, &splices).into();
-                }
+        // A message that cannot be read waits; for whom is told all the same.
+        let (mut details, lost) = match self.details(spool, entry, true).await {
+            Err(lost) if !self.raw && self.recipient.is_none() => {
+                (self.details(spool, entry, false).await?, Some(lost))
             }
-            Ok(Some(Ok(Details {
-                octets,
-                replies: queues.replies(message.id, REPLIES)?,
-                message,
-                failed,
-                bounces,
-                live,
-                shown_as,
-            })))
-        });
-        let details = found.await?.ok_or_else(|| entry.unknown())??;
+            found => (found?, None),
+        };
+        details.live = live;
         if self.raw && !as_json {
             output::message(&details.octets, true);
         } else if as_json {
@@ -118,7 +95,31 @@ impl Show {
             }
             self.message(&details.octets);
         }
-        Ok(())
+        lost.map_or(Ok(()), Err)
+    }
+
+    /// All that the spool has of an outgoing message, with its content or without.
+    async fn details(&self, spool: &Spool, entry: Entry, content: bool) -> anyhow::Result<Details> {
+        let recipient = self.recipient.clone();
+        let read = move |queues: &Queues<'_>, message: QueuedOutgoing| {
+            let (failed, bounces) = queues.bounces(&message, BOUNCES)?;
+            let mut octets = if content { queues.outgoing_message(message.id)? } else { Arc::default() };
+            let mut shown_as = None;
+            if let Some(wanted) = recipient {
+                let filter = RecipientFilter { address: Some(wanted), reply: None };
+                queues.each_recipient(message.id, &filter, |one| shown_as = Some(one))?;
+                let Some(one) = &shown_as else {
+                    return Ok(Err(anyhow!("nobody of this address waits for {entry} (--recipients shows who does)")));
+                };
+                if let (Some(splices), Ok(address)) = (queues.splices(message.id)?, EmailAddress::parse(&one.address)) {
+                    octets = Own::of(&splices, &address, &one.name).put_into(&octets, &splices).into();
+                }
+            }
+            let replies = queues.replies(message.id, REPLIES)?;
+            Ok(Ok(Details { octets, replies, message, failed, bounces, live: None, shown_as }))
+        };
+        let found = spool.browse(move |queues| queues.of_outgoing(entry.number, read));
+        found.await?.ok_or_else(|| entry.unknown())?
     }
 
     fn message(&self, octets: &[u8]) {

@@ -161,18 +161,7 @@ impl<R: BufRead> Reader<R> {
 
     fn end(&mut self, line: u64, counts: Counts) -> Result<Option<Item>, FileError> {
         if counts != self.counts {
-            return Err(FileError::at(
-                line,
-                format!(
-                    "the file had {} in, {} out and {} recipients when it was written, and has {}, {} and {} now",
-                    counts.arrivals,
-                    counts.outgoing,
-                    counts.recipients,
-                    self.counts.arrivals,
-                    self.counts.outgoing,
-                    self.counts.recipients
-                ),
-            ));
+            return Err(FileError::at(line, counts.changed_to(self.counts)));
         }
         if !self.input.fill_buf()?.is_empty() {
             return Err(FileError::at(line + 1, "something follows behind the end; import one file at a time"));

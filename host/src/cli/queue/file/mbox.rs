@@ -5,10 +5,13 @@
 //! `X-Postrider-End` with the number of recipients. All of it is written by us: a message's own fields of such names
 //! stand behind that and are not read. Lines end in LF; a `From ` at the beginning of a line, and one that was quoted
 //! so before, gets a `>`.
+//!
+//! The last message is none of the queue: its `X-Postrider-Total` says how much stands before it, so a file that was cut
+//! off between two messages is seen. Who puts such messages together by hand need not have it.
 
 use super::line::{read_line, write_line};
 use super::record::{InRecord, OutRecord, RecipientRecord, Record, add_recipients};
-use super::{FileError, Imported, Item, VERSION, WriteError};
+use super::{Counts, FileError, Imported, Item, VERSION, WriteError};
 use crate::spool::{Arrival, EnvelopeSender, QueuedOutgoing};
 use std::io::{self, BufRead, Write};
 
@@ -16,6 +19,7 @@ const QUEUE: &str = "X-Postrider-Queue";
 const ENTRY: &str = "X-Postrider-Entry";
 pub(super) const RECIPIENTS: &str = "X-Postrider-Recipients";
 const END: &str = "X-Postrider-End";
+pub(super) const TOTAL: &str = "X-Postrider-Total";
 /// Longest line of a header field of ours, in octets.
 pub(super) const MAX_FIELD: usize = 1 << 20;
 /// Longest message, in octets.
@@ -74,14 +78,29 @@ fn begin(
     (sender, time): (&str, i64),
     record: &Record,
 ) -> Result<(), WriteError> {
+    begin_message(out, sender, time)?;
+    write_line(out, limit, ENTRY, record).map_err(|error| WriteError::of(entry, error))
+}
+
+fn begin_message(out: &mut impl Write, sender: &str, time: i64) -> io::Result<()> {
     // A blank would end the address in the eyes of every reader; nothing of ours is read from this line.
     let sender: String = sender.chars().map(|c| if c.is_whitespace() || c.is_control() { '_' } else { c }).collect();
     let date = jiff::Timestamp::from_second(time).map_or_else(
         |_| "Thu Jan  1 00:00:00 1970".to_owned(),
         |time| time.to_zoned(jiff::tz::TimeZone::UTC).strftime("%a %b %e %H:%M:%S %Y").to_string(),
     );
-    write!(out, "From {sender} {date}\n{QUEUE}: {VERSION}\n")?;
-    write_line(out, limit, ENTRY, record).map_err(|error| WriteError::of(entry, error))
+    write!(out, "From {sender} {date}\n{QUEUE}: {VERSION}\n")
+}
+
+/// The last message. `now` is Unix time, in seconds.
+pub(super) fn write_end(out: &mut impl Write, now: i64, counts: Counts) -> Result<(), WriteError> {
+    begin_message(out, "MAILER-DAEMON", now)?;
+    write_line(out, MAX_FIELD, TOTAL, &counts).map_err(|error| WriteError::of("the export", error))?;
+    out.write_all(
+        b"Subject: End of an export of Postrider's queue\n\nBy this message `postrider queue import` knows that the \
+          file is whole.\n\n",
+    )?;
+    Ok(())
 }
 
 fn end(out: &mut impl Write, recipients: u64, message: &[u8]) -> io::Result<()> {
@@ -110,17 +129,31 @@ pub(in super::super) struct Reader<R> {
     line: u64,
     /// That line, not yet looked at.
     ahead: Option<Vec<u8>>,
+    counts: Counts,
+    /// The last message was there.
+    ended: bool,
 }
 
 impl<R: BufRead> Reader<R> {
     pub(super) fn new(input: R) -> Self {
-        Reader { input, line: 0, ahead: None }
+        Reader { input, line: 0, ahead: None, counts: Counts::default(), ended: false }
+    }
+
+    /// Whether the file has said how much is in it; asked at its end.
+    pub(super) fn has_total(&self) -> bool {
+        self.ended
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Item>, FileError> {
         let from = self.take(MAX_FIELD)?;
         if from.is_empty() {
             return Ok(None);
+        }
+        if self.ended {
+            return Err(FileError::at(
+                self.line,
+                format!("something follows behind the message with {TOTAL}; import one file at a time"),
+            ));
         }
         let first = self.line;
         if !from.starts_with(b"From ") {
@@ -140,6 +173,9 @@ impl<R: BufRead> Reader<R> {
                 self.line,
                 format!("the file is of version {version} and this program reads version {VERSION}"),
             ));
+        }
+        if let Some(counts) = self.field(TOTAL)? {
+            return self.end(&counts);
         }
         let missing = |line, name: &str| FileError::at(line, format!("the header field {name} is missing"));
         let record = self.field(ENTRY)?.ok_or_else(|| missing(self.line, ENTRY))?;
@@ -163,6 +199,7 @@ impl<R: BufRead> Reader<R> {
         match record {
             Record::In(record) if groups.is_empty() => {
                 let (origin, arrival) = record.checked(message).map_err(wrong)?;
+                self.counts.arrivals += 1;
                 Ok(Some(Item { line: first, origin, entry: Imported::Arrival(arrival) }))
             }
             Record::Out(record) => {
@@ -177,10 +214,26 @@ impl<R: BufRead> Reader<R> {
                         outgoing.recipients.len()
                     )));
                 }
+                self.counts.outgoing += 1;
+                self.counts.recipients += wanted;
                 Ok(Some(Item { line: first, origin, entry: Imported::Outgoing(outgoing) }))
             }
             Record::In(_) | Record::Recipients(_) | Record::End(_) => Err(wrong("this is no entry".to_owned())),
         }
+    }
+
+    fn end(&mut self, counts: &str) -> Result<Option<Item>, FileError> {
+        let counts: Counts = self.parsed(counts)?;
+        if counts != self.counts {
+            let what = counts.changed_to(self.counts);
+            return Err(FileError::at(
+                self.line,
+                format!("{what}; to import what is there, take away the last message, which says this ({TOTAL})"),
+            ));
+        }
+        self.message()?;
+        self.ended = true;
+        self.next()
     }
 
     /// The value of our field, if it stands here.

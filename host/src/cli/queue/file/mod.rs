@@ -97,17 +97,28 @@ pub(super) struct Counts {
     pub recipients: u64,
 }
 
+impl Counts {
+    /// What is wrong when a file has `found` and not these.
+    fn changed_to(self, found: Counts) -> String {
+        format!(
+            "the file had {} in, {} out and {} recipients when it was written, and has {}, {} and {} now",
+            self.arrivals, self.outgoing, self.recipients, found.arrivals, found.outgoing, found.recipients
+        )
+    }
+}
+
 /// Writes a file.
 pub(super) struct Writer<W> {
     out: W,
     format: Format,
+    now: i64,
     /// Longest line and longest message that are read back, in octets.
     limits: (usize, usize),
     counts: Counts,
 }
 
 impl<W: Write> Writer<W> {
-    /// Begins it.
+    /// Begins it. `now` is Unix time, in seconds.
     pub(super) fn begin(mut out: W, format: Format, now: i64) -> Result<Self, WriteError> {
         if format == Format::Json {
             json::write_head(&mut out, now)?;
@@ -116,7 +127,7 @@ impl<W: Write> Writer<W> {
             Format::Json => (json::MAX_LINE, json::MAX_LINE),
             Format::Mbox => (mbox::MAX_FIELD, mbox::MAX_MESSAGE - mbox::BETWEEN),
         };
-        Ok(Writer { out, format, limits, counts: Counts::default() })
+        Ok(Writer { out, format, now, limits, counts: Counts::default() })
     }
 
     /// Adds an arrival.
@@ -186,8 +197,9 @@ impl<W: Write> Writer<W> {
 
     /// Ends it.
     pub(super) fn end(mut self) -> Result<(W, Counts), WriteError> {
-        if self.format == Format::Json {
-            json::write_end(&mut self.out, self.counts)?;
+        match self.format {
+            Format::Json => json::write_end(&mut self.out, self.counts)?,
+            Format::Mbox => mbox::write_end(&mut self.out, self.now, self.counts)?,
         }
         self.out.flush()?;
         Ok((self.out, self.counts))
@@ -220,6 +232,18 @@ impl<R: BufRead> Reader<R> {
         match self {
             Reader::Json(reader) => reader.next(),
             Reader::Mbox(reader) => reader.next(),
+        }
+    }
+
+    /// At the end: why it cannot be known that this is all that the file had.
+    pub(super) fn doubt(&self) -> Option<String> {
+        match self {
+            Reader::Mbox(reader) if !reader.has_total() => Some(format!(
+                "the last message of the export, which says how much there was ({}), is not there: if the file was cut \
+                 off between two messages, nobody can see it",
+                mbox::TOTAL
+            )),
+            Reader::Json(_) | Reader::Mbox(_) => None,
         }
     }
 }

@@ -21,6 +21,12 @@ const JSON_GROUP: usize = 1000;
 const MBOX_GROUP: usize = 10;
 /// Longest text of a field, in octets.
 const MAX_TEXT: usize = 16 * 1024;
+/// The last second that has a date of four digits, which is more than any clock says.
+const LAST_TIME: i64 = 253_402_300_799;
+/// More tries, and more recipients of a message, than there ever are. Others are added to these numbers, so what is
+/// near the end of its type would be none in the queue.
+const MAX_TRIES: u32 = 1_000_000;
+const MAX_DONE: u64 = 1_000_000_000;
 
 /// Address, tries, next try, last reply, and the name if there is one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +136,11 @@ impl InRecord {
 
     /// Believes it. The list's number here is not known yet.
     pub(super) fn checked(self, message: Vec<u8>) -> Result<(String, ImportedArrival), String> {
+        let id = self.id;
+        self.believed(message).map_err(|error| format!("in {id}: {error}"))
+    }
+
+    fn believed(self, message: Vec<u8>) -> Result<(String, ImportedArrival), String> {
         let origin = checked_origin(self.origin)?;
         check_list(&self.list)?;
         check_line("recipient", &self.recipient)?;
@@ -192,11 +203,18 @@ impl OutRecord {
 
     /// Believes it; recipients follow.
     pub(super) fn checked(self, message: Vec<u8>) -> Result<(String, ImportedOutgoing), String> {
+        let id = self.id;
+        self.believed(message).map_err(|error| format!("out {id}: {error}"))
+    }
+
+    fn believed(self, message: Vec<u8>) -> Result<(String, ImportedOutgoing), String> {
         let origin = checked_origin(self.origin)?;
         check_list(&self.list)?;
         check_line("message_id", &self.message_id)?;
         check_text("last_reply", &self.last_reply)?;
         check_time("queued", self.queued)?;
+        check_number("done", self.done, MAX_DONE)?;
+        check_number("recipients", self.recipients, MAX_DONE)?;
         check_size(self.size, &message)?;
         if let Some(personal) = &self.personal {
             personal.check(&message).map_err(|error| format!("personal: {error}"))?;
@@ -232,19 +250,28 @@ pub(super) fn add_recipients(
     recipients: Vec<RecipientRecord>,
     wanted: u64,
 ) -> Result<(), String> {
-    for RecipientRecord(address, attempts, next_try, reply, name) in recipients {
-        EmailAddress::parse(&address).map_err(|error| format!("recipient: {error}"))?;
-        check_text("reply", &reply)?;
-        check_line("name", &name)?;
-        if next_try < 0 {
-            return Err(format!("the next try of {address} is {next_try}; it is a time in Unix seconds, or 0"));
-        }
+    let wrong = |error| format!("out {}: {error}", outgoing.id);
+    for one in recipients {
         if outgoing.recipients.len() as u64 >= wanted {
-            return Err(format!("there are more recipients than the {wanted} that the entry is said to have"));
+            return Err(wrong(format!("there are more recipients than the {wanted} that the entry is said to have")));
         }
-        outgoing.recipients.push(QueuedRecipient { id: 0, address, name, attempts, next_try, reply });
+        let one = one.believed().map_err(wrong)?;
+        outgoing.recipients.push(one);
     }
     Ok(())
+}
+
+impl RecipientRecord {
+    fn believed(self) -> Result<QueuedRecipient, String> {
+        let RecipientRecord(address, attempts, next_try, reply, name) = self;
+        EmailAddress::parse(&address).map_err(|error| format!("recipient: {error}"))?;
+        let of = |error| format!("recipient {address}: {error}");
+        check_text("reply", &reply).map_err(of)?;
+        check_line("name", &name).map_err(of)?;
+        check_time("next try", next_try).map_err(of)?;
+        check_number("tries", attempts.into(), MAX_TRIES.into()).map_err(of)?;
+        Ok(QueuedRecipient { id: 0, address, name, attempts, next_try, reply })
+    }
 }
 
 /// The octets of a message in a JSON record.
@@ -333,7 +360,14 @@ fn check_text(what: &str, text: &str) -> Result<(), String> {
 }
 
 fn check_time(what: &str, time: i64) -> Result<(), String> {
-    if time < 0 { Err(format!("{what} is {time}; it is a time in Unix seconds")) } else { Ok(()) }
+    if (0..=LAST_TIME).contains(&time) {
+        return Ok(());
+    }
+    Err(format!("{what} is {time}; it is a time in Unix seconds, 0 to {LAST_TIME}"))
+}
+
+fn check_number(what: &str, number: u64, most: u64) -> Result<(), String> {
+    if number > most { Err(format!("{what} is {number}, and at most {most} makes sense")) } else { Ok(()) }
 }
 
 fn check_size(size: u64, message: &[u8]) -> Result<(), String> {

@@ -146,11 +146,43 @@ fn a_file_that_was_cut_off_anywhere_is_refused() {
         assert!(error.starts_with("line "), "{length}: {error}");
     }
     let file = written(Format::Mbox, MESSAGE, 3).expect("file");
-    let second = file.windows(8).rposition(|window| window == b"\nX-Postr").expect("the second message");
-    for length in (second..file.len() - 1).chain([1, 30, 100]) {
+    let starts: Vec<usize> =
+        memchr::memmem::find_iter(&file, b"From ").filter(|at| file[..*at].ends_with(b"\n\n")).collect();
+    let [second, last] = starts[..] else { panic!("{starts:?}") };
+    let total = memchr::memmem::rfind(&file, b"}\nSubject: End").expect("the total");
+    for length in 0..total {
+        if [second, last].contains(&length) {
+            continue;
+        }
         let error = read(&file[..length]).err();
         assert!(error.is_some_and(|error| error.starts_with("line ")), "{length}");
     }
+    assert_same(&read(&file[..=total]).expect("whole"), MESSAGE, 3);
+}
+
+#[test]
+fn an_mbox_says_how_much_it_had_and_without_that_there_is_a_doubt() {
+    let doubt = |file: &[u8]| {
+        let mut reader = Reader::begin(file).expect("begin");
+        while reader.next().expect("an item").is_some() {}
+        reader.doubt()
+    };
+    let file = written(Format::Mbox, MESSAGE, 3).expect("file");
+    assert_eq!(doubt(&file), None);
+    assert_eq!(doubt(&written(Format::Json, MESSAGE, 3).expect("file")), None);
+    let last = memchr::memmem::rfind(&file, b"From MAILER-DAEMON").expect("the last message");
+    let second = memchr::memmem::rfind(&file, b"From ants-bounces@").expect("the second message");
+    for length in [second, last] {
+        assert!(doubt(&file[..length]).is_some_and(|doubt| doubt.contains("X-Postrider-Total")), "{length}");
+    }
+    // Somebody has taken a message out, and left the end.
+    let error = read(&[&file[..second], &file[last..]].concat()).expect_err("one is missing");
+    assert!(error.contains("had 1 in, 1 out and 3 recipients when it was written, and has 1, 0 and 0 now"), "{error}");
+    let error = read(&[&file[..], &file[..]].concat()).expect_err("two files");
+    assert!(error.contains("something follows behind the message with X-Postrider-Total"), "{error}");
+    // Nothing was there to be exported.
+    let (empty, _) = Writer::begin(Vec::new(), Format::Mbox, 1_790_000_500).and_then(Writer::end).expect("a file");
+    assert_eq!((read(&empty).expect("no items").len(), doubt(&empty)), (0, None));
 }
 
 #[test]
@@ -163,19 +195,31 @@ fn what_is_wrong_is_told_with_its_line() {
     for (from, to, complaint) in [
         ("\"postrider_queue\":1", "\"postrider_queue\":2", "line 1: the file is of version 2"),
         ("\"postrider_queue\":1", "\"postrider\":1", "line 1: this is no record of a queue: missing field"),
-        ("member2@", "member2\\r\\nRCPT TO:<x>@", "line 4: recipient: "),
-        ("member2@", "m e@", "line 4: recipient: "),
-        ("ants-bounces@lists", "x>\\r\\nDATA\\r\\n@lists", "line 3: sender: "),
-        ("\"<m@x>\"", "\"<m@x>\\n\"", "line 3: message_id "),
-        ("Ants+x@", "Ants\\n+x@", "line 2: recipient "),
-        ("\"ants@lists.example.com\"", "\"ants\"", "line 2: list: "),
-        ("\"shunted\"", "\"lost\"", "line 2: the state \"lost\""),
-        ("\"function\":\"post\"", "\"function\":\"pots\"", "line 2: \"pots\" is no function"),
-        ("\"received\":1790000000", "\"received\":-1", "line 2: received is -1"),
+        ("member2@", "member2\\r\\nRCPT TO:<x>@", "line 4: out 5: recipient: "),
+        ("member2@", "m e@", "line 4: out 5: recipient: "),
+        ("ants-bounces@lists", "x>\\r\\nDATA\\r\\n@lists", "line 3: out 5: sender: "),
+        ("\"<m@x>\"", "\"<m@x>\\n\"", "line 3: out 5: message_id "),
+        ("Ants+x@", "Ants\\n+x@", "line 2: in 12: recipient "),
+        ("\"ants@lists.example.com\"", "\"ants\"", "line 2: in 12: list: "),
+        ("\"shunted\"", "\"lost\"", "line 2: in 12: the state \"lost\""),
+        ("\"function\":\"post\"", "\"function\":\"pots\"", "line 2: in 12: \"pots\" is no function"),
+        ("\"received\":1790000000", "\"received\":-1", "line 2: in 12: received is -1"),
+        (
+            "\"received\":1790000000",
+            "\"received\":9223372036854775807",
+            "line 2: in 12: received is 9223372036854775807",
+        ),
+        ("\"queued\":1790000000", "\"queued\":253402300800", "line 3: out 5: queued is 253402300800"),
+        ("\"done\":3", "\"done\":18446744073709551615", "line 3: out 5: done is 18446744073709551615"),
+        ("\"done\":3", "\"done\":9223372036854775807", "line 3: out 5: done is 9223372036854775807"),
+        ("\"recipients\":3,", "\"recipients\":1000000001,", "line 3: out 5: recipients is 1000000001"),
+        ("com\",2,0", "com\",4294967295,0", "line 4: out 5: recipient member2@example.com: tries is 4294967295"),
+        ("com\",2,0", "com\",2,-1", "line 4: out 5: recipient member2@example.com: next try is -1"),
+        ("com\",2,0", "com\",2,9223372036854775807", "line 4: out 5: recipient member2@example.com: next try is 92"),
         ("\"recipients\":3,", "\"recipients\":4,", "line 3: the entry is said to have 4 recipients, but 3 follow"),
-        ("\"recipients\":3,", "\"recipients\":2,", "line 4: there are more recipients"),
-        ("Subject: x", "Subject: xy", "line 2: the message has 70 octets"),
-        ("\"origin\":\"", "\"origin\":\"zz", "line 2: the origin "),
+        ("\"recipients\":3,", "\"recipients\":2,", "line 4: out 5: there are more recipients"),
+        ("Subject: x", "Subject: xy", "line 2: in 12: the message has 70 octets"),
+        ("\"origin\":\"", "\"origin\":\"zz", "line 2: in 12: the origin "),
         ("\"id\":12", "\"id\":12,\"idd\":1", "line 2: this is no record of a queue: unknown field `idd`"),
         ("{\"end\":{\"in\":1", "{\"end\":{\"in\":2", "line 5: the file had 2 in"),
         ("\"message\":\"Subject: x", "\"message_base64\":\"@", "line 2: message_base64 is no base64"),
@@ -210,8 +254,8 @@ fn an_mbox_that_others_wrote_or_changed_is_refused() {
         ("X-Postrider-Queue: 1", "X-Postrider-Queue: 2", "line 2: the file is of version 2"),
         ("X-Postrider-Entry: ", "X-Entry: ", "line 3: the header field X-Postrider-Entry is missing"),
         ("X-Postrider-End: 0", "X-Postrider-End: 1", "line 4: 0 recipients are named and 1 announced"),
-        ("\n>From me", "\nFrom me", "line 3: the message has "),
-        ("last\n", "lost it\n", "line 3: the message has "),
+        ("\n>From me", "\nFrom me", "line 3: in 12: the message has "),
+        ("last\n", "lost it\n", "line 3: in 12: the message has "),
         ("member11@", "mem ber11@", "line "),
     ] {
         assert!(file.contains(from), "{from}");
