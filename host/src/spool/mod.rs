@@ -18,6 +18,7 @@ mod error;
 mod exclusive;
 #[cfg(test)]
 mod import_tests;
+mod jobs;
 mod look;
 mod pace;
 mod progress;
@@ -46,6 +47,7 @@ use crate::personal::Splices;
 use body::{BodyDirectory, blocking};
 use cache::BodyCache;
 use commands::Settled;
+use jobs::Jobs;
 use pace::Pace;
 use rusqlite::Connection;
 use shared::{Found, Lease, Shared};
@@ -54,12 +56,12 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use turns::Turns;
-use writer::{Call, Effects, Job, Writer};
+use writer::{Call, Effects, Writer};
 
 /// The result of every spool operation.
 pub type Result<T> = std::result::Result<T, SpoolError>;
@@ -95,7 +97,7 @@ pub struct Spool {
 
 struct Inner {
     shared: Arc<Shared>,
-    jobs: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
+    jobs: Arc<Jobs>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Of the daemon; released by its end, whatever end that is.
     lock: Mutex<Option<File>>,
@@ -142,11 +144,11 @@ impl Spool {
             origins_forgotten: Mutex::default(),
             file,
         });
-        let (jobs, queue) = mpsc::channel();
+        let jobs = Arc::new(Jobs::default());
         let writer = Writer {
             connection,
             shared: shared.clone(),
-            jobs: queue,
+            jobs: jobs.clone(),
             bodies,
             unnamed: Vec::new(),
             pace: Pace::default(),
@@ -155,18 +157,11 @@ impl Spool {
             .name("spool".into())
             .spawn(|| {
                 // Without a writer nothing may be sent that could not be recorded.
-                let _end = CloseWhenDropped(writer.shared.clone());
+                let _end = CloseWhenDropped(writer.shared.clone(), writer.jobs.clone());
                 writer.run();
             })
             .map_err(|error| SpoolError::from_io(directory, "start the writer's thread", &error))?;
-        Ok(Spool {
-            inner: Arc::new(Inner {
-                shared,
-                jobs: Mutex::new(Some(jobs)),
-                thread: Mutex::new(Some(thread)),
-                lock: Mutex::new(lock),
-            }),
-        })
+        Ok(Spool { inner: Arc::new(Inner { shared, jobs, thread: Mutex::new(Some(thread)), lock: Mutex::new(lock) }) })
     }
 
     /// The spool in this data directory, if anything ever was in it. It need not be open, and nothing is made.
@@ -716,10 +711,7 @@ impl Spool {
         F: FnMut(&Connection, &mut Effects) -> rusqlite::Result<T> + Send + 'static,
     {
         let (job, answer) = Call::boxed(work, patient);
-        match &*locked(&self.inner.jobs) {
-            Some(jobs) => jobs.send(job).map_err(|_| SpoolError::Closed)?,
-            None => return Err(SpoolError::Closed),
-        }
+        self.inner.jobs.push(job)?;
         answer.await.unwrap_or(Err(SpoolError::Closed))
     }
 
@@ -746,8 +738,7 @@ impl Inner {
         locked(&self.shared.readers).clear();
         let turns = locked(&self.shared.turns).take();
         drop(turns);
-        let jobs = locked(&self.jobs).take();
-        drop(jobs);
+        self.jobs.close();
         let thread = locked(&self.thread).take();
         if let Some(thread) = thread
             && thread.join().is_err()
@@ -768,12 +759,13 @@ impl Drop for Inner {
 }
 
 /// Ends the reading side with the writer, however that ends.
-struct CloseWhenDropped(Arc<Shared>);
+struct CloseWhenDropped(Arc<Shared>, Arc<Jobs>);
 
 impl Drop for CloseWhenDropped {
     fn drop(&mut self) {
         self.0.closed.store(true, Ordering::Release);
         locked(&self.0.turns).take();
+        self.1.abandon();
         if std::thread::panicking() {
             self.0.broken.notify_one();
         }

@@ -33,6 +33,11 @@ impl Pace {
         }
     }
 
+    /// So many jobs that somebody waits for are worth waiting for.
+    pub(super) fn company(&self) -> usize {
+        self.company
+    }
+
     /// A commit took so long; somebody waited for so many of its jobs.
     pub(super) fn committed(&mut self, awaited: usize, took: Duration) {
         self.company = awaited;

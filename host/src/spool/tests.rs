@@ -3,6 +3,7 @@ use crate::lists::{EmailAddress, Subaddress};
 use crate::personal::{Form, OwnVariable, Piece, Splice, Splices};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::mpsc;
 use std::time::Instant;
 
 const DAEMON: SpoolOptions = SpoolOptions { min_free_space: 0, exclusive: true };

@@ -7,18 +7,16 @@
 
 use super::body::StagedBody;
 use super::error::SpoolError;
+use super::jobs::{Jobs, MAX_GROUP};
 use super::pace::Pace;
 use super::shared::Shared;
 use super::{Result, body::BodyDirectory};
 use rusqlite::Connection;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 use tokio::sync::oneshot;
 
-/// Most jobs of one commit.
-const MAX_GROUP: usize = 1000;
 /// Free pages from which on some are given back to the file system when there is nothing to do.
 const MANY_FREE_PAGES: i64 = 2048;
 
@@ -105,7 +103,7 @@ struct Failure {
 pub(super) struct Writer {
     pub connection: Connection,
     pub shared: Arc<Shared>,
-    pub jobs: Receiver<Box<dyn Job>>,
+    pub jobs: Arc<Jobs>,
     pub bodies: Arc<BodyDirectory>,
     /// Files to be removed when no backup needs them.
     pub unnamed: Vec<String>,
@@ -113,10 +111,9 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Works until the last sender is gone and its last job is done.
+    /// Works until no more jobs are taken and the last one is done.
     pub(super) fn run(mut self) {
-        while let Ok(first) = self.jobs.recv() {
-            let (group, awaited) = self.gather(first);
+        while let Some((group, awaited)) = self.jobs.next_group(&self.pace) {
             let (idle, begun) = (group.len() < MAX_GROUP, Instant::now());
             self.commit_all(group);
             self.pace.committed(awaited, begun.elapsed());
@@ -128,24 +125,6 @@ impl Writer {
         if let Err((_, error)) = self.connection.close() {
             tracing::warn!("{}: cannot be closed properly: {error}", self.shared.file.display());
         }
-    }
-
-    /// What waits already, and what is worth waiting for; how many of these somebody outside waits for.
-    fn gather(&self, first: Box<dyn Job>) -> (Vec<Box<dyn Job>>, usize) {
-        let begun = Instant::now();
-        let mut awaited = usize::from(!first.is_patient());
-        let mut group = vec![first];
-        while group.len() < MAX_GROUP {
-            let next = self.jobs.try_recv().or_else(|_| {
-                let wait = self.pace.wait(awaited).saturating_sub(begun.elapsed());
-                // A wait of no length would still be a call of the system.
-                if wait.is_zero() { Err(RecvTimeoutError::Timeout) } else { self.jobs.recv_timeout(wait) }
-            });
-            let Ok(next) = next else { break };
-            awaited += usize::from(!next.is_patient());
-            group.push(next);
-        }
-        (group, awaited)
     }
 
     fn commit_all(&mut self, mut group: Vec<Box<dyn Job>>) {
