@@ -75,6 +75,8 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // So that the next holder is not taken for us, even if it cannot write its name.
         let _ = self.file.set_len(0);
+        // Closing it is not enough: a process that another thread is just starting has it too, for a moment.
+        let _ = self.file.unlock();
     }
 }
 
