@@ -25,7 +25,8 @@ impl Pace {
     /// How long to wait for more, counted from the first job, when there are so many that somebody waits for.
     pub(super) fn wait(&self, awaited: usize) -> Duration {
         if awaited == 0 {
-            (self.cost * 2).min(LONGEST_PATIENT)
+            // Only while mail comes in: alone, a backlog is worked off one commit after the other.
+            if self.company == 0 { Duration::ZERO } else { (self.cost * 2).min(LONGEST_PATIENT) }
         } else if awaited < self.company {
             (self.cost / 2).min(LONGEST)
         } else {
@@ -70,11 +71,13 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_waits_for_waits_longer() {
+    fn what_nobody_waits_for_waits_longer_while_mail_comes_in() {
         let mut pace = Pace::default();
-        pace.committed(0, MS);
+        pace.committed(1, MS);
         assert_eq!(pace.wait(0), 2 * MS);
         assert_eq!(pace.wait(1), Duration::ZERO, "nor does anybody wait for it");
+        pace.committed(0, MS);
+        assert_eq!(pace.wait(0), Duration::ZERO, "no mail comes in that it could go with");
     }
 
     #[test]
