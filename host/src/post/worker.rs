@@ -2,8 +2,8 @@
 //!
 //! Promise: arrivals of one list are processed in the order in which they came, one at a time; several
 //! lists at the same time, and a list with much mail does not keep that of others from being seen. One that meets
-//! temporary trouble is tried again with growing delay and holds up nobody. It sleeps until the spool tells of new arrivals; it never polls. When told to shut down it
-//! finishes what it has begun and leaves the rest in the spool.
+//! temporary trouble is tried again with growing delay and holds up nobody. It sleeps until the spool tells of new
+//! arrivals; it never polls. When told to shut down it finishes what it has begun and leaves the rest in the spool.
 
 use super::process::{Processor, Temporary};
 use crate::pulse::Pulse;

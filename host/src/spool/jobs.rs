@@ -7,8 +7,8 @@ use super::pace::Pace;
 use super::writer::Job;
 use super::{Result, SpoolError, locked};
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Instant;
 
 /// Most jobs of one commit.
 pub(super) const MAX_GROUP: usize = 1000;
@@ -97,7 +97,7 @@ impl Jobs {
                 break;
             }
             waiting.enough = Some(pace.company());
-            waiting = self.sleep(waiting, left);
+            waiting = self.changed.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
             waiting.enough = None;
         }
         let count = waiting.jobs.len().min(MAX_GROUP);
@@ -105,10 +105,6 @@ impl Jobs {
         let awaited = group.iter().filter(|job| !job.is_patient()).count();
         waiting.awaited -= awaited;
         Some((group, awaited))
-    }
-
-    fn sleep<'a>(&self, waiting: MutexGuard<'a, Waiting>, time: Duration) -> MutexGuard<'a, Waiting> {
-        self.changed.wait_timeout(waiting, time).unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
