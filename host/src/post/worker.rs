@@ -26,6 +26,9 @@ const OF_ONE_LIST: usize = 64;
 const ROOM: usize = 8192;
 /// The first delay after temporary trouble; it doubles each time.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
+/// Who made an older arrival new again may have died before he told us: so often they are looked through for it, when
+/// there is nothing else to do.
+const LOOK_BACK: Duration = Duration::from_mins(1);
 /// The longest delay.
 const LONGEST_DELAY: Duration = Duration::from_mins(5);
 
@@ -88,8 +91,7 @@ impl Worker {
                         self.ended(&mut agenda, arrival, attempts, outcome).await;
                     }
                     if agenda.is_idle() {
-                        // Who made an older arrival new again may have died before he told us.
-                        search.start_over();
+                        search.start_over_now_and_then(Instant::now());
                     }
                 }
                 () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => agenda.wake(Instant::now()),
@@ -180,11 +182,12 @@ struct Search {
     pending: bool,
     /// The spool failed; not before this.
     not_before: Option<Instant>,
+    started_over: Option<Instant>,
 }
 
 impl Default for Search {
     fn default() -> Self {
-        Search { cursor: 0, pending: true, not_before: None }
+        Search { cursor: 0, pending: true, not_before: None, started_over: None }
     }
 }
 
@@ -201,6 +204,13 @@ impl Search {
     /// There may be news before it.
     fn start_over(&mut self) {
         (self.cursor, self.pending) = (0, true);
+    }
+
+    fn start_over_now_and_then(&mut self, now: Instant) {
+        if self.started_over.is_none_or(|last| now.duration_since(last) >= LOOK_BACK) {
+            self.started_over = Some(now);
+            self.start_over();
+        }
     }
 
     fn found(&mut self, last: Option<i64>, complete: bool) {

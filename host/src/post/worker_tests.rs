@@ -169,6 +169,20 @@ fn a_search_goes_on_where_it_ended_unless_older_ones_are_new_again() {
 }
 
 #[test]
+fn without_being_told_older_ones_are_looked_through_once_in_a_while() {
+    let (mut search, start) = (Search::default(), Instant::now());
+    let mut looks_back = |after| {
+        search.found(Some(300), true);
+        search.start_over_now_and_then(start + after);
+        search.pending && search.cursor == 0
+    };
+    assert!(looks_back(Duration::ZERO));
+    assert!(!looks_back(LOOK_BACK / 2), "each message would pay for it");
+    assert!(looks_back(LOOK_BACK));
+    assert!(!looks_back(LOOK_BACK * 3 / 2));
+}
+
+#[test]
 fn messages_that_are_large_together_wait_for_each_other() {
     let mut agenda = Agenda::default();
     for (id, size) in [(1, MANY_OCTETS - 1), (2, 1), (3, 1), (4, 3 * MANY_OCTETS)] {

@@ -4,6 +4,7 @@
 //! Postrider, stays as it is. Each migration runs in one transaction with its version number.
 
 use super::{Result, SpoolError};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -99,9 +100,7 @@ ALTER TABLE recipient ADD COLUMN name TEXT NOT NULL DEFAULT '';
 pub(super) fn open_writer(file: &Path, before_making: impl FnOnce() -> Result<()>) -> Result<Connection> {
     let sqlite = |error: rusqlite::Error| SpoolError::from_sqlite(file, &error);
     make_private_file(file)?;
-    let mut connection =
-        Connection::open_with_flags(file, common_flags(OpenFlags::SQLITE_OPEN_READ_WRITE)).map_err(sqlite)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
+    let mut connection = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(sqlite)?;
     let fresh = check(&connection, file)?;
     if fresh {
         // Both must come before the first table; neither works inside a transaction.
@@ -151,8 +150,7 @@ fn use_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
 /// Opens the file for reading only.
 pub(super) fn open_reader(file: &Path) -> Result<Connection> {
     let open = || {
-        let connection = Connection::open_with_flags(file, common_flags(OpenFlags::SQLITE_OPEN_READ_ONLY))?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
+        let connection = connect(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         connection.set_prepared_statement_cache_capacity(32);
         Ok(connection)
     };
@@ -160,8 +158,12 @@ pub(super) fn open_reader(file: &Path) -> Result<Connection> {
 }
 
 /// Each connection is used by one thread at a time; a data directory may have `?` in its name.
-fn common_flags(access: OpenFlags) -> OpenFlags {
-    access | OpenFlags::SQLITE_OPEN_NO_MUTEX
+fn connect(file: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(file, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // A plan is made once, and not anew for each value of a LIMIT.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(connection)
 }
 
 /// The journal and shared-memory files get the mode of the database from SQLite.

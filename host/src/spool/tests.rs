@@ -770,6 +770,22 @@ async fn files_of_others_and_of_newer_versions_stay_untouched() {
     assert!(error.contains("no SQLite file"), "{error}");
 }
 
+#[test]
+fn a_statement_is_not_planned_anew_for_each_limit() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let file = dir.path().join("spool.db");
+    let writer = schema::open_writer(&file, || Ok(())).expect("made");
+    let reader = schema::open_reader(&file).expect("opened");
+    for connection in [writer, reader] {
+        let mut select =
+            connection.prepare("SELECT id FROM body WHERE id > ?1 ORDER BY id LIMIT ?2").expect("prepared");
+        for number in 0..5 {
+            assert!(!select.exists([number, number + 1]).expect("asked"));
+        }
+        assert_eq!(select.get_status(rusqlite::StatementStatus::RePrepare), 0);
+    }
+}
+
 #[tokio::test]
 async fn a_new_spool_is_private_and_can_shrink() {
     use std::os::unix::fs::PermissionsExt;
