@@ -123,6 +123,30 @@ fn an_export_names_what_it_cannot_read_and_has_everything_else() {
 }
 
 #[test]
+fn an_mbox_has_everything_that_it_can_keep_and_names_the_rest() {
+    let installation = ants();
+    installation.run_with_input(&["inject", ANTS], POST);
+    installation.run_with_input(&["inject", ANTS], &post(2));
+    let bare = "UPDATE body SET data = CAST(replace(CAST(data AS TEXT), char(13), '') AS BLOB) WHERE id =
+                (SELECT min(message) FROM arrival)";
+    assert_eq!(spool(&installation).execute(bare, []), Ok(1));
+    spool(&installation).execute("UPDATE body SET size = length(data)", []).expect("sql");
+    let number = installation.json(&["queue", "--json"])["in"][0]["id"].to_string();
+
+    let file = installation.path().join("some.mbox");
+    let file = file.to_str().expect("UTF-8");
+    let error = installation.fails(1, &["queue", "export", "--all", "--format", "mbox", "--remove", "-o", file]);
+    let told = format!("in {number} is not in the export: it has lines that do not end in CRLF");
+    assert!(error.contains(&told) && error.contains("exported 1 message in"), "{error}");
+    let said = installation.run(&["queue", "import", "--dry-run", file]);
+    assert!(said.contains("is good: 1 message in"), "{said}");
+    // It stays, and goes into a file of the other kind.
+    let all = installation.run(&["queue", "export", "--all"]);
+    let said = installation.run_with_input(&["queue", "import", "--dry-run", "-"], &all);
+    assert!(said.contains("is good: 1 message in"), "{said}");
+}
+
+#[test]
 fn an_mbox_without_its_end_is_imported_with_a_remark() {
     let installation = ants();
     installation.run_with_input(&["inject", ANTS], POST);

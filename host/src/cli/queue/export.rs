@@ -20,7 +20,8 @@ use tempfile::NamedTempFile;
                         so say (umask 077; postrider queue export --all --output - > FILE). What it has stays in the \
                         queue too, unless --remove is given; deliveries go on meanwhile, so stop the daemon first to \
                         be sure that nobody who is in the file gets the mail before. What cannot be read, because \
-                        its file is missing, is named; everything else is written, and the exit status is 1.")]
+                        its file is missing, or cannot be kept in such a file is named; everything else is written, \
+                        and the exit status is 1.")]
 pub(super) struct Export {
     #[command(flatten)]
     choice: Choice,
@@ -45,7 +46,7 @@ struct Written {
     /// Each message with the rows of its recipients.
     outgoing: Vec<(i64, Vec<i64>)>,
     /// What is not in it although it is in the queue, and why.
-    unreadable: Vec<anyhow::Error>,
+    left_out: Vec<anyhow::Error>,
 }
 
 impl Export {
@@ -83,8 +84,8 @@ impl Export {
             output::counted(counts.recipients, "recipient")
         );
         output::note(&format!("exported {told}"));
-        written.unreadable.iter().for_each(output::error);
-        let exit = if written.unreadable.is_empty() { Exit::Done } else { Exit::Failed };
+        written.left_out.iter().for_each(output::error);
+        let exit = if written.left_out.is_empty() { Exit::Done } else { Exit::Failed };
         if self.remove {
             self.take_out(spool, written).await?;
         }
@@ -175,8 +176,9 @@ impl Chosen {
         for id in self.arrivals {
             let found = queues.of_arrival(id, |queues, one| Ok((queues.message(&one)?, one)));
             let Some((message, arrival)) = ids.readable("in", id, found) else { continue };
-            writer.arrival(&arrival, &message)?;
-            ids.arrivals.push(id);
+            if ids.holds(writer.arrival(&arrival, &message))? {
+                ids.arrivals.push(id);
+            }
         }
         for id in self.outgoing {
             // One entry is of one moment, and in memory, as when it is read: whoever the file is written to may wait.
@@ -190,11 +192,13 @@ impl Chosen {
             });
             let Some((one, message, splices, recipients)) = ids.readable("out", id, found) else { continue };
             let rows = recipients.iter().map(|recipient| recipient.id).collect();
-            writer.outgoing::<WriteError>(&one, &message, splices, |write| {
+            let done = writer.outgoing::<WriteError>(&one, &message, splices, |write| {
                 recipients.into_iter().for_each(write);
                 Ok(())
-            })?;
-            ids.outgoing.push((id, rows));
+            });
+            if ids.holds(done)? {
+                ids.outgoing.push((id, rows));
+            }
         }
         let (out, counts) = writer.end()?;
         Ok((out, counts, ids))
@@ -206,8 +210,20 @@ impl Written {
     /// written.
     fn readable<T>(&mut self, direction: &str, id: i64, found: Result<Option<T>, SpoolError>) -> Option<T> {
         found.unwrap_or_else(|error| {
-            self.unreadable.push(anyhow!(error).context(format!("{direction} {id} is not in the export")));
+            self.left_out.push(anyhow!(error).context(format!("{direction} {id} is not in the export")));
             None
         })
+    }
+
+    /// Whether it was written. Nor does what such a file cannot keep.
+    fn holds(&mut self, done: Result<(), WriteError>) -> Result<bool, WriteError> {
+        match done {
+            Ok(()) => Ok(true),
+            Err(error @ WriteError::Io(_)) => Err(error),
+            Err(error) => {
+                self.left_out.push(anyhow!(error));
+                Ok(false)
+            }
+        }
     }
 }

@@ -63,12 +63,14 @@ impl FileError {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WriteError {
     /// This container cannot hold it.
-    #[error("{entry} has lines that do not end in CRLF, which mbox cannot keep; use --format json")]
+    #[error(
+        "{entry} is not in the export: it has lines that do not end in CRLF, which mbox cannot keep; use --format json"
+    )]
     NotForMbox { entry: String },
     /// Nobody could read it back.
     #[error(
-        "{entry} is too large for a file that `queue import` takes: it needs a line or message of more than {limit} \
-         octets; leave it in the queue and export the others"
+        "{entry} is not in the export: it needs a line or message of more than {limit} octets, and `queue import` takes \
+         none that is longer"
     )]
     TooLarge { entry: String, limit: usize },
     /// The file cannot be written.
@@ -115,6 +117,8 @@ pub(super) struct Writer<W> {
     /// Longest line and longest message that are read back, in octets.
     limits: (usize, usize),
     counts: Counts,
+    /// The entry that is being written: none is in the file by half.
+    staged: Vec<u8>,
 }
 
 impl<W: Write> Writer<W> {
@@ -127,21 +131,23 @@ impl<W: Write> Writer<W> {
             Format::Json => (json::MAX_LINE, json::MAX_LINE),
             Format::Mbox => (mbox::MAX_FIELD, mbox::MAX_MESSAGE - mbox::BETWEEN),
         };
-        Ok(Writer { out, format, now, limits, counts: Counts::default() })
+        Ok(Writer { out, format, now, limits, counts: Counts::default(), staged: Vec::new() })
     }
 
-    /// Adds an arrival.
+    /// Adds an arrival. After an error that is not [`WriteError::Io`] others can be added.
     pub(super) fn arrival(&mut self, arrival: &Arrival, message: &[u8]) -> Result<(), WriteError> {
         let entry = format!("in {}", arrival.id);
         self.check_size(&entry, message)?;
         let record = record::InRecord::of(arrival, message);
-        let (out, limit) = (&mut self.out, self.limits.0);
+        self.staged.clear();
+        let (out, limit) = (&mut self.staged, self.limits.0);
         match self.format {
             Format::Json => {
                 json::write_arrival(out, limit, record, message).map_err(|error| WriteError::of(&entry, error))?;
             }
             Format::Mbox => mbox::write_arrival(out, limit, &entry, arrival, record, message)?,
         }
+        self.out.write_all(&self.staged)?;
         self.counts.arrivals += 1;
         Ok(())
     }
@@ -156,6 +162,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Adds an outgoing message, with where each recipient's own text goes; `recipients` gives each of them to what it is called with.
+    /// After an error that is not [`WriteError::Io`] others can be added.
     pub(super) fn outgoing<E: From<WriteError>>(
         &mut self,
         one: &QueuedOutgoing,
@@ -166,18 +173,20 @@ impl<W: Write> Writer<W> {
         let entry = format!("out {}", one.id);
         self.check_size(&entry, message)?;
         let record = record::OutRecord::of(one, message, personal);
-        let limit = self.limits.0;
+        self.staged.clear();
+        let (out, limit) = (&mut self.staged, self.limits.0);
         match self.format {
-            Format::Json => json::write_outgoing(&mut self.out, limit, record, message)
-                .map_err(|error| WriteError::of(&entry, error)),
-            Format::Mbox => mbox::begin_outgoing(&mut self.out, limit, &entry, one, record, message),
+            Format::Json => {
+                json::write_outgoing(out, limit, record, message).map_err(|error| WriteError::of(&entry, error))
+            }
+            Format::Mbox => mbox::begin_outgoing(out, limit, &entry, one, record, message),
         }
         .map_err(E::from)?;
         let mut group = record::Group::new(self.format, limit);
         let mut failed = None;
-        let (out, counts) = (&mut self.out, &mut self.counts);
+        let mut number = 0;
         recipients(&mut |recipient| {
-            counts.recipients += 1;
+            number += 1;
             if failed.is_none() {
                 failed = group.add(recipient, out).err();
             }
@@ -189,9 +198,11 @@ impl<W: Write> Writer<W> {
             return Err(WriteError::of(&entry, error).into());
         }
         if self.format == Format::Mbox {
-            mbox::end_outgoing(&mut self.out, group.all, message).map_err(E::from)?;
+            mbox::end_outgoing(out, group.all, message).map_err(E::from)?;
         }
+        self.out.write_all(&self.staged).map_err(WriteError::Io).map_err(E::from)?;
         self.counts.outgoing += 1;
+        self.counts.recipients += number;
         Ok(())
     }
 
