@@ -184,9 +184,7 @@ impl<W: Write> Writer<W> {
         .map_err(E::from)?;
         let mut group = record::Group::new(self.format, limit);
         let mut failed = None;
-        let mut number = 0;
         recipients(&mut |recipient| {
-            number += 1;
             if failed.is_none() {
                 failed = group.add(recipient, out).err();
             }
@@ -202,7 +200,7 @@ impl<W: Write> Writer<W> {
         }
         self.out.write_all(&self.staged).map_err(WriteError::Io).map_err(E::from)?;
         self.counts.outgoing += 1;
-        self.counts.recipients += number;
+        self.counts.recipients += group.all;
         Ok(())
     }
 
