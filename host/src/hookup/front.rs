@@ -13,7 +13,7 @@ use super::marker::{Marker, Unfinished, was_interrupted};
 use super::outputs::Outputs;
 use super::programs::Programs;
 use super::publish::Publication;
-use super::published::Published;
+use super::published::{LeftByHand, Published};
 use super::render;
 use super::report::{ByHand, Report, Waiting};
 use super::roster::{OwnedChange, Roster};
@@ -267,19 +267,31 @@ impl Hookup {
         Ok(self.published().is(generation, &self.fingerprint()?))
     }
 
-    /// Notes that they are, and what was left to the administrator.
-    pub(crate) fn note_published(&self, generation: &str, by_hand: &[ByHand]) -> Result<(), HookupError> {
+    /// Notes that they are, and what was left to the administrator. What an earlier publication of the same
+    /// generation left is not forgotten before it is `activated`.
+    pub(crate) fn note_published(
+        &self,
+        generation: &str,
+        mut left: LeftByHand,
+        activated: bool,
+    ) -> Result<(), HookupError> {
         let (published, fingerprint) = (self.published(), self.fingerprint()?);
+        let same = published.is(generation, &fingerprint);
+        let before = published.by_hand();
+        if same && !activated {
+            left.ahead |= before.ahead;
+            let known = left.commands.clone();
+            left.commands.extend(before.commands.iter().filter(|one| !known.contains(one)).cloned());
+        }
         // An adapter without tables may never have made the directory.
-        let noted = published.is(generation, &fingerprint) && published.by_hand() == by_hand;
-        if noted || !Path::new(&self.site.table_dir).is_dir() {
+        if (same && left == before) || !Path::new(&self.site.table_dir).is_dir() {
             return Ok(());
         }
-        published.write(generation, &fingerprint, by_hand)
+        published.write(generation, &fingerprint, &left)
     }
 
     /// What the last publication left to the administrator.
-    pub(crate) fn left_by_hand(&self) -> Vec<ByHand> {
+    pub(crate) fn left_by_hand(&self) -> LeftByHand {
         self.published().by_hand()
     }
 

@@ -8,6 +8,7 @@
 use super::error::HookupError;
 use super::front::{Hookup, Options};
 use super::lock::Lock;
+use super::published::LeftByHand;
 use super::report::{ByHand, Report};
 use super::roster::Roster;
 use super::signals::Uninterrupted;
@@ -113,7 +114,7 @@ pub(crate) async fn follow(
         wish.always || wish.activated || generation.applied < generation.wanted || hookup.was_interrupted()
     };
     if !must(&store.generation().await?) {
-        return Ok(Outcome::AlreadyApplied(hookup.left_by_hand()));
+        return Ok(Outcome::AlreadyApplied(hookup.left_by_hand().commands));
     }
     let mut lock = {
         let hookup = Arc::clone(&hookup);
@@ -124,10 +125,11 @@ pub(crate) async fn follow(
     let mut waited = false;
     loop {
         // The generation before the lists: lists that come in between are published early, which does no
-        // harm; the other way round they could be taken for published.
+        // harm (what it left by hand is told to those who made them, too); the other way round they could be taken for
+        // published.
         let generation = store.generation().await?;
         if !must(&generation) {
-            return Ok(Outcome::AlreadyApplied(hookup.left_by_hand()));
+            return Ok(Outcome::AlreadyApplied(hookup.left_by_hand().commands));
         }
         let run = Run { hookup: Arc::clone(&hookup), change: change.clone(), roster: Roster::asking(store.clone()) };
         let (wanted, may_wait) = (generation.wanted, !waited && generation.applied < generation.wanted);
@@ -173,12 +175,19 @@ impl Run {
         if next.is_whole() && !rest.is_zero() {
             return Ok(Ended::MoreMayCome(rest));
         }
+        let ahead = !single && self.roster.is_ahead_of(generation).map_err(HookupError::adapter("plan"))?;
         let through = Uninterrupted::begin();
-        let report = self.hookup.carry_out(lock, &next, Options { activated: wish.activated, observer: None })?;
+        let mut report = self.hookup.carry_out(lock, &next, Options { activated: wish.activated, observer: None })?;
+        // What came while an earlier one looked at the lists was published by it, and may be this generation's.
+        let before = self.hookup.left_by_hand();
+        if before.ahead && !wish.activated {
+            report.add_by_hand(before.commands);
+        }
         #[cfg(test)]
         self.hookup.stop_after(super::front::CARRIED_OUT)?;
         if report.waiting.is_none() {
-            self.hookup.note_published(&generation.id, &report.by_hand)?;
+            let left = LeftByHand { ahead, commands: report.by_hand.clone() };
+            self.hookup.note_published(&generation.id, left, wish.activated)?;
         }
         #[cfg(test)]
         self.hookup.stop_after(super::front::NOTED)?;

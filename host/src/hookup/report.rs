@@ -106,6 +106,14 @@ impl Report {
         !self.files.is_empty()
             || self.tables.iter().any(|table| matches!(table.outcome, TableOutcome::Published { .. }))
     }
+
+    pub(crate) fn add_by_hand(&mut self, commands: Vec<ByHand>) {
+        for command in commands {
+            if !self.by_hand.contains(&command) {
+                self.by_hand.push(command);
+            }
+        }
+    }
 }
 
 impl fmt::Display for TableReport {

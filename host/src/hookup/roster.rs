@@ -6,7 +6,7 @@
 
 use super::generation::Source;
 use crate::lists::{Domain, DomainName, List, ListAddress, ListId, ListName};
-use crate::store::{Result as StoreResult, Store};
+use crate::store::{Generation, Result as StoreResult, Store};
 use postrider_plugin_api::sdk::{self, Change, DomainView, ListView};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -30,6 +30,7 @@ struct Inner {
 
 /// What an adapter may ask the store.
 trait Questions: Send + Sync {
+    fn generation(&self) -> sdk::Result<Generation>;
     fn all(&self) -> sdk::Result<(Vec<Domain>, Vec<List>)>;
     fn domains(&self) -> sdk::Result<Vec<Domain>>;
     fn has_list(&self, address: &ListAddress) -> sdk::Result<bool>;
@@ -43,6 +44,10 @@ struct Blocking<S> {
 }
 
 impl<S: Source> Questions for Blocking<S> {
+    fn generation(&self) -> sdk::Result<Generation> {
+        self.wait(self.store.generation())
+    }
+
     fn all(&self) -> sdk::Result<(Vec<Domain>, Vec<List>)> {
         self.wait(async { Ok((self.store.domains().await?, self.store.lists().await?)) })
     }
@@ -118,6 +123,12 @@ impl Roster {
     /// The first question that could not be answered, also if the adapter went on without an answer.
     pub(crate) fn whole_answers(&self) -> sdk::Result<()> {
         self.0.failure.get().map_or(Ok(()), |failure| Err(failure.clone()))
+    }
+
+    /// Whether domains or lists have changed since this generation, so that what was asked meanwhile may be newer.
+    pub(crate) fn is_ahead_of(&self, generation: &Generation) -> sdk::Result<bool> {
+        let now = self.0.source.as_ref().map(|source| source.generation()).transpose()?;
+        Ok(now.is_some_and(|now| now.id != generation.id))
     }
 
     /// All of them, loaded if they are not yet.

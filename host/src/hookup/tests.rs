@@ -564,6 +564,8 @@ pub(super) struct FakeLists {
     pub(super) tours: u32,
     /// It cannot be read.
     pub(super) broken: bool,
+    /// A list that somebody makes just when all lists are asked for.
+    comes_between: Option<&'static str>,
 }
 
 impl Default for FakeStore {
@@ -571,7 +573,8 @@ impl Default for FakeStore {
         let id = || format!("{:032x}", rand::random::<u128>());
         let generation =
             Generation { wanted: 0, applied: 0, id: id(), id_before: id(), change: String::new(), changed_before: 0 };
-        FakeStore(Arc::new(Mutex::new(FakeLists { generation, changed: 0, lists: vec![], tours: 0, broken: false })))
+        let lists = FakeLists { generation, changed: 0, lists: vec![], tours: 0, broken: false, comes_between: None };
+        FakeStore(Arc::new(Mutex::new(lists)))
     }
 }
 
@@ -633,6 +636,8 @@ impl Source for FakeStore {
         })
     }
     async fn lists(&self) -> StoreResult<Vec<List>> {
+        let between = self.inner().comes_between.take();
+        between.map(|address| self.create(address));
         self.answer(|inner| {
             inner.tours += 1;
             inner.lists.iter().map(|address| list(address)).collect()
@@ -678,6 +683,42 @@ async fn whose_change_somebody_else_published_is_told_what_is_left_all_the_same(
     let Outcome::Done(report) = update().await.expect("published") else { panic!("nothing was published") };
     assert_eq!(report.by_hand.len(), 1);
     assert_eq!(update().await.expect("nothing to do"), Outcome::AlreadyApplied(report.by_hand));
+}
+
+#[tokio::test]
+async fn whose_list_a_run_that_had_begun_before_published_is_told_what_it_left_by_hand() {
+    let lab = Lab::new(TableFormat::Text);
+    let argv = vec!["/nonexistent/postfix".to_owned(), "reload".to_owned()];
+    lab.set(|setup| setup.activate = Some(required(argv, &["routing", "accepted"])));
+    let store = FakeStore::default();
+    store.create("ants@example.com");
+    let run = |wish| {
+        let hookup = lab.hookup.clone();
+        let store = store.clone();
+        async move { follow(&store, hookup, RosterChange::Everything, wish).await.expect("published") }
+    };
+    let done = |outcome| match outcome {
+        Outcome::Done(report) => report,
+        Outcome::AlreadyApplied(_) => panic!("nothing was published"),
+    };
+    store.inner().comes_between = Some("bees@example.com");
+    let early = done(run(Wish::default()).await);
+    assert_eq!((lab.keys("accepted").len(), store.applied(), store.inner().generation.wanted), (18, 1, 2));
+    assert_eq!(early.by_hand.len(), 1);
+    // Who made bees finds nothing to be changed, and learns what is left all the same.
+    let report = done(run(Wish::default()).await);
+    assert_eq!((report.changed(), &report.by_hand, store.applied()), (false, &early.by_hand, 2));
+    // Also who finds that another run compared the tables meanwhile.
+    let always = Wish { always: true, ..Wish::default() };
+    assert_eq!(done(run(always).await).by_hand, []);
+    assert_eq!(run(Wish::default()).await, Outcome::AlreadyApplied(early.by_hand));
+    // The administrator has done it.
+    assert_eq!(done(run(Wish { activated: true, ..always }).await).by_hand, []);
+    assert_eq!(run(Wish::default()).await, Outcome::AlreadyApplied(Vec::new()));
+    // The next list is not told of it.
+    lab.set(|setup| setup.activate = None);
+    store.create("cats@example.com");
+    assert_eq!(done(run(Wish::default()).await).by_hand, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
