@@ -1,7 +1,7 @@
 //! One arrival is processed: a post judged and distributed, held or answered; mail for people
 //! forwarded; mail for functions to come kept.
 //!
-//! Promise: when [`Processor::process`] returns `Ok`, one commit has removed the arrival or changed its
+//! Promise: when [`Processor::process`] returns [`Done::Settled`], one commit has removed the arrival or changed its
 //! state, and what became of it is on disk. Every step before that commit can be repeated: holding
 //! goes by the number of the arrival, and the spool queues a fan-out together with the removal of the
 //! arrival it came from. What cannot be processed (its list was removed, a message that makes us panic)
@@ -52,6 +52,17 @@ impl PostSettings {
             delimiter: config.mta.verp.delimiter.clone(),
         }
     }
+}
+
+/// How an arrival was processed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Done {
+    /// It is gone, or has another state.
+    Settled,
+    /// Nothing of it is to be kept. It is still there: whoever asked removes it, with others of its kind
+    /// ([`Spool::finish`]).
+    Discarded,
 }
 
 /// Trouble that may pass; the arrival is as it was.
@@ -119,11 +130,11 @@ impl Processor {
     ///
     /// # Errors
     /// [`Temporary`]: to be tried again later.
-    pub async fn process(&self, arrival: &Arrival) -> Result<(), Temporary> {
+    pub async fn process(&self, arrival: &Arrival) -> Result<Done, Temporary> {
         match self.dispatch(arrival).await {
-            Ok(()) => Ok(()),
+            Ok(done) => Ok(done),
             Err(Failure::Temporary(trouble)) => Err(trouble),
-            Err(Failure::Permanent(reason)) => self.shunt(arrival, &reason).await,
+            Err(Failure::Permanent(reason)) => self.shunt(arrival, &reason).await.map(|()| Done::Settled),
         }
     }
 
@@ -143,18 +154,19 @@ impl Processor {
         done.map(|_| ()).map_err(Temporary::Spool)
     }
 
-    async fn dispatch(&self, arrival: &Arrival) -> Result<(), Failure> {
+    async fn dispatch(&self, arrival: &Arrival) -> Result<Done, Failure> {
         if arrival.recipient.list_address.is_empty() {
-            return forward::to_site_owner(self, arrival).await;
+            return forward::to_site_owner(self, arrival).await.map(|()| Done::Settled);
         }
         match arrival.recipient.function {
-            Subaddress::Post => self.post(arrival).await,
-            Subaddress::Owner => forward::to_owners(self, arrival).await,
-            Subaddress::Bounces => Ok(crate::bounce::keep(&self.spool, arrival).await?),
+            Subaddress::Post => return self.post(arrival).await,
+            Subaddress::Owner => forward::to_owners(self, arrival).await?,
+            Subaddress::Bounces => crate::bounce::keep(&self.spool, arrival).await?,
             Subaddress::Confirm | Subaddress::Join | Subaddress::Leave | Subaddress::Request => {
-                Ok(crate::request::keep(&self.spool, arrival).await?)
+                crate::request::keep(&self.spool, arrival).await?;
             }
         }
+        Ok(Done::Settled)
     }
 
     /// The list that an arrival is for.
@@ -164,7 +176,7 @@ impl Processor {
         })
     }
 
-    async fn post(&self, arrival: &Arrival) -> Result<(), Failure> {
+    async fn post(&self, arrival: &Arrival) -> Result<Done, Failure> {
         let started = Instant::now();
         let list = self.list(arrival).await?;
         let message = self.spool.message(arrival.message).await?;
@@ -205,7 +217,7 @@ impl Processor {
                 let notice = notice::rejection(&list, sender, &facts, reason, unix_now());
                 self.spool.fan_out(Some(arrival.id), notice.into_iter().collect()).await?;
             }
-            Verdict::Discard(_) => self.spool.finish(arrival.id).await?,
+            Verdict::Discard(_) => {}
         }
         info!(
             message_id,
@@ -218,7 +230,7 @@ impl Processor {
             ms = started.elapsed().as_millis() as u64,
             "post"
         );
-        Ok(())
+        Ok(if matches!(verdict, Verdict::Discard(_)) { Done::Discarded } else { Done::Settled })
     }
 
     /// The first of the authors that is a member.

@@ -84,7 +84,14 @@ impl House {
     /// A message for a function of the list, processed.
     async fn process(&self, function: Subaddress, sender: &str, message: &[u8]) {
         let arrival = self.arrives(function, sender, message).await;
-        self.processor.process(&arrival).await.expect("processed");
+        self.settle(&arrival).await;
+    }
+
+    /// Processes it; removes it if it is discarded, as the worker does.
+    async fn settle(&self, arrival: &Arrival) {
+        if self.processor.process(arrival).await.expect("processed") == Done::Discarded {
+            self.spool().finish(vec![arrival.id]).await.expect("removed");
+        }
     }
 
     /// Everything that goes out: envelope sender, recipients, message.
@@ -204,8 +211,8 @@ async fn a_strangers_post_is_held_and_the_people_behind_the_list_are_told_once()
         size: 0,
     };
     let id = house.store().hold(&held, &from("eve@example.org")).await.expect("held");
-    house.processor.process(&arrival).await.expect("processed");
-    house.processor.process(&again).await.expect("the arrival is gone: shunting it does nothing");
+    house.settle(&arrival).await;
+    house.settle(&again).await;
     let posts = house.store().held(None).await.expect("held");
     assert_eq!(posts.iter().map(|post| post.id).collect::<Vec<_>>(), [id]);
     let out = house.out().await;
@@ -271,7 +278,7 @@ async fn two_lists_that_own_each_other_do_not_tell_each_other_for_ever() {
     };
     for sender in ["", "rewritten@example.org"] {
         let arrival = house.arrives_at(recipient.clone(), sender, notice.2.as_bytes()).await;
-        house.processor.process(&arrival).await.expect("processed");
+        house.settle(&arrival).await;
     }
     assert!(house.out().await.is_empty(), "held at the other list, and nobody is told");
     assert_eq!(house.store().held(Some(bees.id)).await.expect("held").len(), 2);
@@ -410,12 +417,12 @@ async fn the_postmasters_mail_goes_to_the_site_owner_or_is_kept_visible() {
         detail: None,
     };
     let arrival = house.arrives_at(postmaster(), "eve@example.org", POST).await;
-    house.processor.process(&arrival).await.expect("processed");
+    house.settle(&arrival).await;
     let out = house.out().await;
     assert_eq!((&out[0].0, &out[0].1[..]), (&EnvelopeSender::Null, &["root@example.org".to_owned()][..]));
     house.processor.settings.site_owner = None;
     let arrival = house.arrives_at(postmaster(), "eve@example.org", POST).await;
-    house.processor.process(&arrival).await.expect("processed");
+    house.settle(&arrival).await;
     let arrivals = house.arrivals().await;
     assert_eq!(arrivals[0].state, ArrivalState::Shunted);
     assert!(arrivals[0].reason.contains("site_owner"), "{}", arrivals[0].reason);
@@ -465,7 +472,7 @@ async fn mail_for_a_list_that_is_gone_is_put_aside_with_the_reason() {
     let house = House::new().await;
     let arrival = house.arrives(Subaddress::Post, "anne@example.net", POST).await;
     house.store().remove_list(house.list.id).await.expect("removed");
-    house.processor.process(&arrival).await.expect("processed");
+    house.settle(&arrival).await;
     let arrivals = house.arrivals().await;
     assert_eq!(arrivals[0].state, ArrivalState::Shunted);
     assert_eq!(arrivals[0].reason, "the list ants@example.com was removed after this mail came");
@@ -480,7 +487,7 @@ async fn trouble_with_the_store_leaves_the_arrival_as_it_was() {
     assert!(matches!(house.processor.process(&arrival).await, Err(Temporary::Store(_))));
     assert_eq!(house.arrivals().await[0].state, ArrivalState::New);
     store.execute_batch("ALTER TABLE gone RENAME TO member").expect("repaired");
-    house.processor.process(&arrival).await.expect("processed");
+    house.settle(&arrival).await;
     assert_eq!(house.out().await.len(), 1);
 }
 
@@ -494,7 +501,7 @@ async fn a_post_that_cannot_be_queued_is_not_counted() {
     assert!(matches!(house.processor.process(&arrival).await, Err(Temporary::Spool(_))));
     assert_eq!(count().await, 0);
     spool.execute_batch("ALTER TABLE gone RENAME TO recipient").expect("repaired");
-    house.processor.process(&arrival).await.expect("processed");
+    house.settle(&arrival).await;
     assert_eq!(count().await, 1);
 }
 
@@ -559,7 +566,7 @@ async fn an_injected_message_takes_the_same_way() {
     let injection = crate::post::inject::Injection::read(file).expect("message");
     injection.into_spool(house.spool(), &house.list).await.expect("injected");
     let arrival = house.arrivals().await.remove(0);
-    house.processor.process(&arrival).await.expect("processed");
+    house.settle(&arrival).await;
     let out = house.out().await;
     assert_eq!(out[0].1.len(), 2);
     assert!(out[0].2.contains("\r\nSubject: [Ants] By hand\r\n") && out[0].2.ends_with("\r\n\r\nHello\r\n"));
@@ -644,12 +651,12 @@ async fn mail_whose_file_is_gone_is_put_aside_and_goes_on_when_it_is_back() {
     let file = std::fs::read_dir(&bodies).expect("bodies").next().expect("one").expect("readable").path();
     let elsewhere = house.directory.path().join("elsewhere");
     std::fs::rename(&file, &elsewhere).expect("moved");
-    house.processor.process(&arrival).await.expect("processed");
+    house.settle(&arrival).await;
     let shunted = house.arrivals().await.remove(0);
     assert_eq!(shunted.state, ArrivalState::Shunted);
     assert!(shunted.reason.contains("is gone; put it back"), "{}", shunted.reason);
     std::fs::rename(&elsewhere, &file).expect("moved back");
-    house.processor.process(&arrival).await.expect("processed");
+    house.settle(&arrival).await;
     // Larger than the list takes.
     assert_eq!(house.store().held(None).await.expect("held").len(), 1);
 }

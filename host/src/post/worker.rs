@@ -2,17 +2,18 @@
 //!
 //! Promise: arrivals of one list are processed in the order in which they came, one at a time; several
 //! lists at the same time, and a list with much mail does not keep that of others from being seen. One that meets
-//! temporary trouble is tried again with growing delay and holds up nobody. It sleeps until the spool tells of new
+//! temporary trouble is tried again with growing delay and holds up nobody. What is discarded is removed together with
+//! what is discarded until then, and its list does not wait for that. It sleeps until the spool tells of new
 //! arrivals; it never polls. When told to shut down it finishes what it has begun and leaves the rest in the spool.
 
-use super::process::{Processor, Temporary};
+use super::process::{Done, Processor, Temporary};
 use crate::pulse::Pulse;
 use crate::spool::{Arrival, SpoolError};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 /// So many arrivals are processed at the same time.
 const PARALLEL: usize = 4;
@@ -24,6 +25,8 @@ const PAGE: usize = 256;
 const OF_ONE_LIST: usize = 64;
 /// No more are asked for while so many wait in memory for their turn, or so many for their next try.
 const ROOM: usize = 8192;
+/// So many discarded ones may wait for their removal.
+const DISCARDED: usize = 256;
 /// The first delay after temporary trouble; it doubles each time.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 /// Who made an older arrival new again may have died before he told us: so often they are looked through for it, when
@@ -39,7 +42,7 @@ pub struct Worker {
 }
 
 /// How one arrival ended.
-type Outcome = Result<(), Temporary>;
+type Outcome = Result<Done, Temporary>;
 
 impl Worker {
     /// Over this processor.
@@ -59,6 +62,7 @@ impl Worker {
         let mut agenda = Agenda::default();
         let mut running: JoinSet<Outcome> = JoinSet::new();
         let mut jobs: HashMap<tokio::task::Id, (Arrival, u32)> = HashMap::new();
+        let mut removal: JoinSet<Result<(), SpoolError>> = JoinSet::new();
         let mut search = Search::default();
         loop {
             if self.processor.spool.has_renewed_arrivals() {
@@ -75,6 +79,10 @@ impl Worker {
                 let job = arrival.clone();
                 let id = running.spawn(async move { processor.process(&job).await }).id();
                 jobs.insert(id, (arrival, attempts));
+            }
+            if removal.is_empty() && agenda.has_discarded() {
+                let (spool, discarded) = (self.processor.spool.clone(), agenda.begin_removal());
+                removal.spawn(async move { spool.finish(discarded).await });
             }
             let now = Instant::now();
             let wake = [agenda.next_due(), search.not_before.filter(|time| *time > now)].into_iter().flatten().min();
@@ -94,14 +102,25 @@ impl Worker {
                         search.start_over_now_and_then(Instant::now());
                     }
                 }
+                Some(removed) = removal.join_next() => agenda.removal_ended(removed),
                 () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => agenda.wake(Instant::now()),
                 // What was found goes on beside a long search.
                 () = tokio::task::yield_now(), if search.may_look(now) && agenda.wants_to_look(search.pending) => {}
             }
         }
         // What is left to do is no turn of the loop.
-        drop(self);
-        while running.join_next().await.is_some() {}
+        self.pulse = Pulse::unwatched();
+        while let Some(done) = running.join_next_with_id().await {
+            if let Ok((id, Ok(Done::Discarded))) = done
+                && let Some((arrival, attempts)) = jobs.remove(&id)
+            {
+                agenda.discard(arrival, attempts);
+            }
+        }
+        while removal.join_next().await.is_some() {}
+        if agenda.has_discarded() && self.processor.spool.finish(agenda.begin_removal()).await.is_err() {
+            info!("discarded posts are still there, and are discarded when Postrider starts again");
+        }
     }
 
     /// Asks the spool for a page, and for more of a list that has few left in memory, if that is wanted now.
@@ -151,7 +170,8 @@ impl Worker {
         outcome: Result<Outcome, tokio::task::JoinError>,
     ) {
         let trouble = match outcome {
-            Ok(Ok(())) => return agenda.done(&arrival),
+            Ok(Ok(Done::Settled)) => return agenda.done(&arrival),
+            Ok(Ok(Done::Discarded)) => return agenda.discard(arrival, attempts),
             Ok(Err(trouble)) => trouble.to_string(),
             Err(panic) => {
                 error!(arrival = arrival.id, %panic, "processing failed");
@@ -162,7 +182,7 @@ impl Worker {
                 }
             }
         };
-        let delay = FIRST_DELAY.saturating_mul(1 << attempts.min(16)).min(LONGEST_DELAY);
+        let delay = delay_after(attempts);
         warn!(
             arrival = arrival.id,
             list = arrival.recipient.list_address,
@@ -172,6 +192,11 @@ impl Worker {
         );
         agenda.delay(arrival, attempts + 1, Instant::now() + delay);
     }
+}
+
+/// Before the next try after so many.
+fn delay_after(attempts: u32) -> Duration {
+    FIRST_DELAY.saturating_mul(1 << attempts.min(16)).min(LONGEST_DELAY)
 }
 
 /// Where to look for arrivals next.
@@ -229,6 +254,10 @@ struct Agenda {
     /// Every arrival in here or being processed.
     known: HashSet<i64>,
     delayed: BTreeMap<(Instant, i64), (Arrival, u32)>,
+    /// To be removed, and nothing else.
+    discarded: Vec<(Arrival, u32)>,
+    /// Those that are just being removed.
+    removing: Vec<(Arrival, u32)>,
     queued: usize,
     /// Lists that have more in the spool, behind this arrival.
     more: HashMap<i64, i64>,
@@ -294,6 +323,9 @@ impl Agenda {
 
     /// The next to be processed, of a list that is not being worked on.
     fn take(&mut self) -> Option<(Arrival, u32)> {
+        if self.discarded.len() >= DISCARDED {
+            return None;
+        }
         let list = self.ready.pop_front()?;
         let next = self.waiting.get_mut(&list)?.pop_front()?;
         self.busy.insert(list);
@@ -311,6 +343,45 @@ impl Agenda {
     fn done(&mut self, arrival: &Arrival) {
         self.known.remove(&arrival.id);
         self.release(arrival.recipient.list);
+    }
+
+    /// Its list goes on; it stays known until it is gone.
+    fn discard(&mut self, arrival: Arrival, attempts: u32) {
+        self.release(arrival.recipient.list);
+        self.discarded.push((arrival, attempts));
+    }
+
+    fn has_discarded(&self) -> bool {
+        !self.discarded.is_empty()
+    }
+
+    /// The numbers of all that are discarded.
+    fn begin_removal(&mut self) -> Vec<i64> {
+        self.removing = std::mem::take(&mut self.discarded);
+        self.removing.iter().map(|(arrival, _)| arrival.id).collect()
+    }
+
+    fn removal_ended(&mut self, removed: Result<Result<(), SpoolError>, tokio::task::JoinError>) {
+        let trouble = match removed {
+            Ok(Ok(())) => return self.removed(),
+            Ok(Err(trouble)) => trouble.to_string(),
+            Err(panic) => panic.to_string(),
+        };
+        let posts = self.removing.len();
+        warn!(posts, trouble, "discarded posts cannot be removed; they will be processed again");
+        self.not_removed(Instant::now());
+    }
+
+    fn removed(&mut self) {
+        for (arrival, _) in std::mem::take(&mut self.removing) {
+            self.known.remove(&arrival.id);
+        }
+    }
+
+    fn not_removed(&mut self, now: Instant) {
+        for (arrival, attempts) in std::mem::take(&mut self.removing) {
+            self.delayed.insert((now + delay_after(attempts), arrival.id), (arrival, attempts + 1));
+        }
     }
 
     fn delay(&mut self, arrival: Arrival, attempts: u32, until: Instant) {

@@ -154,6 +154,45 @@ fn trouble_with_one_holds_up_nobody_and_comes_back_in_its_time() {
 }
 
 #[test]
+fn what_is_discarded_holds_up_nobody_and_is_removed_once() {
+    let mut agenda = agenda(&[(1, 7), (2, 7), (3, 7)]);
+    let _ = agenda.take();
+    agenda.discard(arrival(1, 7), 0);
+    assert_eq!(take(&mut agenda), Some(2), "its list goes on before it is gone");
+    assert_eq!(agenda.begin_removal(), [1]);
+    agenda.discard(arrival(2, 7), 0);
+    agenda.add(arrival(1, 7));
+    agenda.add(arrival(2, 7));
+    assert_eq!(agenda.queued, 1, "they are known as long as they may still be seen");
+    agenda.removed();
+    assert_eq!(agenda.begin_removal(), [2]);
+    let now = Instant::now();
+    agenda.not_removed(now);
+    assert!(!agenda.has_discarded());
+    assert_eq!(take(&mut agenda), Some(3));
+    agenda.wake(now + FIRST_DELAY);
+    assert_eq!(take(&mut agenda), None, "one at a time, also what comes back");
+    agenda.done(&arrival(3, 7));
+    assert_eq!(agenda.take().map(|(arrival, attempts)| (arrival.id, attempts)), Some((2, 1)));
+    agenda.done(&arrival(2, 7));
+    assert!(agenda.is_idle() && agenda.known.is_empty());
+}
+
+#[test]
+fn discarded_mail_that_cannot_be_removed_does_not_fill_the_memory() {
+    let mut agenda = Agenda::default();
+    (1..=2 * DISCARDED as i64).for_each(|id| agenda.add(arrival(id, id)));
+    let mut taken = 0;
+    while let Some((one, attempts)) = agenda.take() {
+        agenda.discard(one, attempts);
+        taken += 1;
+    }
+    assert_eq!(taken, DISCARDED);
+    assert_eq!(agenda.begin_removal().len(), DISCARDED);
+    assert!(agenda.take().is_some());
+}
+
+#[test]
 fn a_search_goes_on_where_it_ended_unless_older_ones_are_new_again() {
     let mut search = Search::default();
     search.found(Some(256), false);

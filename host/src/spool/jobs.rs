@@ -8,7 +8,7 @@ use super::writer::Job;
 use super::{Result, SpoolError, locked};
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Most jobs of one commit.
 pub(super) const MAX_GROUP: usize = 1000;
@@ -21,11 +21,12 @@ pub(super) struct Jobs {
 
 #[derive(Default)]
 struct Waiting {
-    jobs: VecDeque<Box<dyn Job>>,
-    /// For how many of them somebody waits.
-    awaited: usize,
-    /// The writer sleeps until there are so many for which somebody waits. The first of all, and the first of these,
-    /// wake it as well: they change for how long it waits.
+    /// For these somebody waits.
+    awaited: VecDeque<Box<dyn Job>>,
+    /// For these nobody does; since when they are here.
+    patient: VecDeque<(Instant, Box<dyn Job>)>,
+    /// The writer sleeps until there are so many for which somebody waits. The first of these wakes it as well, and
+    /// the first of all: they change for how long it waits.
     enough: Option<usize>,
     closed: bool,
 }
@@ -33,17 +34,42 @@ struct Waiting {
 impl Waiting {
     /// Whether the writer is to be woken.
     fn add(&mut self, job: Box<dyn Job>) -> bool {
-        let awaited = !job.is_patient();
-        self.awaited += usize::from(awaited);
-        self.jobs.push_back(job);
-        let wake = self.enough.is_some_and(|enough| {
-            let changes_the_wait = self.jobs.len() == 1 || (awaited && self.awaited == 1);
-            changes_the_wait || (awaited && self.awaited >= enough) || self.jobs.len() >= MAX_GROUP
-        });
+        let wake = if job.is_patient() {
+            self.patient.push_back((Instant::now(), job));
+            let first = self.patient.len() == 1 && self.awaited.is_empty();
+            self.enough.is_some() && (first || self.is_full())
+        } else {
+            self.awaited.push_back(job);
+            self.enough.is_some_and(|enough| self.awaited.len() == 1 || self.awaited.len() >= enough || self.is_full())
+        };
         if wake {
             self.enough = None;
         }
         wake
+    }
+
+    fn is_empty(&self) -> bool {
+        self.awaited.is_empty() && self.patient.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.awaited.len() >= MAX_GROUP || self.patient.len() >= MAX_GROUP
+    }
+
+    /// Whether those for which nobody waits have waited for so long.
+    fn have_waited(&self, patience: Duration) -> bool {
+        self.patient.front().is_some_and(|(since, _)| since.elapsed() >= patience)
+    }
+
+    /// What goes into one commit, and for how many of it somebody waits.
+    fn take(&mut self, pace: &Pace) -> (Vec<Box<dyn Job>>, usize) {
+        let awaited = self.awaited.len().min(MAX_GROUP);
+        let mut group: Vec<_> = self.awaited.drain(..awaited).collect();
+        if awaited == 0 || self.is_full() || self.have_waited(pace.patience()) {
+            let patient = self.patient.len().min(MAX_GROUP - awaited);
+            group.extend(self.patient.drain(..patient).map(|(_, job)| job));
+        }
+        (group, awaited)
     }
 }
 
@@ -73,7 +99,9 @@ impl Jobs {
     /// Nobody will do them any more: whoever waits is told.
     pub(super) fn abandon(&self) {
         self.close();
-        let left = std::mem::take(&mut locked(&self.waiting).jobs);
+        let mut waiting = locked(&self.waiting);
+        let left = (std::mem::take(&mut waiting.awaited), std::mem::take(&mut waiting.patient));
+        drop(waiting);
         drop(left);
     }
 
@@ -81,30 +109,31 @@ impl Jobs {
     /// done.
     pub(super) fn next_group(&self, pace: &Pace) -> Option<(Vec<Box<dyn Job>>, usize)> {
         let mut waiting = locked(&self.waiting);
-        while waiting.jobs.is_empty() {
-            if waiting.closed {
-                return None;
-            }
-            waiting.enough = Some(1);
-            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-            waiting.enough = None;
-        }
-        let begun = Instant::now();
-        while waiting.jobs.len() < MAX_GROUP && !waiting.closed {
+        let mut begun = None;
+        while !waiting.closed && !waiting.is_full() {
+            // For how long, and for how many: nobody knows while there is nothing.
+            let (time, enough) =
+                if let Some((since, _)) = waiting.patient.front().filter(|_| waiting.awaited.is_empty()) {
+                    (Some(pace.patience().saturating_sub(since.elapsed())), 1)
+                } else if waiting.is_empty() {
+                    (None, 1)
+                } else {
+                    let begun = *begun.get_or_insert_with(Instant::now);
+                    (Some(pace.wait(waiting.awaited.len()).saturating_sub(begun.elapsed())), pace.company())
+                };
             // A wait of no length would still be a call of the system.
-            let left = pace.wait(waiting.awaited).saturating_sub(begun.elapsed());
-            if left.is_zero() {
+            if time.is_some_and(|time| time.is_zero()) {
                 break;
             }
-            waiting.enough = Some(pace.company());
-            waiting = self.changed.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+            waiting.enough = Some(enough);
+            waiting = match time {
+                Some(time) => self.changed.wait_timeout(waiting, time).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+            };
             waiting.enough = None;
         }
-        let count = waiting.jobs.len().min(MAX_GROUP);
-        let group: Vec<_> = waiting.jobs.drain(..count).collect();
-        let awaited = group.iter().filter(|job| !job.is_patient()).count();
-        waiting.awaited -= awaited;
-        Some((group, awaited))
+        // Closed, or there is something.
+        if waiting.is_empty() { None } else { Some(waiting.take(pace)) }
     }
 }
 
@@ -121,15 +150,15 @@ mod tests {
     fn the_writer_is_woken_by_what_it_waits_for_and_not_by_each_job() {
         let mut waiting = Waiting::default();
         assert!(!waiting.add(job(true)), "it does not sleep");
-        waiting.jobs.clear();
+        waiting.patient.clear();
         let mut add = |patient| {
             waiting.enough.get_or_insert(3);
             waiting.add(job(patient))
         };
-        let woken = [true, true, false, true, false, false, true, false, true].map(&mut add);
+        let woken = [true, true, false, true, false, false, true, false].map(&mut add);
         assert_eq!(
             woken,
-            [true, false, true, false, false, true, false, true, false],
+            [true, false, true, false, false, true, false, true],
             "by the first, by the first that somebody waits for, and from the third of these on"
         );
     }
@@ -152,9 +181,27 @@ mod tests {
         jobs.close();
         assert!(matches!(jobs.push(job(false)), Err(SpoolError::Closed)));
         let next = || jobs.next_group(&pace).map(|(group, awaited)| (group.len(), awaited));
-        assert_eq!(next(), Some((MAX_GROUP, MAX_GROUP / 2)));
-        assert_eq!(next(), Some((3, 1)));
+        assert_eq!(next(), Some((MAX_GROUP, MAX_GROUP / 2 + 1)), "first those for which somebody waits");
+        assert_eq!(next(), Some((3, 0)));
         assert_eq!(next(), None);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_kept_together_while_mail_comes_in() {
+        let (jobs, mut pace) = (Jobs::default(), Pace::default());
+        pace.committed(1, Duration::from_micros(1));
+        let next = |pace: &Pace| jobs.next_group(pace).map(|(group, awaited)| (group.len(), awaited));
+        for _ in 0..2 {
+            assert!(jobs.push(job(true)).is_ok() && jobs.push(job(false)).is_ok());
+            assert_eq!(next(&pace), Some((1, 1)));
+        }
+        let since = locked(&jobs.waiting).patient.front().map(|(since, _)| *since);
+        assert_eq!(next(&pace), Some((2, 0)), "in the end it is done without company");
+        assert!(since.is_some_and(|since| since.elapsed() >= pace.patience()));
+        assert!(jobs.push(job(true)).is_ok());
+        pace.committed(0, Duration::from_micros(1));
+        assert!(jobs.push(job(false)).is_ok());
+        assert_eq!(next(&pace), Some((2, 1)), "no mail came in");
     }
 
     #[test]

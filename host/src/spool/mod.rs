@@ -287,9 +287,13 @@ impl Spool {
         }
     }
 
-    /// The arrival is done (held elsewhere, discarded): removes it.
-    pub async fn finish(&self, arrival: i64) -> Result<()> {
-        self.change_patiently(move |db, effects| commands::remove_arrival(db, effects, arrival).map(|_| ())).await
+    /// These arrivals are done, nothing of them is kept: removes them, all or none. Those that are gone already are
+    /// passed over.
+    pub async fn finish(&self, arrivals: Vec<i64>) -> Result<()> {
+        self.change_patiently(move |db, effects| {
+            arrivals.iter().try_for_each(|arrival| commands::remove_arrival(db, effects, *arrival).map(drop))
+        })
+        .await
     }
 
     /// Changes the state of an arrival: keeps it for later, shunts it with a reason, or makes it

@@ -1,15 +1,16 @@
 //! How long the writer waits for company before it commits.
 //!
 //! Sessions that are served by one commit come back together a moment later; whoever comes first must not have a
-//! commit, and a sync of the disk, for itself while the others wait for the next one. And what nobody waits for (an
-//! arrival is done, results are recorded) can go with the next mail that comes in. Both cost less than a commit
-//! takes, which is measured; alone, a session waits for nobody.
+//! commit, and a sync of the disk, for itself while the others wait for the next one. That costs less than a commit
+//! takes, which is measured; alone, a session waits for nobody. And what nobody waits for (an arrival is done, results
+//! are recorded) is kept together while mail comes in: it touches pages of its own, which are written for one change or
+//! for many.
 
 use std::time::Duration;
 
 /// Jobs that somebody waits for are held up by at most so much, be the disk ever so slow.
 const LONGEST: Duration = Duration::from_millis(2);
-/// The same for the others.
+/// The others are, while mail comes in.
 const LONGEST_PATIENT: Duration = Duration::from_millis(5);
 
 /// What is known of the last commits.
@@ -24,14 +25,13 @@ pub(super) struct Pace {
 impl Pace {
     /// How long to wait for more, counted from the first job, when there are so many that somebody waits for.
     pub(super) fn wait(&self, awaited: usize) -> Duration {
-        if awaited == 0 {
-            // Only while mail comes in: alone, a backlog is worked off one commit after the other.
-            if self.company == 0 { Duration::ZERO } else { (self.cost * 2).min(LONGEST_PATIENT) }
-        } else if awaited < self.company {
-            (self.cost / 2).min(LONGEST)
-        } else {
-            Duration::ZERO
-        }
+        if awaited < self.company { (self.cost / 2).min(LONGEST) } else { Duration::ZERO }
+    }
+
+    /// How long jobs that nobody waits for are kept, each counted from when it came. Only while mail comes in: alone, a
+    /// backlog is worked off one commit after the other.
+    pub(super) fn patience(&self) -> Duration {
+        if self.company == 0 { Duration::ZERO } else { LONGEST_PATIENT }
     }
 
     /// So many jobs that somebody waits for are worth waiting for.
@@ -74,10 +74,10 @@ mod tests {
     fn what_nobody_waits_for_waits_longer_while_mail_comes_in() {
         let mut pace = Pace::default();
         pace.committed(1, MS);
-        assert_eq!(pace.wait(0), 2 * MS);
+        assert_eq!(pace.patience(), LONGEST_PATIENT);
         assert_eq!(pace.wait(1), Duration::ZERO, "nor does anybody wait for it");
         pace.committed(0, MS);
-        assert_eq!(pace.wait(0), Duration::ZERO, "no mail comes in that it could go with");
+        assert_eq!(pace.patience(), Duration::ZERO, "no mail comes in");
     }
 
     #[test]
@@ -85,6 +85,5 @@ mod tests {
         let mut pace = Pace::default();
         pace.committed(10, Duration::from_secs(1));
         assert_eq!(pace.wait(1), LONGEST);
-        assert_eq!(pace.wait(0), LONGEST_PATIENT);
     }
 }

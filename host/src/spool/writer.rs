@@ -1,9 +1,8 @@
 //! The one thread that writes, and the commits that jobs share.
 //!
-//! Jobs that wait when a commit begins, or come a moment later ([`Pace`]), go into it together, each in a
-//! savepoint of its own, and are answered after it: one sync serves all of them. A job that fails is undone alone. When the whole
-//! transaction fails (disk full), each job is tried again by itself, so that a small one can still
-//! succeed and none suffers for another.
+//! Jobs that wait when a commit begins, or come a moment later ([`Pace`]), go into it together and are answered after
+//! it: one sync serves all of them. When one of them fails, or the whole transaction (disk full), it is undone and each
+//! job is tried again by itself, so that none suffers for another.
 
 use super::body::StagedBody;
 use super::error::SpoolError;
@@ -129,18 +128,11 @@ impl Writer {
 
     fn commit_all(&mut self, mut group: Vec<Box<dyn Job>>) {
         match self.commit_together(&mut group) {
-            Ok(outcomes) => {
-                for (job, outcome) in group.into_iter().zip(outcomes) {
-                    job.answer(outcome);
-                }
-            }
+            Ok(()) => group.into_iter().for_each(|job| job.answer(Ok(()))),
             Err(failure) if failure.alone && group.len() > 1 => {
                 for mut job in group {
-                    let outcome = match self.commit_together(std::slice::from_mut(&mut job)) {
-                        Ok(mut outcomes) => outcomes.pop().unwrap_or(Err(SpoolError::Closed)),
-                        Err(failure) => Err(failure.error),
-                    };
-                    job.answer(outcome);
+                    let outcome = self.commit_together(std::slice::from_mut(&mut job));
+                    job.answer(outcome.map_err(|failure| failure.error));
                 }
             }
             Err(failure) => {
@@ -152,35 +144,24 @@ impl Writer {
     }
 
     /// One transaction. `Err`: nothing of it remains.
-    fn commit_together(&mut self, group: &mut [Box<dyn Job>]) -> std::result::Result<Vec<Result<()>>, Failure> {
+    fn commit_together(&mut self, group: &mut [Box<dyn Job>]) -> std::result::Result<(), Failure> {
         let failure = |error: &rusqlite::Error, alone| Failure {
             error: SpoolError::from_sqlite(&self.shared.file, error),
             alone,
         };
         let execute = |sql: &str| self.connection.prepare_cached(sql)?.execute([]).map(|_| ());
         execute("BEGIN IMMEDIATE").map_err(|error| failure(&error, false))?;
-        let mut outcomes = Vec::with_capacity(group.len());
         let mut all_effects = Vec::with_capacity(group.len());
         for job in group {
             let mut effects = Effects::default();
-            let outcome = execute("SAVEPOINT job")
-                .and_then(|()| job.run(&self.connection, &mut effects))
-                .and_then(|()| execute("RELEASE job"));
-            match outcome {
-                Ok(()) => {
-                    all_effects.push(effects);
-                    outcomes.push(Ok(()));
+            if let Err(error) = job.run(&self.connection, &mut effects) {
+                // SQLite may have given up the transaction already.
+                if !self.connection.is_autocommit() {
+                    let _ = execute("ROLLBACK");
                 }
-                // SQLite gave up the whole transaction: the changes of the others are gone too.
-                Err(error) if self.connection.is_autocommit() => return Err(failure(&error, true)),
-                Err(error) => {
-                    outcomes.push(Err(SpoolError::from_sqlite(&self.shared.file, &error)));
-                    if let Err(error) = execute("ROLLBACK TO job").and_then(|()| execute("RELEASE job")) {
-                        let _ = execute("ROLLBACK");
-                        return Err(failure(&error, true));
-                    }
-                }
+                return Err(failure(&error, true));
             }
+            all_effects.push(effects);
         }
         if let Err(error) = execute("COMMIT") {
             if !self.connection.is_autocommit() {
@@ -190,7 +171,7 @@ impl Writer {
         }
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         self.apply(all_effects);
-        Ok(outcomes)
+        Ok(())
     }
 
     fn apply(&mut self, all: Vec<Effects>) {
