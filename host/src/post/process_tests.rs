@@ -642,6 +642,23 @@ async fn a_list_with_much_mail_gets_all_of_it_in_order_and_others_need_not_wait(
 }
 
 #[tokio::test]
+async fn what_a_list_discards_is_removed_however_much_it_is() {
+    let mut house = House::new().await;
+    house.set(|settings| settings.nonmember_action = crate::lists::PostAction::Discard).await;
+    for _ in 0..600 {
+        house.arrives(Subaddress::Post, "eve@example.org", &from("eve@example.org")).await;
+    }
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(Worker::new(house.processor.clone()).run(async move {
+        let _ = stopped.await;
+    }));
+    wait_for(&house, 0).await;
+    stop.send(()).expect("running");
+    running.await.expect("ended");
+    assert_eq!(house.out().await, []);
+}
+
+#[tokio::test]
 async fn mail_whose_file_is_gone_is_put_aside_and_goes_on_when_it_is_back() {
     let house = House::new().await;
     let mut message = POST.to_vec();

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Most jobs of one commit.
+/// Most jobs of one commit, of those that somebody waits for and of the others: neither keeps the other waiting.
 pub(super) const MAX_GROUP: usize = 1000;
 
 #[derive(Default)]
@@ -66,7 +66,7 @@ impl Waiting {
         let awaited = self.awaited.len().min(MAX_GROUP);
         let mut group: Vec<_> = self.awaited.drain(..awaited).collect();
         if awaited == 0 || self.is_full() || self.have_waited(pace.patience()) {
-            let patient = self.patient.len().min(MAX_GROUP - awaited);
+            let patient = self.patient.len().min(MAX_GROUP);
             group.extend(self.patient.drain(..patient).map(|(_, job)| job));
         }
         (group, awaited)
@@ -181,9 +181,19 @@ mod tests {
         jobs.close();
         assert!(matches!(jobs.push(job(false)), Err(SpoolError::Closed)));
         let next = || jobs.next_group(&pace).map(|(group, awaited)| (group.len(), awaited));
-        assert_eq!(next(), Some((MAX_GROUP, MAX_GROUP / 2 + 1)), "first those for which somebody waits");
-        assert_eq!(next(), Some((3, 0)));
+        assert_eq!(next(), Some((MAX_GROUP + 3, MAX_GROUP / 2 + 1)));
         assert_eq!(next(), None);
+    }
+
+    #[test]
+    fn neither_kind_keeps_the_other_waiting_however_many_there_are() {
+        let (jobs, pace) = (Jobs::default(), Pace::default());
+        for _ in 0..=MAX_GROUP {
+            assert!(jobs.push(job(true)).is_ok() && jobs.push(job(false)).is_ok());
+        }
+        let next = || jobs.next_group(&pace).map(|(group, awaited)| (group.len(), awaited));
+        assert_eq!(next(), Some((2 * MAX_GROUP, MAX_GROUP)));
+        assert_eq!(next(), Some((2, 1)));
     }
 
     #[test]
