@@ -10,7 +10,10 @@
 //!
 //! Moreover each SMTP server process remembers for which domains it is a relay, as long as it
 //! lives: who asked for a domain before it existed may get the old answer for some minutes.
-//! So a new domain always deserves a reload, a new list only with regexp and texthash.
+//! So a new domain always deserves a reload, a new list only with regexp and texthash. And with these two the addresses
+//! of a new domain need a reload of their own before the domain is published: of two processes that retire the router
+//! may be the first, and would send strangers to an SMTP server that knows the domain's addresses not yet, and refuses
+//! them for good.
 //!
 //! Nobody can say how long a busy router goes on with an old hash table, and mail that it routes by it
 //! is deferred or goes astray. So we never wait for it: without the superuser's rights, a new domain
@@ -34,9 +37,11 @@ pub(crate) fn all(config: &Config, table_type: TableType, site: &Site, instances
     }
     let told = instances.iter().filter(|one| !facts::is_stopped(&one.facts) && refers_to_us(&one.facts, site));
     let told: Vec<_> = told.collect();
-    // Before anything else is published, every instance must have seen the routes.
-    commands.extend(told.iter().filter_map(|one| Reloads { config, table_type, site, instance: one }.for_routes()));
-    commands.extend(told.iter().map(|one| Reloads { config, table_type, site, instance: one }.for_the_rest()));
+    // Before anything else is published, every instance must have seen the routes; and then the addresses.
+    let reloads = || told.iter().map(|one| Reloads { config, table_type, site, instance: one });
+    commands.extend(reloads().filter_map(|reloads| reloads.for_routes()));
+    commands.extend(reloads().filter_map(|reloads| reloads.for_addresses()));
+    commands.extend(reloads().map(|reloads| reloads.for_domains()));
     commands
 }
 
@@ -60,16 +65,23 @@ impl Reloads<'_> {
         }
     }
 
-    fn for_the_rest(&self) -> Command {
-        let new_domain = "so that all of Postfix accepts the new domain from now on";
+    /// Addresses before their domain: in a domain that it relays, Postfix refuses those that it does not know.
+    fn for_addresses(&self) -> Option<Command> {
         match self.table_type {
-            TableType::Hash => self.reload(|table| table == tables::DOMAINS, new_domain),
-            TableType::Lmdb | TableType::Sqlite => {
-                self.reload(|table| table == tables::DOMAINS, new_domain).with_need(Need::Advised)
-            }
             TableType::Regexp | TableType::Texthash => {
-                self.reload(|table| !self.is_routing(table), "so that Postfix reads the new tables")
+                let wanted = |table: &str| table != tables::DOMAINS && !self.is_routing(table);
+                Some(self.reload(wanted, "so that Postfix reads the new addresses"))
             }
+            TableType::Hash | TableType::Lmdb | TableType::Sqlite => None,
+        }
+    }
+
+    fn for_domains(&self) -> Command {
+        let reload =
+            self.reload(|table| table == tables::DOMAINS, "so that all of Postfix accepts the new domain from now on");
+        match self.table_type {
+            TableType::Hash | TableType::Regexp | TableType::Texthash => reload,
+            TableType::Lmdb | TableType::Sqlite => reload.with_need(Need::Advised),
         }
     }
 
@@ -161,7 +173,7 @@ mod tests {
             ("relay_domains".into(), "$lists".into()),
             ("relay_domains (expanded)".into(), "regexp:/var/lib/postrider/data/postfix_domains".into()),
         ]);
-        assert_eq!(activated(&commands(TableType::Regexp, &indirect)).len(), 2);
+        assert_eq!(activated(&commands(TableType::Regexp, &indirect)).len(), 3);
     }
 
     #[test]
@@ -177,12 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn regexp_and_texthash_are_reloaded_after_routing_and_again_after_the_rest() {
+    fn regexp_and_texthash_are_reloaded_after_routes_after_addresses_and_after_domains() {
         for table_type in [TableType::Regexp, TableType::Texthash] {
             let commands = commands(table_type, &Facts::new());
             let activated = activated(&commands);
             assert_eq!(activated[0], ["postfix_transport"]);
-            assert_eq!(activated[1].last().map(String::as_str), Some("postfix_domains"));
+            assert_eq!(activated[1].last().map(String::as_str), Some("postfix_recipients"));
+            assert_eq!(activated[2..], [["postfix_domains"]]);
             let mut all: Vec<_> = activated.concat();
             all.sort();
             let mut expected: Vec<_> = tables::all(table_type).iter().map(|(name, _)| name.to_string()).collect();
@@ -191,6 +204,7 @@ mod tests {
             assert!(commands.iter().all(|command| command.settle.is_none()));
         }
     }
+
     #[test]
     fn every_instance_is_told_of_routes_before_any_is_told_of_the_rest() {
         let config = Config::parse(&[("config_directory", "/a /b /c")].into_iter().collect::<Settings>()).unwrap();
