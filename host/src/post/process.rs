@@ -155,6 +155,9 @@ impl Processor {
     }
 
     async fn dispatch(&self, arrival: &Arrival) -> Result<Done, Failure> {
+        if arrival.damaged {
+            return Err(Failure::Permanent(arrival.reason.clone()));
+        }
         if arrival.recipient.list_address.is_empty() {
             return forward::to_site_owner(self, arrival).await.map(|()| Done::Settled);
         }

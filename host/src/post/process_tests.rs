@@ -678,6 +678,42 @@ async fn mail_whose_file_is_gone_is_put_aside_and_goes_on_when_it_is_back() {
     assert_eq!(house.store().held(None).await.expect("held").len(), 1);
 }
 
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_put_aside_and_hides_none_beside_it() {
+    let house = House::new().await;
+    let damages =
+        ["sender = 'no address'", "function = 'fly'", "recipient = x'ff'", "list_address = x'ff'", "detail = 1.5"];
+    let mut damaged = Vec::new();
+    for damage in damages {
+        let arrival = house.arrives(Subaddress::Post, "anne@example.net", POST).await;
+        let spool = rusqlite::Connection::open(house.directory.path().join("spool.db")).expect("the spool");
+        let update = format!("UPDATE arrival SET {damage} WHERE id = ?1");
+        assert_eq!(spool.execute(&update, [arrival.id]).expect(damage), 1);
+        damaged.push(arrival.id);
+    }
+    house.arrives(Subaddress::Post, "anne@example.net", POST).await;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let worker = Worker::new(house.processor.clone());
+    let running = tokio::spawn(worker.run(async move {
+        let _ = stopped.await;
+    }));
+    wait_for(&house, damaged.len()).await;
+    let all_shunted = |all: &[Arrival]| all.iter().all(|one| one.state == ArrivalState::Shunted);
+    while !all_shunted(&house.arrivals().await) {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    stop.send(()).expect("running");
+    running.await.expect("ended");
+    assert_eq!(house.out().await.len(), 1, "the one that is whole went out");
+    for (arrival, damage) in house.arrivals().await.iter().zip(damages) {
+        assert!(arrival.damaged && arrival.reason.starts_with("its row in the spool cannot be read: "), "{arrival:?}");
+        let column = damage.split(' ').next().expect("column");
+        let says = [column, "means nothing to this program", "no address"];
+        assert!(says.iter().any(|text| arrival.reason.contains(text)), "{damage}: {}", arrival.reason);
+    }
+    assert_eq!(house.arrivals().await.iter().map(|one| one.id).collect::<Vec<_>>(), damaged);
+}
+
 /// Until only so many arrivals are left; the test runner's patience is the limit.
 async fn wait_for(house: &House, left: usize) {
     while house.arrivals().await.len() > left {

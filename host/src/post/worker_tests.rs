@@ -11,7 +11,17 @@ fn arrival(id: i64, list: i64) -> Arrival {
         detail: None,
     };
     let state = ArrivalState::New;
-    Arrival { id, message: id, sender: None, recipient, state, reason: String::new(), received: 0, size: 0 }
+    Arrival {
+        id,
+        message: id,
+        sender: None,
+        recipient,
+        state,
+        reason: String::new(),
+        received: 0,
+        size: 0,
+        damaged: false,
+    }
 }
 
 fn agenda(arrivals: &[(i64, i64)]) -> Agenda {

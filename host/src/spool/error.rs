@@ -87,6 +87,16 @@ pub enum SpoolError {
         /// The number of the message.
         outgoing: i64,
     },
+    /// The row of an arrival cannot be read whole.
+    #[error(
+        "arrival {arrival}: {reason}; `postrider queue show in {arrival}` shows the rest, `queue drop in {arrival}` gives it up"
+    )]
+    Damaged {
+        /// Its number.
+        arrival: i64,
+        /// What is wrong.
+        reason: String,
+    },
     /// What each recipient of a message is to get of his own cannot be read.
     #[error("outgoing message {outgoing}: {error}; it waits, and `postrider queue drop out {outgoing}` gives it up")]
     Splices {

@@ -101,6 +101,7 @@ async fn what_is_wanted_again_is_queued_again_and_known_afterwards() {
             reason: String::new(),
             received,
             size: 4,
+            damaged: false,
         };
         ImportedArrival { arrival, message: Arc::from(&b"post"[..]) }
     };

@@ -5,7 +5,7 @@ use super::types::{
     Arrival, ArrivalState, BounceEvent, EnvelopeSender, IncomingRecipient, OutgoingFilter, QueuedOutgoing,
 };
 use crate::lists::{EmailAddress, Subaddress};
-use rusqlite::types::{FromSqlError, Type, ValueRef};
+use rusqlite::types::{FromSql, FromSqlError, Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use std::sync::Arc;
 
@@ -46,24 +46,51 @@ pub(super) const ARRIVAL: &str =
     a.state, a.reason, a.received, b.size FROM arrival a JOIN body b ON b.id = a.message";
 
 pub(super) fn arrival(row: &Row<'_>) -> Result<Arrival> {
-    let function: String = row.get(5)?;
-    let state: String = row.get(8)?;
-    Ok(Arrival {
+    let mut fields = Fields { row, damage: None };
+    let sender = fields.value(2, |text: Option<String>| text.map(|text| address(2, &text)).transpose());
+    let function = fields.value(5, |text: String| Ok(Some(known(5, &text, Subaddress::from_stored)?)));
+    let state = fields.value(8, |text: String| Ok(Some(known(8, &text, ArrivalState::from_stored)?)));
+    let mut arrival = Arrival {
         id: row.get(0)?,
-        message: row.get(1)?,
-        sender: row.get::<_, Option<String>>(2)?.map(|text| address(2, &text)).transpose()?,
+        message: fields.value(1, Ok),
+        sender,
         recipient: IncomingRecipient {
-            list: row.get(3)?,
-            list_address: row.get(4)?,
-            function: Subaddress::from_stored(&function).ok_or_else(|| unreadable(5, &function))?,
-            recipient: row.get(6)?,
-            detail: row.get(7)?,
+            list: fields.value(3, Ok),
+            list_address: fields.value(4, Ok),
+            function: function.unwrap_or(Subaddress::Post),
+            recipient: fields.value(6, Ok),
+            detail: fields.value(7, Ok),
         },
-        state: ArrivalState::from_stored(&state).ok_or_else(|| unreadable(8, &state))?,
-        reason: row.get(9)?,
-        received: row.get(10)?,
-        size: row.get::<_, i64>(11)? as u64,
-    })
+        state: state.unwrap_or(ArrivalState::Shunted),
+        reason: fields.value(9, Ok),
+        received: fields.value(10, Ok),
+        size: count(row, 11)?,
+        damaged: false,
+    };
+    if let Some(damage) = fields.damage {
+        arrival.reason = damage;
+        arrival.damaged = true;
+    }
+    Ok(arrival)
+}
+
+/// Reads a row that must not hide those beside it: what cannot be read is as good as not there, and is told.
+struct Fields<'a, 'r> {
+    row: &'a Row<'r>,
+    damage: Option<String>,
+}
+
+impl Fields<'_, '_> {
+    fn value<S: FromSql, T: Default>(&mut self, column: usize, make: impl FnOnce(S) -> Result<T>) -> T {
+        self.row.get(column).and_then(make).unwrap_or_else(|error| {
+            self.damage.get_or_insert_with(|| format!("its row in the spool cannot be read: {error}"));
+            T::default()
+        })
+    }
+}
+
+fn known<T>(column: usize, text: &str, from_stored: impl FnOnce(&str) -> Option<T>) -> Result<T> {
+    from_stored(text).ok_or_else(|| unreadable(column, text))
 }
 
 pub(super) fn outgoing(db: &Connection) -> Result<Vec<QueuedOutgoing>> {

@@ -78,6 +78,9 @@ pub struct Arrival {
     pub received: i64,
     /// Octets of the message.
     pub size: u64,
+    /// Something of it cannot be read (the reason says what) and is as good as not there: it is to be shunted, not
+    /// processed. Only damage does that, or a version of this program that is stricter or knows less.
+    pub damaged: bool,
 }
 
 /// How the envelope sender of an outgoing message is made.

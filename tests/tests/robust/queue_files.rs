@@ -123,6 +123,35 @@ fn an_export_names_what_it_cannot_read_and_has_everything_else() {
 }
 
 #[test]
+fn a_row_that_cannot_be_read_hides_none_and_is_shown_dropped_and_not_exported() {
+    let installation = ants_of_any_size();
+    for _ in 0..2 {
+        installation.run_with_input(&["inject", ANTS], POST);
+    }
+    spool(&installation).execute("UPDATE arrival SET sender = 'nobody' WHERE id = 1", []).expect("sql");
+    let listed = installation.json(&["queue", "--json"]);
+    assert_eq!(listed["in"].as_array().map(Vec::len), Some(2), "{listed}");
+    let why = "its row in the spool cannot be read: ";
+    for shown in [&["queue"][..], &["queue", "show", "in", "1"]] {
+        let said = installation.run(shown);
+        assert!(said.contains(why), "{said}");
+    }
+    let exported = installation.path().join("exported");
+    let exported = exported.to_str().expect("UTF-8");
+    let error = installation.fails(1, &["queue", "export", "--all", "--remove", "-o", exported]);
+    for told in ["in 1 is not in the export", why, "`queue drop in 1` gives it up", "taken out of the queue: 1 of 1"] {
+        assert!(error.contains(told), "{told}: {error}");
+    }
+    let daemon = installation.serve();
+    wait_for("its being put aside", SOON, || {
+        (installation.json(&["queue", "--json"])["summary"]["shunted"] == 1).then_some(())
+    });
+    daemon.stop();
+    installation.run(&["queue", "drop", "in", "1"]);
+    assert_eq!(installation.json(&["queue", "--json"])["summary"]["in"], 0);
+}
+
+#[test]
 fn an_mbox_has_everything_that_it_can_keep_and_names_the_rest() {
     let installation = ants();
     installation.run_with_input(&["inject", ANTS], POST);

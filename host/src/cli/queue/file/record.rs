@@ -171,6 +171,7 @@ impl InRecord {
             reason: self.reason,
             received: self.received,
             size: self.size,
+            damaged: false,
         };
         Ok((origin, ImportedArrival { arrival, message: message.into() }))
     }

@@ -22,6 +22,7 @@ fn arrival(message: &[u8]) -> Arrival {
         reason: "a mail loop\r\nX: y".into(),
         received: 1_790_000_000,
         size: message.len() as u64,
+        damaged: false,
     }
 }
 
