@@ -41,13 +41,13 @@ impl Dovecot {
             programs = programs.display()
         );
         fs::write(here.join("dovecot.conf"), config).expect("dovecot.conf");
-        // It would have doveconf read its configuration at a fixed place; doveconf can also start it.
-        let child = Command::new(root.join("usr/bin/doveconf"))
-            .args(["-m", "master", "-c"])
-            .arg(here.join("dovecot.conf"))
-            .arg("-e")
-            .arg(root.join("usr/sbin/dovecot"))
-            .args(["-F", "-c"])
+        // It would have doveconf read its configuration at a fixed place; doveconf can also start it. And for some
+        // modules it looks at no other place than that of the package, whatever the configuration says.
+        let start = "mount -t overlay overlay -o lowerdir=\"$1/usr/lib:/usr/lib\" /usr/lib &&
+            exec \"$1/usr/bin/doveconf\" -m master -c \"$2\" -e \"$1/usr/sbin/dovecot\" -F -c \"$2\"";
+        let child = Command::new("unshare")
+            .args(["--mount", "sh", "-c", start, "dovecot"])
+            .arg(root)
             .arg(here.join("dovecot.conf"))
             .env("LD_LIBRARY_PATH", &libraries)
             .stdin(Stdio::null())

@@ -174,9 +174,11 @@ impl Chosen {
         let mut ids = Written::default();
         let mut writer = Writer::begin(out, format, unix_now())?;
         for id in self.arrivals {
-            let found = queues.of_arrival(id, |queues, one| match one.damaged {
-                true => Err(SpoolError::Damaged { arrival: id, reason: one.reason }),
-                false => Ok((queues.message(&one)?, one)),
+            let found = queues.of_arrival(id, |queues, one| {
+                if one.damaged {
+                    return Err(SpoolError::Damaged { arrival: id, reason: one.reason });
+                }
+                Ok((queues.message(&one)?, one))
             });
             let Some((message, arrival)) = ids.readable("in", id, found) else { continue };
             if ids.holds(writer.arrival(&arrival, &message))? {
