@@ -682,7 +682,7 @@ async fn mail_whose_file_is_gone_is_put_aside_and_goes_on_when_it_is_back() {
 async fn a_row_that_cannot_be_read_is_put_aside_and_hides_none_beside_it() {
     let house = House::new().await;
     let damages =
-        ["sender = 'no address'", "function = 'fly'", "recipient = x'ff'", "list_address = x'ff'", "detail = 1.5"];
+        ["sender = 'no address'", "function = 'fly'", "recipient = x'ff'", "list_address = x'ff'", "detail = x'ff'"];
     let mut damaged = Vec::new();
     for damage in damages {
         let arrival = house.arrives(Subaddress::Post, "anne@example.net", POST).await;

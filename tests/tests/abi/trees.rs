@@ -42,15 +42,15 @@ impl Interface {
         match self {
             Interface::Frozen => copy(&frozen(), to),
             Interface::Next | Interface::Later => {
-                let staged = work().join("staged-next");
-                let _ = fs::remove_dir_all(&staged);
-                copy(&repository().join("plugin-api"), &staged);
-                set_version(&staged, postrider_plugin_api::VERSION, &format!("{}.0", self.version()));
-                edit(&staged, "interface-next.edits");
+                // A place of its own: several tests write one at the same time.
+                let staged = tempfile::tempdir().unwrap();
+                copy(&repository().join("plugin-api"), staged.path());
+                set_version(staged.path(), postrider_plugin_api::VERSION, &format!("{}.0", self.version()));
+                edit(staged.path(), "interface-next.edits");
                 if self == Interface::Later {
-                    edit(&staged, "interface-later.edits");
+                    edit(staged.path(), "interface-later.edits");
                 }
-                copy(&staged, to);
+                copy(staged.path(), to);
             }
         }
     }
