@@ -80,9 +80,8 @@ fn cell(bench: &mut Bench<'_>, ours: &(Installation, Daemon), others: &Others, k
         sides.extend(others.mailman.as_ref().map(|peer| to_mailman(bench, peer, sessions, size)));
     }
     let figures = compare(bench.effort, sessions.max(10), sides);
-    // With one session, and with large messages, four times Postfix would be more than smtp-sink takes.
-    let many_small: &[_] = if kib == 4 && sessions >= 10 { &[(SINK, 0.5), ("Postfix", 4.0)] } else { &[] };
-    let targets = [many_small, &[(MAILMAN, 30.0)]].concat();
+    let sink_target = (kib == 4 && sessions >= 10).then_some((SINK, 0.5));
+    let targets: Vec<_> = [("Postfix", 4.0), (MAILMAN, 30.0)].into_iter().chain(sink_target).collect();
     let what = format!("{kib} KiB, {sessions} session{}, 10 lists", if sessions == 1 { "" } else { "s" });
     bench.report.compared(&what, &figures, &targets);
 }

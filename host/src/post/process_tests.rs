@@ -578,11 +578,7 @@ async fn the_worker_processes_what_is_there_what_comes_and_what_is_made_new_agai
     house.arrives(Subaddress::Post, "anne@example.net", POST).await;
     let shunted = house.arrives(Subaddress::Post, "anne@example.net", POST).await;
     house.spool().set_state(shunted.id, ArrivalState::Shunted, "test").await.expect("shunted");
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let worker = Worker::new(house.processor.clone());
-    let running = tokio::spawn(worker.run(async move {
-        let _ = stopped.await;
-    }));
+    let worker = AtWork::on(&house);
     wait_for(&house, 1).await;
     for _ in 0..20 {
         let recipient = shunted.recipient.clone();
@@ -593,8 +589,7 @@ async fn the_worker_processes_what_is_there_what_comes_and_what_is_made_new_agai
     wait_for(&house, 1).await;
     house.spool().set_state(shunted.id, ArrivalState::New, "").await.expect("new");
     wait_for(&house, 0).await;
-    stop.send(()).expect("running");
-    running.await.expect("ended");
+    worker.end().await;
     assert_eq!(house.out().await.len(), 22);
 }
 
@@ -623,13 +618,9 @@ async fn a_list_with_much_mail_gets_all_of_it_in_order_and_others_need_not_wait(
             .expect("accepted");
     }
     house.arrives_at(owner(&bees), "", b"From: x@example.net\r\nSubject: bees\r\n\r\n").await;
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let running = tokio::spawn(Worker::new(house.processor.clone()).run(async move {
-        let _ = stopped.await;
-    }));
+    let worker = AtWork::on(&house);
     wait_for(&house, 0).await;
-    stop.send(()).expect("running");
-    running.await.expect("ended");
+    worker.end().await;
     let out = house.out().await;
     let subjects: Vec<&str> = out
         .iter()
@@ -648,13 +639,9 @@ async fn what_a_list_discards_is_removed_however_much_it_is() {
     for _ in 0..600 {
         house.arrives(Subaddress::Post, "eve@example.org", &from("eve@example.org")).await;
     }
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let running = tokio::spawn(Worker::new(house.processor.clone()).run(async move {
-        let _ = stopped.await;
-    }));
+    let worker = AtWork::on(&house);
     wait_for(&house, 0).await;
-    stop.send(()).expect("running");
-    running.await.expect("ended");
+    worker.end().await;
     assert_eq!(house.out().await, []);
 }
 
@@ -692,18 +679,13 @@ async fn a_row_that_cannot_be_read_is_put_aside_and_hides_none_beside_it() {
         damaged.push(arrival.id);
     }
     house.arrives(Subaddress::Post, "anne@example.net", POST).await;
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let worker = Worker::new(house.processor.clone());
-    let running = tokio::spawn(worker.run(async move {
-        let _ = stopped.await;
-    }));
+    let worker = AtWork::on(&house);
     wait_for(&house, damaged.len()).await;
     let all_shunted = |all: &[Arrival]| all.iter().all(|one| one.state == ArrivalState::Shunted);
     while !all_shunted(&house.arrivals().await) {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
-    stop.send(()).expect("running");
-    running.await.expect("ended");
+    worker.end().await;
     assert_eq!(house.out().await.len(), 1, "the one that is whole went out");
     for (arrival, damage) in house.arrivals().await.iter().zip(damages) {
         assert!(arrival.damaged && arrival.reason.starts_with("its row in the spool cannot be read: "), "{arrival:?}");
@@ -712,6 +694,27 @@ async fn a_row_that_cannot_be_read_is_put_aside_and_hides_none_beside_it() {
         assert!(says.iter().any(|text| arrival.reason.contains(text)), "{damage}: {}", arrival.reason);
     }
     assert_eq!(house.arrivals().await.iter().map(|one| one.id).collect::<Vec<_>>(), damaged);
+}
+
+/// A worker that runs until it is told to end.
+struct AtWork {
+    stop: tokio::sync::oneshot::Sender<()>,
+    running: tokio::task::JoinHandle<()>,
+}
+
+impl AtWork {
+    fn on(house: &House) -> Self {
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let running = tokio::spawn(Worker::new(house.processor.clone()).run(async move {
+            let _ = stopped.await;
+        }));
+        AtWork { stop, running }
+    }
+
+    async fn end(self) {
+        self.stop.send(()).expect("running");
+        self.running.await.expect("ended");
+    }
 }
 
 /// Until only so many arrivals are left; the test runner's patience is the limit.

@@ -12,8 +12,8 @@
 //! lives: who asked for a domain before it existed may get the old answer for some minutes.
 //! So a new domain always deserves a reload, a new list only with regexp and texthash. And with these two the addresses
 //! of a new domain need a reload of their own before the domain is published: of two processes that retire the router
-//! may be the first, and would send strangers to an SMTP server that knows the domain's addresses not yet, and refuses
-//! them for good.
+//! may be the first, and would send strangers to an SMTP server that does not know the domain's addresses yet, and
+//! refuses them for good.
 //!
 //! Nobody can say how long a busy router goes on with an old hash table, and mail that it routes by it
 //! is deferred or goes astray. So we never wait for it: without the superuser's rights, a new domain
