@@ -12,7 +12,7 @@ use crate::cli::{Exit, LAST_PATIENCE, Session, refuse_lost_store};
 use crate::config::{self, Config, Loaded};
 use crate::control::{Call, Control, Request};
 use crate::deliver::{Deliverer, DeliverySettings};
-use crate::hookup::{self, Outcome, RosterChange, Wish};
+use crate::hookup::{self, Outcome, Wish};
 use crate::lmtp;
 use crate::logging::{self, Log};
 use crate::open_files;
@@ -498,7 +498,7 @@ async fn publish(config: &Config, store: &Store, plugins: &PluginRegistry, wish:
         return Ok(());
     }
     let hookup = Arc::new(block_in_place(|| hookup::from_config(config, plugins))?);
-    let done = hookup::bring_up_to_date(store, hookup, RosterChange::Everything, wish).await?;
+    let done = hookup::bring_up_to_date(store, hookup, wish).await?;
     if let Outcome::Done(report) = done
         && (report.changed() || report.waiting.is_some())
     {

@@ -131,8 +131,5 @@ fn version(installation: &Installation, database: &str) -> i64 {
 /// What was appended since is taken away again.
 fn make_store_of_version_1(installation: &Installation) {
     let connection = Connection::open(installation.data().join("postrider.db")).expect("database");
-    for column in ["change", "changed", "changed_before", "name", "name_before"] {
-        connection.execute(&format!("ALTER TABLE generation DROP COLUMN {column}"), []).expect(column);
-    }
-    connection.execute_batch("PRAGMA user_version = 1").expect("version");
+    connection.execute_batch("DROP TABLE change; PRAGMA user_version = 1").expect("version");
 }

@@ -1,8 +1,7 @@
 //! `postrider aliases`
 
 use super::{Exit, Session, output, publish};
-use crate::hookup::{Outcome, Preview, Roster, RosterChange, Wish};
-use postrider_plugin_api::sdk::Change;
+use crate::hookup::{Outcome, Preview, Roster, Wish};
 use std::path::PathBuf;
 
 /// Write the MTA's tables anew
@@ -26,7 +25,7 @@ impl Aliases {
             return self.elsewhere(session).await;
         }
         let wish = Wish { always: true, activated: self.activated };
-        match publish::bring_up_to_date(session, RosterChange::Everything, wish).await? {
+        match publish::bring_up_to_date(session, wish).await? {
             Outcome::AlreadyApplied(_) => Ok(Exit::Done),
             Outcome::Done(report) => Ok(publish::tell(&report)),
         }
@@ -43,7 +42,7 @@ impl Aliases {
             publish::tell(&report);
             return Ok(Exit::Done);
         }
-        let preview = tokio::task::spawn_blocking(move || hookup.preview(&roster, Change::Everything)).await??;
+        let preview = tokio::task::spawn_blocking(move || hookup.preview(&roster)).await??;
         show(&preview);
         Ok(Exit::Done)
     }

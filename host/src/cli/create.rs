@@ -1,7 +1,6 @@
 //! `postrider create LIST@DOMAIN`
 
 use super::{Exit, Session, output, publish};
-use crate::hookup::RosterChange;
 use crate::lists::{EmailAddress, ListAddress, ListSettings, Member, NewList, Role};
 
 /// Make a list, and its domain if needed, and tell the MTA
@@ -40,10 +39,6 @@ impl Create {
         if !self.quiet {
             output::line(&format!("Created mailing list: {}", list.address));
         }
-        let change = match store.domain(&list.address.domain).await? {
-            Some(domain) => RosterChange::ListAdded(list.address, list.list_id, domain),
-            None => RosterChange::Everything,
-        };
-        Ok(publish::publish(session, change, self.quiet).await)
+        Ok(publish::publish(session, self.quiet).await)
     }
 }

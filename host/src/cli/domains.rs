@@ -1,7 +1,6 @@
 //! `postrider domains`, `postrider domain add|remove`
 
 use super::{Exit, Session, output, publish};
-use crate::hookup::RosterChange;
 use crate::lists::{self, DomainName};
 use anyhow::bail;
 use serde_json::json;
@@ -81,15 +80,13 @@ impl Domain {
                 let domain = lists::Domain { name: name.clone(), alias, description: description.clone() };
                 store.add_domain(&domain).await?;
                 output::line(&format!("Added domain: {name}"));
-                Ok(publish::publish(session, RosterChange::DomainAdded(domain), false).await)
+                Ok(publish::publish(session, false).await)
             }
             Domain::Remove { host } => {
                 let name = DomainName::parse(host)?;
-                let domain = store.domain(&name).await?;
                 store.remove_domain(&name).await?;
                 output::line(&format!("Removed domain: {name}"));
-                let change = domain.map_or(RosterChange::Everything, RosterChange::DomainRemoved);
-                Ok(publish::publish(session, change, false).await)
+                Ok(publish::publish(session, false).await)
             }
         }
     }

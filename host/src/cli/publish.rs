@@ -2,14 +2,14 @@
 
 use super::{Exit, Session, output};
 use crate::control::Request;
-use crate::hookup::{self, ByHand, Outcome, Report, RosterChange, Wish};
+use crate::hookup::{self, ByHand, Outcome, Report, Wish};
 
 /// Brings the MTA's tables up to date after a change that is already in the store.
 ///
 /// A failure here does not undo the change: the list is there, the MTA does not know it yet, and
 /// `aliases` (or the daemon) finishes the work.
-pub async fn publish(session: &Session, change: RosterChange, quiet: bool) -> Exit {
-    match bring_up_to_date(session, change, Wish::default()).await {
+pub async fn publish(session: &Session, quiet: bool) -> Exit {
+    match bring_up_to_date(session, Wish::default()).await {
         Ok(Outcome::AlreadyApplied(by_hand)) => tell_what_is_left(&Report { by_hand, ..Report::default() }, quiet),
         Ok(Outcome::Done(report)) => tell_what_is_left(&report, quiet),
         Err(error) => {
@@ -22,9 +22,9 @@ pub async fn publish(session: &Session, change: RosterChange, quiet: bool) -> Ex
 }
 
 /// Brings the MTA's tables up to date.
-pub async fn bring_up_to_date(session: &Session, change: RosterChange, wish: Wish) -> anyhow::Result<Outcome> {
+pub async fn bring_up_to_date(session: &Session, wish: Wish) -> anyhow::Result<Outcome> {
     let hookup = session.hookup()?;
-    Ok(hookup::bring_up_to_date(session.store().await?, hookup, change, wish).await?)
+    Ok(hookup::bring_up_to_date(session.store().await?, hookup, wish).await?)
 }
 
 /// Prints all that was published and what is left to do.

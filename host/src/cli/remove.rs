@@ -1,7 +1,6 @@
 //! `postrider remove LIST`
 
 use super::{Exit, Session, output, publish};
-use crate::hookup::RosterChange;
 
 /// Remove a list with its members and held posts, and tell the MTA
 #[derive(Debug, clap::Args)]
@@ -18,13 +17,10 @@ impl Remove {
     pub async fn run(&self, session: &Session) -> anyhow::Result<Exit> {
         let list = session.list(&self.list).await?;
         let store = session.store().await?;
-        let domain = store.domain(&list.address.domain).await?;
         store.remove_list(list.id).await?;
         if !self.quiet {
             output::line(&format!("Removed list: {}", list.address));
         }
-        let change = domain
-            .map_or(RosterChange::Everything, |domain| RosterChange::ListRemoved(list.address, list.list_id, domain));
-        Ok(publish::publish(session, change, self.quiet).await)
+        Ok(publish::publish(session, self.quiet).await)
     }
 }

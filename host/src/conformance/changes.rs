@@ -1,13 +1,16 @@
 //! Plans of changes add up to the plan of everything.
 //!
-//! A history is a random row of additions and removals. After each step the adapter plans that change, the
-//! host's rules say what is then published, and the plan of everything must say the same. A history that
-//! shows a difference is made as short as it goes before it is told.
+//! A history is a random row of additions and removals. After each step, or after several that come together, the
+//! adapter plans each change, the host's rules say what is then published, and the plan of everything must say the
+//! same. A history that shows a difference is made as short as it goes before it is told.
 
 use super::case::{Case, Failure, NoPlan, Subject};
-use super::lists::{self, Lists, list_id, list_view};
+use super::lists::{self, Lists};
 use crate::hookup::collect::{Plan, PlannedTable};
-use postrider_plugin_api::sdk::{Change, DomainView, Extent};
+use crate::hookup::roster::Roster;
+use crate::hookup::together::told;
+use crate::lists::{DomainName, ListAddress, RosterChange, Subject as Changed};
+use postrider_plugin_api::sdk::{Change, Extent};
 use rand::Rng;
 use rand::rngs::StdRng;
 use std::collections::BTreeMap;
@@ -18,6 +21,8 @@ const HISTORIES: usize = 160;
 const FEWEST: usize = 5;
 /// Steps of a history.
 const STEPS: usize = 14;
+/// So many steps at once, where not one at a time.
+const AT_ONCE: usize = 3;
 
 /// Names that get into each other's way.
 const NAMES: [&str; 9] =
@@ -69,6 +74,18 @@ impl Step {
             }
         }
     }
+
+    /// What the host knows of it.
+    fn change(self, before: &Lists, after: &Lists) -> Option<RosterChange> {
+        let list = |local: &str, domain: &str| ListAddress::parse(&format!("{local}@{domain}")).ok().map(Changed::List);
+        let (subject, domain, lists, added) = match self {
+            Step::AddDomain { name, .. } => (Changed::Domain(DomainName::parse(name).ok()?), name, after, true),
+            Step::RemoveDomain(name) => (Changed::Domain(DomainName::parse(name).ok()?), name, before, false),
+            Step::AddList { local, domain } => (list(local, domain)?, domain, after, true),
+            Step::RemoveList { local, domain } => (list(local, domain)?, domain, before, false),
+        };
+        Some(RosterChange { subject, alias: DomainName::parse(lists.domain(domain).alias).ok(), added })
+    }
 }
 
 impl std::fmt::Display for Step {
@@ -94,11 +111,14 @@ pub(super) fn agree(case: &mut Case) -> Result<(), Failure> {
             // A third of them has one domain: some MTAs know no more.
             let domains = if number % 3 == 0 { 1 } else { DOMAINS.len() };
             let history: Vec<Step> = (0..STEPS).map(|_| Step::random(&mut random, domains)).collect();
-            let Err(_) = follow(&subject, &history, &mut count) else { continue };
-            let (history, failure) = shortest(&subject, history);
+            // In every other one changes come alone.
+            let at_once = if number % 2 == 0 { 1 } else { AT_ONCE };
+            let Err(_) = follow(&subject, &history, at_once, &mut count) else { continue };
+            let (history, at_once, failure) = shortest(&subject, history, at_once);
             let told: Vec<String> = (1..).zip(history).map(|(number, step)| format!("{number}. {step}")).collect();
             let mut failure = failure;
-            failure.seen = format!("{}; after: {}", failure.seen, told.join(", "));
+            let together = if at_once > 1 { format!(" ({at_once} at once)") } else { String::new() };
+            failure.seen = format!("{}; after{together}: {}", failure.seen, told.join(", "));
             return Err(failure.when(&setup.words));
         }
     }
@@ -119,9 +139,11 @@ struct Count {
     refused: u32,
 }
 
-/// Leaves out steps as long as what is left still fails.
-fn shortest(subject: &Subject, mut history: Vec<Step>) -> (Vec<Step>, Failure) {
-    let fails = |history: &[Step]| follow(subject, history, &mut Count::default()).err();
+/// Leaves out steps as long as what is left still fails, if it can with single ones.
+fn shortest(subject: &Subject, mut history: Vec<Step>, at_once: usize) -> (Vec<Step>, usize, Failure) {
+    let alone = at_once > 1 && follow(subject, &history, 1, &mut Count::default()).is_err();
+    let at_once = if alone { 1 } else { at_once };
+    let fails = |history: &[Step]| follow(subject, history, at_once, &mut Count::default()).err();
     let mut failure = fails(&history)
         .unwrap_or_else(|| Failure::new("the history failed once and not again", "equal answers", "see plan-repeats"));
     let mut size = history.len() / 2;
@@ -145,10 +167,10 @@ fn shortest(subject: &Subject, mut history: Vec<Step>) -> (Vec<Step>, Failure) {
             true
         })
     });
-    (history, failure)
+    (history, at_once, failure)
 }
 
-fn follow(subject: &Subject, history: &[Step], count: &mut Count) -> Result<(), Failure> {
+fn follow(subject: &Subject, history: &[Step], at_once: usize, count: &mut Count) -> Result<(), Failure> {
     let mut lists = Lists::default();
     let mut published = Published::default();
     match subject.plan(&lists.roster(), Change::Everything) {
@@ -156,12 +178,20 @@ fn follow(subject: &Subject, history: &[Step], count: &mut Count) -> Result<(), 
         Err(NoPlan::Refused(_)) => {}
         Err(none) => return Err(none.failure()),
     }
-    for step in history {
-        let Some(after) = step.after(&lists) else { continue };
+    for steps in history.chunks(at_once) {
+        let mut after = lists.clone();
+        let mut changes = Vec::new();
+        for step in steps {
+            let Some(next) = step.after(&after) else { continue };
+            changes.extend(step.change(&after, &next));
+            after = next;
+        }
+        if changes.is_empty() {
+            continue;
+        }
         let roster = after.roster();
         let whole = subject.plan(&roster, Change::Everything);
-        let single = plan_of(subject, *step, &lists, &after, &published);
-        match (whole, single) {
+        match (whole, plan_of(subject, &changes, &roster, &published)) {
             (Err(NoPlan::Refused(_)), Err(NoPlan::Refused(_))) => count.refused += 1,
             (Err(NoPlan::Refused(error)), Ok(_)) => {
                 return Err(Failure::new(
@@ -190,33 +220,20 @@ fn follow(subject: &Subject, history: &[Step], count: &mut Count) -> Result<(), 
     Ok(())
 }
 
-/// The plan of a change, or of everything if the change has rows for a table that was never published, as the host
-/// does it.
+/// The plan of changes, or of everything if they have rows for a table that was never published, as the host does it.
 fn plan_of(
     subject: &Subject,
-    step: Step,
-    before: &Lists,
-    after: &Lists,
+    changes: &[RosterChange],
+    roster: &Roster,
     published: &Published,
 ) -> Result<Plan, NoPlan> {
-    let roster = after.roster();
-    let id = match step {
-        Step::AddList { local, domain } | Step::RemoveList { local, domain } => list_id(domain, local),
-        _ => String::new(),
+    let plans =
+        told(changes).iter().map(|change| subject.plan(roster, change.view())).collect::<Result<Vec<_>, _>>()?;
+    let plan = plans.into_iter().map(Some).reduce(|earlier, later| earlier?.and_then(later?)).flatten();
+    let has_base = |plan: &Plan| {
+        plan.tables.iter().all(|table| !table.has_changes() || published.tables.contains_key(&table.table.path))
     };
-    let plan = match step {
-        Step::AddDomain { name, alias } => subject.plan(&roster, Change::DomainAdded(DomainView::new(name, alias))),
-        Step::RemoveDomain(name) => subject.plan(&roster, Change::DomainRemoved(before.domain(name))),
-        Step::AddList { local, domain } => {
-            subject.plan(&roster, Change::ListAdded(list_view(after, domain, local, &id)))
-        }
-        Step::RemoveList { local, domain } => {
-            subject.plan(&roster, Change::ListRemoved(list_view(before, domain, local, &id)))
-        }
-    }?;
-    let has_base =
-        plan.tables.iter().all(|table| !table.has_changes() || published.tables.contains_key(&table.table.path));
-    if has_base { Ok(plan) } else { subject.plan(&roster, Change::Everything) }
+    plan.filter(has_base).map_or_else(|| subject.plan(roster, Change::Everything), Ok)
 }
 
 /// What is on disk when plans are carried out.
@@ -264,7 +281,7 @@ impl Published {
         let differ = |seen: String| {
             Err(Failure::new(
                 seen,
-                "plans of single changes that add up to what Change::Everything plans",
+                "plans of changes that add up to what Change::Everything plans",
                 "plan what for_each_address_of shows for the changed list; if in doubt plan the table as a whole",
             ))
         };

@@ -125,7 +125,7 @@ pub const TESTS: &[Test] = &[
     test("plan-keeps-rules", "Plans stay in the table directory and the declared output directories, name nothing twice, run declared programs only, and keep the host's other rules; for all kinds of lists, installations and choices of settings.", About::Incoming, plans::keeps_rules),
     test("plan-of-nothing", "Without any list or domain the plan is one, as is the removal of the last list.", About::Incoming, plans::of_nothing),
     test("plan-repeats", "Equal lists give equal plans, asked twice, from a new adapter, and whatever was planned before.", About::Incoming, plans::repeats),
-    test("changes-agree", "After any history of lists and domains that come and go, plans of the single changes have given what the plan of everything gives.", About::Incoming, changes::agree),
+    test("changes-agree", "After any history of lists and domains that come and go, one at a time or several at once, plans of the changes have given what the plan of everything gives.", About::Incoming, changes::agree),
     test("addresses-right", "Every list has its address in the tables, nobody else has one, and a list called like a sub-address of another one wins.", About::Incoming, addresses::right),
     Test { name: "large-site", proves: "100,000 lists are planned within 120 seconds and 2 GiB; the figures are shown.", about: About::Incoming, limits: LARGE, body: large::site },
     test("snippets-documented", "The steps for the MTA are ones that the host can show and carry out, each with its reason; shell commands are shell, and nothing in them plays with the terminal.", About::Incoming, machine::snippets_documented),

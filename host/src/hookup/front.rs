@@ -20,12 +20,14 @@ use super::roster::{OwnedChange, Roster};
 use super::schedule::{Extra, schedule};
 use super::signals::Uninterrupted;
 use super::steps::{Observer, Steps};
+use super::together;
 use super::tools::HostTools;
 use crate::cli::privileges::check_output;
+use crate::lists::RosterChange;
 use crate::plugins::{ANSWER, Watch};
 use postrider_plugin_api::sdk::{
-    Change, Context, Error, ErrorKind, Facts, Finding, IncomingAdapter, Phase, Result as AdapterResult, SettingSpec,
-    Settings, Site, Snippet, TableFormat,
+    Context, Error, ErrorKind, Facts, Finding, IncomingAdapter, Phase, Result as AdapterResult, SettingSpec, Settings,
+    Site, Snippet, TableFormat,
 };
 use sha1::{Digest, Sha1};
 use std::io;
@@ -203,33 +205,56 @@ impl Hookup {
     }
 
     /// Makes the MTA's tables those of this roster.
-    pub fn apply(&self, roster: &Roster, change: Change<'_>, options: Options<'_>) -> Result<Report, HookupError> {
-        self.apply_locked(&self.lock()?, roster, change, options)
+    pub fn apply(&self, roster: &Roster, options: Options<'_>) -> Result<Report, HookupError> {
+        self.apply_locked(&self.lock()?, roster, options)
     }
 
     /// The same, for a caller that holds the lock already.
-    pub fn apply_locked(
-        &self,
-        lock: &Lock,
-        roster: &Roster,
-        change: Change<'_>,
-        options: Options<'_>,
-    ) -> Result<Report, HookupError> {
-        self.carry_out(lock, &self.plan_next(lock, roster, change)?, options)
+    pub fn apply_locked(&self, lock: &Lock, roster: &Roster, options: Options<'_>) -> Result<Report, HookupError> {
+        self.carry_out(lock, &self.plan_next(lock, roster, &[])?, options)
     }
 
-    /// Plans what must be done for this change.
-    pub(crate) fn plan_next(&self, _lock: &Lock, roster: &Roster, change: Change<'_>) -> Result<Next, HookupError> {
+    /// Plans what must be done for these changes; if there are none, for anything that may have changed.
+    pub(crate) fn plan_next(
+        &self,
+        _lock: &Lock,
+        roster: &Roster,
+        changes: &[RosterChange],
+    ) -> Result<Next, HookupError> {
         let table_dir = Path::new(&self.site.table_dir);
         let before = Marker::in_directory(table_dir).read()?;
         // After an interruption the adapter must not save work by trusting what is there.
-        let change = if before.is_none() { change } else { Change::Everything };
-        let mut plan = self.plan(&self.site, roster, change)?;
+        let changes = if before.is_none() { changes } else { &[] };
+        let mut plan = self.plan_together(roster, changes)?;
         if plan.has_changes() && !assess::changes_have_a_base(table_dir, &plan) {
             tracing::info!("a table is missing or damaged; all of them are compared");
-            plan = self.plan(&self.site, roster, Change::Everything)?;
+            plan = self.plan_everything(&self.site, roster)?;
         }
         Ok(Next { plan, before })
+    }
+
+    fn plan_together(&self, roster: &Roster, changes: &[RosterChange]) -> Result<Plan, HookupError> {
+        let told = together::told(changes);
+        let several = told.len() > 1;
+        let mut all: Option<Plan> = None;
+        for change in told {
+            let plan = self.plan(&self.site, roster, change)?;
+            if several && plan.is_large() {
+                return self.plan_everything(&self.site, roster);
+            }
+            all = match all {
+                None => Some(plan),
+                Some(earlier) => match earlier.and_then(plan) {
+                    Some(both) => Some(both),
+                    None => return self.plan_everything(&self.site, roster),
+                },
+            };
+        }
+        Ok(all.unwrap_or_default())
+    }
+
+    fn plan_everything(&self, site: &Site, roster: &Roster) -> Result<Plan, HookupError> {
+        self.plan(site, roster, OwnedChange::Everything)
     }
 
     /// Whether a run has left the note of one that publishes. To be asked under the lock: without it, that run may
@@ -307,9 +332,9 @@ impl Hookup {
     }
 
     /// What [`Hookup::apply`] would change. Writes nothing.
-    pub fn preview(&self, roster: &Roster, change: Change<'_>) -> Result<Preview, HookupError> {
+    pub fn preview(&self, roster: &Roster) -> Result<Preview, HookupError> {
         let table_dir = Path::new(&self.site.table_dir);
-        let plan = self.plan(&self.site, roster, change)?;
+        let plan = self.plan_everything(&self.site, roster)?;
         let tables = assess_all(table_dir, &plan)?;
         let note = Marker::in_directory(table_dir).read()?;
         let unfinished = matches!(note, Some(Unfinished::Publishing(_)));
@@ -343,7 +368,7 @@ impl Hookup {
         std::fs::create_dir_all(directory).map_err(HookupError::file("make", directory))?;
         let directory = directory.canonicalize().map_err(HookupError::file("find", directory))?;
         let site = self.site.clone().with_table_dir(directory.to_string_lossy().into_owned());
-        let mut plan = self.plan(&site, roster, Change::Everything)?;
+        let mut plan = self.plan_everything(&site, roster)?;
         plan.commands.retain(|command| command.phase != Phase::Activate);
         plan.removals.clear();
         plan.guards.clear();
@@ -374,9 +399,8 @@ impl Hookup {
         })
     }
 
-    fn plan(&self, site: &Site, roster: &Roster, change: Change<'_>) -> Result<Plan, HookupError> {
+    fn plan(&self, site: &Site, roster: &Roster, change: OwnedChange) -> Result<Plan, HookupError> {
         let (facts, site, roster) = (self.facts()?, site.clone(), roster.clone());
-        let change = OwnedChange::from(change);
         let single = !matches!(change, OwnedChange::Everything);
         let mut sink = Collector::allowing(self.programs.clone(), self.outputs.clone()).for_a_single_change(single);
         self.ask("plan", "plan", move |adapter| {

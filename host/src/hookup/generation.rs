@@ -13,9 +13,8 @@ use super::report::{ByHand, Report};
 use super::roster::Roster;
 use super::signals::Uninterrupted;
 use crate::clock::unix_now_ms;
-use crate::lists::{Domain, DomainName, List, ListAddress, ListId};
-use crate::store::{ChangeNote, Generation, Result as StoreResult, Store};
-use postrider_plugin_api::sdk::{Change, DomainView, ListView};
+use crate::lists::{Domain, DomainName, List, ListAddress, RosterChange};
+use crate::store::{Changes, Generation, Result as StoreResult, Store};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,22 +23,6 @@ use std::time::Duration;
 /// Changes that come so shortly after each other share one publication, if it costs the more the more lists
 /// there are.
 const BURST: Duration = Duration::from_millis(200);
-
-/// What happened to the lists, for adapters that can save work by it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum RosterChange {
-    /// Anything.
-    #[default]
-    Everything,
-    /// A list is new: its posting address, its list-id, its domain.
-    ListAdded(ListAddress, ListId, Domain),
-    /// A list is gone: its posting address, its list-id, its domain.
-    ListRemoved(ListAddress, ListId, Domain),
-    /// A domain is new.
-    DomainAdded(Domain),
-    /// A domain is gone.
-    DomainRemoved(Domain),
-}
 
 /// What the caller wants beyond the ordinary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,18 +45,14 @@ pub enum Outcome {
 
 /// Publishes what the store wants, unless that has been done and nobody was killed meanwhile. Whoever drops the future while another
 /// run is waited for ends the waiting; a publication that has begun goes on to its end.
-pub async fn bring_up_to_date(
-    store: &Store,
-    hookup: Arc<Hookup>,
-    change: RosterChange,
-    wish: Wish,
-) -> Result<Outcome, HookupError> {
-    follow(store, hookup, change, wish).await
+pub async fn bring_up_to_date(store: &Store, hookup: Arc<Hookup>, wish: Wish) -> Result<Outcome, HookupError> {
+    follow(store, hookup, wish).await
 }
 
 /// What is needed of the store.
 pub(crate) trait Source: Clone + Send + Sync + 'static {
     fn generation(&self) -> impl Future<Output = StoreResult<Generation>> + Send;
+    fn changes(&self, generation: &Generation) -> impl Future<Output = StoreResult<Option<Changes>>> + Send;
     fn domains(&self) -> impl Future<Output = StoreResult<Vec<Domain>>> + Send;
     fn lists(&self) -> impl Future<Output = StoreResult<Vec<List>>> + Send;
     fn has_list(&self, address: &ListAddress) -> impl Future<Output = StoreResult<bool>> + Send;
@@ -84,6 +63,9 @@ pub(crate) trait Source: Clone + Send + Sync + 'static {
 impl Source for Store {
     fn generation(&self) -> impl Future<Output = StoreResult<Generation>> + Send {
         Store::generation(self)
+    }
+    fn changes(&self, generation: &Generation) -> impl Future<Output = StoreResult<Option<Changes>>> + Send {
+        Store::changes(self, generation)
     }
     fn domains(&self) -> impl Future<Output = StoreResult<Vec<Domain>>> + Send {
         Store::domains(self)
@@ -102,12 +84,7 @@ impl Source for Store {
     }
 }
 
-pub(crate) async fn follow(
-    store: &impl Source,
-    hookup: Arc<Hookup>,
-    change: RosterChange,
-    wish: Wish,
-) -> Result<Outcome, HookupError> {
+pub(crate) async fn follow(store: &impl Source, hookup: Arc<Hookup>, wish: Wish) -> Result<Outcome, HookupError> {
     // A run of `aliases` that was killed leaves a generation that is applied, and tables that are not whole. Without
     // the lock we cannot tell one that was killed from one that is at work; so all of this is asked twice.
     let must = |generation: &Generation| {
@@ -131,7 +108,8 @@ pub(crate) async fn follow(
         if !must(&generation) {
             return Ok(Outcome::AlreadyApplied(hookup.left_by_hand().commands));
         }
-        let run = Run { hookup: Arc::clone(&hookup), change: change.clone(), roster: Roster::asking(store.clone()) };
+        let changes = if wish.always || wish.activated { None } else { store.changes(&generation).await? };
+        let run = Run { hookup: Arc::clone(&hookup), changes, roster: Roster::asking(store.clone()) };
         let (wanted, may_wait) = (generation.wanted, !waited && generation.applied < generation.wanted);
         let (ended, held) = blocking(move || Ok((run.publish(&lock, &generation, wish, may_wait)?, lock))).await?;
         lock = held;
@@ -151,7 +129,8 @@ pub(crate) async fn follow(
 /// One attempt, on a thread that may block.
 struct Run {
     hookup: Arc<Hookup>,
-    change: RosterChange,
+    /// What leads to the wanted generation; `None`: all is compared.
+    changes: Option<Changes>,
     roster: Roster,
 }
 
@@ -164,18 +143,16 @@ enum Ended {
 
 impl Run {
     fn publish(&self, lock: &Lock, generation: &Generation, wish: Wish, may_wait: bool) -> Result<Ended, HookupError> {
-        // What we describe leads from the generation before the wanted one, which is the applied one.
-        let single = self.describes(generation) && self.hookup.has_published(&generation.id_before)?;
+        let changes = self.changes_of_what_is_published()?;
         let rest = if may_wait { rest_of_burst(generation.changed_before, unix_now_ms()) } else { Duration::ZERO };
-        if !single && !rest.is_zero() {
+        if changes.is_empty() && !rest.is_zero() {
             return Ok(Ended::MoreMayCome(rest));
         }
-        let change = if single { self.change.view() } else { Change::Everything };
-        let next = self.hookup.plan_next(lock, &self.roster, change)?;
+        let next = self.hookup.plan_next(lock, &self.roster, changes)?;
         if next.is_whole() && !rest.is_zero() {
             return Ok(Ended::MoreMayCome(rest));
         }
-        let ahead = !single && self.roster.is_ahead_of(generation).map_err(HookupError::adapter("plan"))?;
+        let ahead = self.roster.is_ahead_of(generation).map_err(HookupError::adapter("plan"))?;
         let through = Uninterrupted::begin();
         let mut report = self.hookup.carry_out(lock, &next, Options { activated: wish.activated, observer: None })?;
         // What came while an earlier one looked at the lists was published by it, and may be this generation's.
@@ -194,11 +171,12 @@ impl Run {
         Ok(Ended::Done(report, through))
     }
 
-    /// Whether our change is all that the wanted generation has more than the applied one. It could also be
-    /// somebody else's, whose process died before it published, while ours was published with others.
-    fn describes(&self, generation: &Generation) -> bool {
-        generation.wanted == generation.applied + 1
-            && self.change.note().is_some_and(|note| note.to_string() == generation.change)
+    /// The changes if they begin where the tables are; else none, and all is compared.
+    fn changes_of_what_is_published(&self) -> Result<&[RosterChange], HookupError> {
+        match &self.changes {
+            Some(changes) if self.hookup.has_published(&changes.from)? => Ok(&changes.changes),
+            _ => Ok(&[]),
+        }
     }
 }
 
@@ -222,33 +200,4 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, HookupError> + Send + 'static,
 ) -> Result<T, HookupError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| HookupError::Died(error.to_string()))?
-}
-
-impl RosterChange {
-    /// What the store notes of it.
-    fn note(&self) -> Option<ChangeNote<'_>> {
-        match self {
-            RosterChange::Everything => None,
-            RosterChange::ListAdded(list, ..) => Some(ChangeNote::ListAdded(list)),
-            RosterChange::ListRemoved(list, ..) => Some(ChangeNote::ListRemoved(list)),
-            RosterChange::DomainAdded(domain) => Some(ChangeNote::DomainAdded(&domain.name)),
-            RosterChange::DomainRemoved(domain) => Some(ChangeNote::DomainRemoved(&domain.name)),
-        }
-    }
-
-    fn view(&self) -> Change<'_> {
-        fn domain(domain: &Domain) -> DomainView<'_> {
-            DomainView::new(domain.name.as_str(), domain.alias.as_ref().map_or("", |alias| alias.as_str()))
-        }
-        fn list<'a>(address: &'a ListAddress, list_id: &'a ListId, of: &'a Domain) -> ListView<'a> {
-            ListView::new(address.name.as_str(), domain(of), list_id.as_str())
-        }
-        match self {
-            RosterChange::Everything => Change::Everything,
-            RosterChange::ListAdded(address, list_id, of) => Change::ListAdded(list(address, list_id, of)),
-            RosterChange::ListRemoved(address, list_id, of) => Change::ListRemoved(list(address, list_id, of)),
-            RosterChange::DomainAdded(one) => Change::DomainAdded(domain(one)),
-            RosterChange::DomainRemoved(one) => Change::DomainRemoved(domain(one)),
-        }
-    }
 }

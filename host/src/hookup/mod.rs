@@ -21,6 +21,7 @@
 //! | `generation`, `published` | [`bring_up_to_date`]: store and tables in step |
 //! | `site`, `roster`, `tools` | what adapters see |
 //! | `collect`, `rows` | takes a plan and checks it |
+//! | `together` | plans of several changes become one |
 //! | `assess`, `diff` | what differs from what is published |
 //! | `schedule` | in which order it is published |
 //! | `publish`, `activate`, `undo` | stages and publishes, makes the MTA see it, goes back |
@@ -59,6 +60,7 @@ mod signals;
 pub(crate) mod site;
 mod sqlite;
 mod steps;
+pub(crate) mod together;
 mod tools;
 mod undo;
 
@@ -72,7 +74,7 @@ mod tests;
 pub use configured::{AdapterError, from_config, from_name, incoming_settings, outgoing_from_config};
 pub use error::{CommandFailure, FailureReason, HookupError};
 pub use front::{FilePreview, Hookup, Options, Preview, TablePreview};
-pub use generation::{Outcome, RosterChange, Wish, bring_up_to_date};
+pub use generation::{Outcome, Wish, bring_up_to_date};
 pub use guard::clear_forgotten_guards;
 pub use instructions::{Comparison, Difference, Instructions, KitError};
 pub use lock::Lock;

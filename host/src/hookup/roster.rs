@@ -5,7 +5,7 @@
 //! not depend on how many lists there are, also if it tours the domains.
 
 use super::generation::Source;
-use crate::lists::{Domain, DomainName, List, ListAddress, ListId, ListName};
+use crate::lists::{Domain, DomainName, List, ListAddress, ListId, ListName, RosterChange, Subject};
 use crate::store::{Generation, Result as StoreResult, Store};
 use postrider_plugin_api::sdk::{self, Change, DomainView, ListView};
 use std::collections::BTreeMap;
@@ -296,6 +296,25 @@ impl From<Change<'_>> for OwnedChange {
             Change::DomainAdded(view) => OwnedChange::Domain { added: true, domain: domain(view) },
             Change::DomainRemoved(view) => OwnedChange::Domain { added: false, domain: domain(view) },
             _ => OwnedChange::Everything, // which is always true
+        }
+    }
+}
+
+impl From<&RosterChange> for OwnedChange {
+    fn from(change: &RosterChange) -> Self {
+        let domain = |name: &DomainName| OwnedDomain {
+            name: name.to_string(),
+            alias: change.alias.as_ref().map(DomainName::to_string).unwrap_or_default(),
+        };
+        let added = change.added;
+        match &change.subject {
+            Subject::List(address) => OwnedChange::List {
+                added,
+                local: address.name.to_string(),
+                domain: domain(&address.domain),
+                list_id: address.list_id().to_string(),
+            },
+            Subject::Domain(name) => OwnedChange::Domain { added, domain: domain(name) },
         }
     }
 }

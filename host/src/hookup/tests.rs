@@ -2,16 +2,16 @@
 
 use super::error::HookupError;
 use super::front::Options;
-use super::generation::{Outcome, RosterChange, Source, Wish, follow};
+use super::generation::{Outcome, Source, Wish, follow};
 use super::lock::Lock;
 use super::report::TableOutcome;
 use super::steps::Step;
 use super::testing::{Activation, Lab, compiled, directory, domain, in_place, list, marked_directory, roster};
 use crate::clock::unix_now_ms;
-use crate::lists::{Domain, DomainName, List, ListAddress};
+use crate::lists::{Domain, DomainName, List, ListAddress, RosterChange, Subject};
 use crate::plugins::Watch;
-use crate::store::{ChangeNote, Generation, Result as StoreResult, StoreError};
-use postrider_plugin_api::sdk::{Change, Need, Privilege, TableFormat};
+use crate::store::{Changes, Generation, Result as StoreResult, StoreError};
+use postrider_plugin_api::sdk::{Need, Privilege, TableFormat};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -25,14 +25,14 @@ const EVERY_FORMAT: fn() -> [TableFormat; 6] =
     || [TableFormat::Text, compiled(), in_place(), TableFormat::Sqlite, directory(), marked_directory()];
 
 fn apply(lab: &Lab, lists: &[&str]) -> Result<super::Report, HookupError> {
-    lab.hookup.apply(&roster(lists), Change::Everything, Options::default())
+    lab.hookup.apply(&roster(lists), Options::default())
 }
 
 /// Applies and is killed right after step `at`; `false` if it was ready before.
 fn apply_until(lab: &Lab, lists: &[&str], at: u32) -> bool {
     let observer = |step: Step<'_>| if step.number == at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let options = Options { observer: Some(&observer), ..Options::default() };
-    match lab.hookup.apply(&roster(lists), Change::Everything, options) {
+    match lab.hookup.apply(&roster(lists), options) {
         Err(HookupError::Stopped) => true,
         Ok(_) => false,
         Err(error) => panic!("step {at}: {error}"),
@@ -48,7 +48,7 @@ fn steps(lab: &Lab, lists: &[&str]) -> Vec<String> {
         ControlFlow::Continue(())
     };
     let options = Options { observer: Some(&observer), ..Options::default() };
-    lab.hookup.apply(&roster(lists), Change::Everything, options).expect("applied");
+    lab.hookup.apply(&roster(lists), options).expect("applied");
     seen.into_inner()
 }
 
@@ -198,7 +198,7 @@ fn killed_after_any_step_every_file_is_whole_and_the_next_run_finishes() {
                     ControlFlow::Continue(())
                 };
                 let options = Options { observer: Some(&observer), ..Options::default() };
-                lab.hookup.apply(&roster(after), Change::Everything, options).expect(&moment);
+                lab.hookup.apply(&roster(after), options).expect(&moment);
                 for table in ["routing", "accepted"] {
                     assert_eq!(lab.keys(table), fresh.keys(table), "{moment}: {table}");
                 }
@@ -255,7 +255,7 @@ fn killed_on_the_way_back_every_file_is_whole_and_the_next_run_finishes() {
                 if step.number == at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
             let options = Options { observer: Some(&observer), ..Options::default() };
-            let error = lab.hookup.apply(&roster(&after), Change::Everything, options).expect_err("activation fails");
+            let error = lab.hookup.apply(&roster(&after), options).expect_err("activation fails");
             assert_no_wrong_answer(&lab, &before, &after, &moment);
             fs::write(lab.dir.path().join("good"), "").expect("written");
             apply(&lab, &after).expect(&moment);
@@ -395,10 +395,10 @@ fn without_the_superuser_the_later_tables_wait_for_the_administrator() {
     // Another domain comes: what was activated is not what is published now.
     let activated = Options { activated: true, ..Options::default() };
     let two = roster(&["ants@example.com", "bees@other.example"]);
-    let report = lab.hookup.apply(&two, Change::Everything, activated).expect("waits");
+    let report = lab.hookup.apply(&two, activated).expect("waits");
     assert!(report.waiting.is_some() && lab.keys("accepted").is_empty());
 
-    let report = lab.hookup.apply(&two, Change::Everything, activated).expect("goes on");
+    let report = lab.hookup.apply(&two, activated).expect("goes on");
     assert_eq!(report.waiting, None);
     assert_eq!(lab.keys("accepted").len(), 18);
     assert_eq!(lab.activations(), 0);
@@ -451,7 +451,7 @@ fn a_preview_shows_the_difference_and_writes_nothing() {
         let lab = Lab::new(format.clone());
         apply(&lab, &["ants@example.com"]).expect("applied");
         let before = lab.all_files();
-        let preview = lab.hookup.preview(&roster(&["bees@example.com"]), Change::Everything).expect("preview");
+        let preview = lab.hookup.preview(&roster(&["bees@example.com"])).expect("preview");
         assert_eq!(lab.all_files(), before);
         let accepted = &preview.tables[0];
         assert_eq!((accepted.added, accepted.removed), (9, 9));
@@ -460,7 +460,7 @@ fn a_preview_shows_the_difference_and_writes_nothing() {
             "{accepted:?}"
         );
         assert_eq!(preview.tables[1].diff, "");
-        assert!(lab.hookup.preview(&roster(&["ants@example.com"]), Change::Everything).expect("preview").is_empty());
+        assert!(lab.hookup.preview(&roster(&["ants@example.com"])).expect("preview").is_empty());
     }
 }
 
@@ -484,8 +484,7 @@ fn a_directory_that_cannot_be_made_is_told() {
     let file = lab.dir.path().join("file");
     fs::write(&file, "").expect("written");
     let hookup = lab.with_tables_in(&file.join("tables"));
-    let error =
-        hookup.apply(&roster(&["ants@example.com"]), Change::Everything, Options::default()).expect_err("fails");
+    let error = hookup.apply(&roster(&["ants@example.com"]), Options::default()).expect_err("fails");
     let error = error.to_string();
     assert!(error.contains("Not a directory") && error.contains("[paths.*]"), "{error}");
 }
@@ -522,7 +521,7 @@ fn a_full_disk_changes_nothing_and_is_told() {
         let lab = Lab::new(format.clone());
         let tables = Path::new(&small).join("tables");
         let hookup = lab.with_tables_in(&tables);
-        hookup.apply(&roster(&["ants@example.com"]), Change::Everything, Options::default()).expect("fits");
+        hookup.apply(&roster(&["ants@example.com"]), Options::default()).expect("fits");
         let names = || {
             fs::read_dir(&tables).expect("directory").map(|e| e.expect("entry").file_name()).collect::<BTreeSet<_>>()
         };
@@ -533,8 +532,7 @@ fn a_full_disk_changes_nothing_and_is_told() {
         let before = (names(), bytes("accepted"), bytes("routing"));
         let many: Vec<String> = (0..2000).map(|number| format!("list{number}@other.example")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        let error =
-            hookup.apply(&roster(&many), Change::Everything, Options::default()).expect_err("does not fit").to_string();
+        let error = hookup.apply(&roster(&many), Options::default()).expect_err("does not fit").to_string();
         assert!(error.contains("No space left on device") || error.contains("disk is full"), "{error}");
         assert!(error.contains("free some space"), "{error}");
         assert_eq!(names(), before.0, "{format:?}");
@@ -558,6 +556,9 @@ pub(super) struct FakeStore(Arc<Mutex<FakeLists>>);
 
 pub(super) struct FakeLists {
     pub(super) generation: Generation,
+    /// Of all generations, from the first one.
+    ids: Vec<String>,
+    changes: Vec<RosterChange>,
     changed: i64,
     lists: Vec<String>,
     /// How often all lists or domains were asked for.
@@ -571,9 +572,17 @@ pub(super) struct FakeLists {
 impl Default for FakeStore {
     fn default() -> Self {
         let id = || format!("{:032x}", rand::random::<u128>());
-        let generation =
-            Generation { wanted: 0, applied: 0, id: id(), id_before: id(), change: String::new(), changed_before: 0 };
-        let lists = FakeLists { generation, changed: 0, lists: vec![], tours: 0, broken: false, comes_between: None };
+        let generation = Generation { wanted: 0, applied: 0, id: id(), changed_before: 0 };
+        let lists = FakeLists {
+            ids: vec![generation.id.clone()],
+            generation,
+            changes: vec![],
+            changed: 0,
+            lists: vec![],
+            tours: 0,
+            broken: false,
+            comes_between: None,
+        };
         FakeStore(Arc::new(Mutex::new(lists)))
     }
 }
@@ -583,33 +592,26 @@ impl FakeStore {
         self.0.lock().expect("store")
     }
 
-    fn changed(&self, note: ChangeNote<'_>) {
+    fn changed(&self, address: &str, added: bool) {
         let mut inner = self.inner();
-        let generation = &mut inner.generation;
-        generation.wanted += 1;
         let id = format!("{:032x}", rand::random::<u128>());
-        generation.id_before = std::mem::replace(&mut generation.id, id);
-        generation.change = note.to_string();
-        inner.generation.changed_before = inner.changed;
-        inner.changed = unix_now_ms();
+        inner.changes.push(RosterChange { subject: Subject::List(list(address).address), alias: None, added });
+        inner.ids.push(id.clone());
+        let changed_before = std::mem::replace(&mut inner.changed, unix_now_ms());
+        let Generation { wanted, applied, .. } = inner.generation;
+        inner.generation = Generation { wanted: wanted + 1, applied, id, changed_before };
     }
 
-    /// Makes a list; returns the change.
-    pub(super) fn create(&self, address: &str) -> RosterChange {
+    /// Makes a list.
+    pub(super) fn create(&self, address: &str) {
         self.inner().lists.push(address.to_owned());
-        let list = list(address);
-        self.changed(ChangeNote::ListAdded(&list.address));
-        let domain = domain(list.address.domain.as_str(), None);
-        RosterChange::ListAdded(list.address, list.list_id, domain)
+        self.changed(address, true);
     }
 
-    /// Removes a list; returns the change.
-    pub(super) fn remove(&self, address: &str) -> RosterChange {
+    /// Removes a list.
+    pub(super) fn remove(&self, address: &str) {
         self.inner().lists.retain(|one| one != address);
-        let list = list(address);
-        self.changed(ChangeNote::ListRemoved(&list.address));
-        let domain = domain(list.address.domain.as_str(), None);
-        RosterChange::ListRemoved(list.address, list.list_id, domain)
+        self.changed(address, false);
     }
 
     pub(super) fn applied(&self) -> i64 {
@@ -629,6 +631,14 @@ impl Source for FakeStore {
     async fn generation(&self) -> StoreResult<Generation> {
         Ok(self.inner().generation.clone())
     }
+    async fn changes(&self, generation: &Generation) -> StoreResult<Option<Changes>> {
+        let (applied, wanted) = (generation.applied as usize, generation.wanted as usize);
+        let change = |inner: &mut FakeLists| Changes {
+            from: inner.ids[applied].clone(),
+            changes: inner.changes[applied..wanted].to_vec(),
+        };
+        Ok(Some(change(&mut self.inner())))
+    }
     async fn domains(&self) -> StoreResult<Vec<Domain>> {
         self.answer(|inner| {
             inner.tours += 1;
@@ -637,7 +647,9 @@ impl Source for FakeStore {
     }
     async fn lists(&self) -> StoreResult<Vec<List>> {
         let between = self.inner().comes_between.take();
-        between.map(|address| self.create(address));
+        if let Some(address) = between {
+            self.create(address);
+        }
         self.answer(|inner| {
             inner.tours += 1;
             inner.lists.iter().map(|address| list(address)).collect()
@@ -663,7 +675,7 @@ async fn a_generation_is_applied_once() {
     let lab = Lab::new(TableFormat::Text);
     let store = FakeStore::default();
     store.create("ants@example.com");
-    let update = |wish| follow(&store, lab.hookup.clone(), RosterChange::Everything, wish);
+    let update = |wish| follow(&store, lab.hookup.clone(), wish);
     assert!(matches!(update(Wish::default()).await.expect("applied"), Outcome::Done(report) if report.changed()));
     assert_eq!(store.applied(), 1);
     assert_eq!(update(Wish::default()).await.expect("nothing to do"), Outcome::AlreadyApplied(Vec::new()));
@@ -679,7 +691,7 @@ async fn whose_change_somebody_else_published_is_told_what_is_left_all_the_same(
     lab.set(|setup| setup.activate = Some(required(argv, &["routing", "accepted"])));
     let store = FakeStore::default();
     store.create("ants@example.com");
-    let update = || follow(&store, lab.hookup.clone(), RosterChange::Everything, Wish::default());
+    let update = || follow(&store, lab.hookup.clone(), Wish::default());
     let Outcome::Done(report) = update().await.expect("published") else { panic!("nothing was published") };
     assert_eq!(report.by_hand.len(), 1);
     assert_eq!(update().await.expect("nothing to do"), Outcome::AlreadyApplied(report.by_hand));
@@ -695,7 +707,7 @@ async fn whose_list_a_run_that_had_begun_before_published_is_told_what_it_left_b
     let run = |wish| {
         let hookup = lab.hookup.clone();
         let store = store.clone();
-        async move { follow(&store, hookup, RosterChange::Everything, wish).await.expect("published") }
+        async move { follow(&store, hookup, wish).await.expect("published") }
     };
     let done = |outcome| match outcome {
         Outcome::Done(report) => report,
@@ -729,7 +741,7 @@ async fn creations_that_come_together_share_one_publication() {
     for name in ["a@example.com", "b@example.com", "c@example.com"] {
         store.create(name);
     }
-    let update = || follow(&store, lab.hookup.clone(), RosterChange::Everything, Wish::default());
+    let update = || follow(&store, lab.hookup.clone(), Wish::default());
     let free = async {
         tokio::time::sleep(Duration::from_millis(100)).await; // so that all three really wait
         drop(lock);
@@ -747,7 +759,7 @@ async fn a_generation_that_waits_or_fails_is_not_applied() {
     let lab = Lab::new(compiled());
     let store = FakeStore::default();
     store.create("ants@example.com");
-    let update = |wish| follow(&store, lab.hookup.clone(), RosterChange::Everything, wish);
+    let update = |wish| follow(&store, lab.hookup.clone(), wish);
     lab.fail("always");
     update(Wish::default()).await.expect_err("the compiler fails");
     assert_eq!(store.applied(), 0);
@@ -767,7 +779,7 @@ async fn whoever_no_longer_waits_for_another_run_does_not_publish_later() {
     let store = FakeStore::default();
     store.create("ants@example.com");
     let lock = Lock::wait(&lab.dir.path().join("locks"), Duration::ZERO).expect("free");
-    let waiting = follow(&store, lab.hookup.clone(), RosterChange::Everything, Wish::default());
+    let waiting = follow(&store, lab.hookup.clone(), Wish::default());
     tokio::time::timeout(Duration::from_millis(100), waiting).await.expect_err("the lock is taken");
     // The thread that waited holds the adapter's hookup until it has given up.
     let has_given_up = async {
@@ -785,7 +797,7 @@ fn an_adapter_that_hangs_is_left_behind_and_not_asked_again() {
     let lab = Lab::new(TableFormat::Text);
     let watch = Watch::over("the incoming adapter hangs.Test", Duration::from_millis(50));
     let hookup = lab.with_tables_in(&lab.tables()).with_watch(watch);
-    let plan = || hookup.apply(&roster(&["ants@example.com"]), Change::Everything, Options::default());
+    let plan = || hookup.apply(&roster(&["ants@example.com"]), Options::default());
     lab.set(|setup| setup.hangs = true);
     let error = plan().expect_err("overdue").to_string();
     assert!(error.contains("the incoming adapter hangs.Test did not return from plan()"), "{error}");
@@ -800,5 +812,5 @@ fn the_future_can_be_spawned() {
     fn sendable<T: Send>(_: &T) {}
     let lab = Lab::new(TableFormat::Text);
     let store = FakeStore::default();
-    sendable(&follow(&store, lab.hookup.clone(), RosterChange::Everything, Wish::default()));
+    sendable(&follow(&store, lab.hookup.clone(), Wish::default()));
 }

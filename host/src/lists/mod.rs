@@ -4,6 +4,7 @@
 //! touches a disk or a network.
 
 mod address;
+mod change;
 mod list;
 mod member;
 mod name;
@@ -11,6 +12,7 @@ mod settings;
 mod subaddress;
 
 pub use address::{AddressError, EmailAddress, Mailbox};
+pub use change::{RosterChange, Subject};
 pub use list::{Domain, List, ListSettings, NewList, Personalize, PostAction};
 pub use member::{DeliveryStatus, Member, Role};
 pub use name::{DomainName, ListAddress, ListId, ListName, NameError};

@@ -1,7 +1,7 @@
 //! Domains.
 
-use super::{ChangeNote, Result, Store, StoreError, Transaction, wanted_generation_rises};
-use crate::lists::{Domain, DomainName};
+use super::{Result, Store, StoreError, Transaction, wanted_generation_rises};
+use crate::lists::{Domain, DomainName, RosterChange, Subject};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -13,8 +13,9 @@ impl Store {
     pub async fn add_domain(&self, domain: &Domain) -> Result<()> {
         let mut transaction = self.begin().await?;
         self.insert_domain(&mut transaction, domain).await?;
-        let note = ChangeNote::DomainAdded(&domain.name);
-        wanted_generation_rises(&mut transaction, note).await.map_err(|error| self.sqlx(&error))?;
+        let (subject, alias) = (Subject::Domain(domain.name.clone()), domain.alias.clone());
+        let change = RosterChange { subject, alias, added: true };
+        wanted_generation_rises(&mut transaction, &change).await.map_err(|error| self.sqlx(&error))?;
         self.commit(transaction).await
     }
 
@@ -33,15 +34,15 @@ impl Store {
         if lists > 0 {
             return Err(StoreError::DomainHasLists { domain: name.to_string(), lists: lists as u64 });
         }
-        let removed = sqlx::query("DELETE FROM domain WHERE name = $1")
+        let removed = sqlx::query("DELETE FROM domain WHERE name = $1 RETURNING name, alias, description")
             .bind(name.as_str())
-            .execute(&mut *transaction)
+            .try_map(|row| domain(&row))
+            .fetch_optional(&mut *transaction)
             .await
             .map_err(sqlx)?;
-        if removed.rows_affected() == 0 {
-            return Err(StoreError::DomainUnknown(name.to_string()));
-        }
-        wanted_generation_rises(&mut transaction, ChangeNote::DomainRemoved(name)).await.map_err(sqlx)?;
+        let Some(removed) = removed else { return Err(StoreError::DomainUnknown(name.to_string())) };
+        let change = RosterChange { subject: Subject::Domain(removed.name), alias: removed.alias, added: false };
+        wanted_generation_rises(&mut transaction, &change).await.map_err(sqlx)?;
         self.commit(transaction).await
     }
 

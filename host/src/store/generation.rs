@@ -1,40 +1,54 @@
-//! How far the MTA's tables follow the store.
+//! How far the MTA's tables follow the store, and what changed on the way.
 
 use super::{Generation, Result, Store, Transaction};
 use crate::clock::unix_now_ms;
-use crate::lists::{DomainName, ListAddress};
-use std::fmt;
+use crate::lists::{DomainName, ListAddress, RosterChange, Subject};
 
-/// A change that an adapter must see. It is kept as text, for [`Generation::change`].
-#[derive(Clone, Copy, Debug)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum ChangeNote<'a> {
-    ListAdded(&'a ListAddress),
-    ListRemoved(&'a ListAddress),
-    DomainAdded(&'a DomainName),
-    DomainRemoved(&'a DomainName),
+/// So many of the last changes are kept.
+pub(super) const CHANGES_KEPT: i64 = 1000;
+
+/// What leads from the applied generation to the wanted one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// The applied generation, see [`Generation::id`].
+    pub from: String,
+    /// In the order in which they came.
+    pub changes: Vec<RosterChange>,
 }
 
-impl fmt::Display for ChangeNote<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ChangeNote::ListAdded(list) => write!(f, "list {list} added"),
-            ChangeNote::ListRemoved(list) => write!(f, "list {list} removed"),
-            ChangeNote::DomainAdded(domain) => write!(f, "domain {domain} added"),
-            ChangeNote::DomainRemoved(domain) => write!(f, "domain {domain} removed"),
-        }
-    }
-}
+/// Generation, its id, kind of the subject, the subject, the alias of the domain, whether it came.
+type Row = (i64, String, String, String, Option<String>, bool);
 
 impl Store {
     /// How far the MTA's tables follow.
     pub async fn generation(&self) -> Result<Generation> {
-        let (wanted, applied, name, name_before, change, changed_before) =
-            sqlx::query_as("SELECT wanted, applied, name, name_before, change, changed_before FROM generation")
-                .fetch_one(&self.inner.readers)
-                .await
-                .map_err(|error| self.sqlx(&error))?;
-        Ok(Generation { wanted, applied, id: name, id_before: name_before, change, changed_before })
+        let (wanted, applied, id, changed_before) = sqlx::query_as(
+            "SELECT wanted, applied, coalesce(last.name, ''), coalesce(before.came, 0) FROM generation
+             LEFT JOIN change last ON last.generation = wanted
+             LEFT JOIN change before ON before.generation = wanted - 1",
+        )
+        .fetch_one(&self.inner.readers)
+        .await
+        .map_err(|error| self.sqlx(&error))?;
+        Ok(Generation { wanted, applied, id, changed_before })
+    }
+
+    /// What leads from the applied generation to the wanted one of `generation`; `None` if not all of it is kept (of an
+    /// older Postrider's changes, and of more than a thousand).
+    pub async fn changes(&self, generation: &Generation) -> Result<Option<Changes>> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT generation, name, kind, subject, alias, added FROM change
+             WHERE generation BETWEEN $1 AND $2 ORDER BY generation",
+        )
+        .bind(generation.applied)
+        .bind(generation.wanted)
+        .fetch_all(&self.inner.readers)
+        .await
+        .map_err(|error| self.sqlx(&error))?;
+        let whole = rows.iter().map(|row| row.0).eq(generation.applied..=generation.wanted);
+        let Some((from, later)) = rows.split_first().filter(|_| whole) else { return Ok(None) };
+        let changes: Option<Vec<RosterChange>> = later.iter().map(change).collect();
+        Ok(changes.map(|changes| Changes { from: from.1.clone(), changes }))
     }
 
     /// Marks a generation as published. A lower one than the last is ignored, and so is one that
@@ -50,15 +64,44 @@ impl Store {
 }
 
 /// Part of every transaction after which the MTA's tables must change.
-pub(super) async fn wanted_generation_rises(transaction: &mut Transaction, change: ChangeNote<'_>) -> sqlx::Result<()> {
+pub(super) async fn wanted_generation_rises(transaction: &mut Transaction, change: &RosterChange) -> sqlx::Result<()> {
+    let wanted: i64 = sqlx::query_scalar("UPDATE generation SET wanted = wanted + 1 RETURNING wanted")
+        .fetch_one(&mut **transaction)
+        .await?;
+    let kind = match change.subject {
+        Subject::List(_) => LIST,
+        Subject::Domain(_) => DOMAIN,
+    };
     // PostgreSQL has gen_random_uuid() instead of randomblob().
     sqlx::query(
-        "UPDATE generation SET wanted = wanted + 1, change = $1, changed_before = changed, changed = $2,
-         name_before = name, name = lower(hex(randomblob(16)))",
+        "INSERT INTO change (generation, name, came, kind, subject, alias, added)
+         VALUES ($1, lower(hex(randomblob(16))), $2, $3, $4, $5, $6)",
     )
-    .bind(change.to_string())
+    .bind(wanted)
     .bind(unix_now_ms())
+    .bind(kind)
+    .bind(change.subject.to_string())
+    .bind(change.alias.as_ref().map(DomainName::as_str))
+    .bind(change.added)
     .execute(&mut **transaction)
-    .await
-    .map(|_| ())
+    .await?;
+    sqlx::query("DELETE FROM change WHERE generation <= $1")
+        .bind(wanted - CHANGES_KEPT)
+        .execute(&mut **transaction)
+        .await
+        .map(|_| ())
+}
+
+const LIST: &str = "list";
+const DOMAIN: &str = "domain";
+
+/// `None` if we do not understand it.
+fn change((_, _, kind, subject, alias, added): &Row) -> Option<RosterChange> {
+    let subject = match kind.as_str() {
+        LIST => Subject::List(ListAddress::parse(subject).ok()?),
+        DOMAIN => Subject::Domain(DomainName::parse(subject).ok()?),
+        _ => return None,
+    };
+    let alias = alias.as_deref().map(DomainName::parse).transpose().ok()?;
+    Some(RosterChange { subject, alias, added: *added })
 }

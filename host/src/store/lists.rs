@@ -1,10 +1,11 @@
 //! Lists, and what a recipient address means.
 
 use super::prompt::Answer;
-use super::{ChangeNote, Result, Route, Store, StoreError, wanted_generation_rises};
+use super::{Result, Route, Store, StoreError, wanted_generation_rises};
 use crate::clock::unix_now;
 use crate::lists::{
-    Domain, DomainName, EmailAddress, List, ListAddress, ListSettings, NewList, Subaddress, split_local_part,
+    Domain, DomainName, EmailAddress, List, ListAddress, ListSettings, NewList, RosterChange, Subaddress, Subject,
+    split_local_part,
 };
 use rusqlite::OptionalExtension as _;
 use sqlx::Row;
@@ -46,8 +47,9 @@ impl Store {
             self.insert_domain(&mut transaction, &domain).await?;
         }
         // A domain keeps its alias, and has lists only once it is there: here is the place where both meet.
-        if let Some(alias) = known.flatten().and_then(|alias| DomainName::parse(&alias).ok())
-            && !address.name.fits(&alias)
+        let alias = known.flatten().and_then(|alias| DomainName::parse(&alias).ok());
+        if let Some(alias) = &alias
+            && !address.name.fits(alias)
         {
             return Err(StoreError::TooLongInAlias { address: address.to_string(), alias: alias.to_string() });
         }
@@ -81,7 +83,8 @@ impl Store {
         .fetch_one(&mut *transaction)
         .await
         .map_err(sqlx)?;
-        wanted_generation_rises(&mut transaction, ChangeNote::ListAdded(address)).await.map_err(sqlx)?;
+        let change = RosterChange { subject: Subject::List(address.clone()), alias, added: true };
+        wanted_generation_rises(&mut transaction, &change).await.map_err(sqlx)?;
         self.commit(transaction).await?;
         Ok(List { id, address: address.clone(), list_id, settings: settings.clone(), post_count: 0, created })
     }
@@ -102,7 +105,14 @@ impl Store {
             .map_err(sqlx)?;
         let Some(removed) = removed else { return Err(StoreError::no_list(id)) };
         super::members::forget_people_without_lists(&mut transaction).await.map_err(sqlx)?;
-        wanted_generation_rises(&mut transaction, ChangeNote::ListRemoved(&removed)).await.map_err(sqlx)?;
+        let alias: Option<String> = sqlx::query_scalar("SELECT alias FROM domain WHERE name = $1")
+            .bind(removed.domain.as_str())
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(sqlx)?;
+        let alias = alias.and_then(|alias| DomainName::parse(&alias).ok());
+        let change = RosterChange { subject: Subject::List(removed), alias, added: false };
+        wanted_generation_rises(&mut transaction, &change).await.map_err(sqlx)?;
         self.commit(transaction).await
     }
 

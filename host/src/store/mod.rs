@@ -23,7 +23,7 @@ mod schema;
 mod tests;
 
 pub use error::StoreError;
-pub use generation::ChangeNote;
+pub use generation::Changes;
 
 use crate::config::DatabaseUrl;
 use crate::lists::{EmailAddress, ListAddress, Subaddress};
@@ -105,10 +105,6 @@ pub struct Generation {
     pub applied: i64,
     /// What tells the wanted one from all others, be they of another database: random hexadecimal digits.
     pub id: String,
-    /// The same of the one before it.
-    pub id_before: String,
-    /// What the wanted one changed, a [`ChangeNote`]; empty for changes of an older Postrider.
-    pub change: String,
     /// When the one before the wanted one came: Unix time, in milliseconds.
     pub changed_before: i64,
 }

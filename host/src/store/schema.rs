@@ -23,7 +23,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 const READERS: u32 = 4;
 
 /// `PRAGMA user_version` says how many of these a file has seen. Only ever append.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
 CREATE TABLE domain (
     name        TEXT PRIMARY KEY NOT NULL,
@@ -90,6 +90,24 @@ ALTER TABLE generation ADD COLUMN changed_before INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE generation ADD COLUMN name TEXT NOT NULL DEFAULT '';
 ALTER TABLE generation ADD COLUMN name_before TEXT NOT NULL DEFAULT '';
 UPDATE generation SET name = lower(hex(randomblob(16))), name_before = lower(hex(randomblob(16)));
+",
+    "
+-- The last changes of lists and domains, each of which made a generation.
+CREATE TABLE change (
+    generation INTEGER PRIMARY KEY NOT NULL,
+    name       TEXT NOT NULL,                -- random: databases may have generations of one number
+    came       INTEGER NOT NULL,             -- Unix milliseconds
+    kind       TEXT NOT NULL,                -- list, domain; empty: not known
+    subject    TEXT NOT NULL,                -- posting address or name
+    alias      TEXT,                         -- the domain's
+    added      INTEGER NOT NULL              -- 0: it went
+);
+INSERT INTO change SELECT wanted, name, changed, '', '', NULL, 0 FROM generation;
+ALTER TABLE generation DROP COLUMN change;
+ALTER TABLE generation DROP COLUMN changed;
+ALTER TABLE generation DROP COLUMN changed_before;
+ALTER TABLE generation DROP COLUMN name;
+ALTER TABLE generation DROP COLUMN name_before;
 ",
 ];
 

@@ -413,31 +413,72 @@ async fn generations_of_one_number_in_two_databases_have_different_ids() {
     let (first, second) = (generation(one.store.clone()).await, generation(other.store.clone()).await);
     assert_eq!(first.wanted, second.wanted);
     assert_ne!(first.id, second.id);
-    assert!(first.id.len() == 32 && first.id_before.len() == 32);
+    assert_eq!(first.id.len(), 32);
     for store in [&one, &other] {
         store.add_domain(&domain("example.com", None)).await.expect("added");
     }
     let (third, fourth) = (generation(one.store.clone()).await, generation(other.store.clone()).await);
-    assert_eq!((&third.id_before, &fourth.id_before), (&first.id, &second.id));
+    let from = |changes: Option<Changes>| changes.expect("kept").from;
+    assert_eq!(from(one.changes(&third).await.expect("read")), first.id);
+    assert_eq!(from(other.changes(&fourth).await.expect("read")), second.id);
     assert_ne!(third.id, fourth.id);
 }
 
 #[tokio::test]
-async fn a_generation_says_what_it_changed_and_when_the_one_before_came() {
+async fn what_leads_from_the_applied_generation_to_the_wanted_one_is_kept() {
     let store = Fixture::new().await;
-    let change = || async { store.generation().await.expect("generation").change };
-    assert_eq!(change().await, "");
-    assert_eq!(store.generation().await.expect("generation").changed_before, 0);
-    store.add_domain(&domain("example.com", None)).await.expect("domain");
-    assert_eq!(change().await, ChangeNote::DomainAdded(&domain_name("example.com")).to_string());
+    let generation = || async { store.generation().await.expect("generation") };
+    let changes = || async {
+        let changes = store.changes(&generation().await).await.expect("read").expect("kept").changes;
+        changes.iter().map(|one| format!("{} {:?} {}", one.subject, one.alias, one.added)).collect::<Vec<_>>()
+    };
+    assert_eq!(changes().await, Vec::<String>::new());
+    assert_eq!(generation().await.changed_before, 0);
+    store.add_domain(&domain("example.com", Some("x.example"))).await.expect("domain");
     let list = store.made("ants@example.com").await;
-    assert_eq!(change().await, "list ants@example.com added");
-    let before = store.generation().await.expect("generation").changed_before;
+    store.made("bees@example.org").await;
+    let before = generation().await.changed_before;
     assert!((crate::clock::unix_now_ms() - before).abs() < 600_000, "{before}");
     store.remove_list(list).await.expect("remove");
-    assert_eq!(change().await, "list ants@example.com removed");
     store.remove_domain(&domain_name("example.com")).await.expect("remove");
-    assert_eq!(change().await, "domain example.com removed");
+    let all = [
+        "example.com Some(\"x.example\") true",
+        "ants@example.com Some(\"x.example\") true",
+        "bees@example.org None true",
+        "ants@example.com Some(\"x.example\") false",
+        "example.com Some(\"x.example\") false",
+    ];
+    assert_eq!(changes().await, all);
+    store.mark_applied(3).await.expect("marked");
+    assert_eq!(changes().await, all[3..]);
+    store.mark_applied(5).await.expect("marked");
+    assert_eq!(changes().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn changes_that_are_not_all_kept_or_understood_are_none() {
+    let store = Fixture::new().await;
+    let changes = || async { store.changes(&store.generation().await.expect("read")).await.expect("read") };
+    let count = |sql: &'static str| sqlx::query_scalar::<_, i64>(sql).fetch_one(&store.inner.readers);
+    for number in 0..=super::generation::CHANGES_KEPT {
+        let name = domain_name(&format!("d{number}.example"));
+        store.add_domain(&Domain { name, alias: None, description: String::new() }).await.expect("added");
+    }
+    assert_eq!(changes().await, None, "the first ones are forgotten");
+    assert_eq!(count("SELECT count(*) FROM change").await.expect("read"), super::generation::CHANGES_KEPT);
+    store.mark_applied(2).await.expect("marked");
+    assert_eq!(changes().await.expect("kept").changes.len() as i64, super::generation::CHANGES_KEPT - 1);
+    for damage in ["kind = 'robot'", "subject = 'no domain'", "alias = '@'"] {
+        let sql = format!("UPDATE change SET {damage} WHERE generation = 900");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&store.inner.writer).await.expect(damage);
+        assert_eq!(changes().await, None, "{damage}");
+        let mend = "UPDATE change SET kind = 'domain', subject = 'd899.example', alias = NULL WHERE generation = 900";
+        sqlx::query(mend).execute(&store.inner.writer).await.expect("mended");
+        assert!(changes().await.is_some());
+    }
+    // As if all were lost.
+    sqlx::query("DELETE FROM change").execute(&store.inner.writer).await.expect("deleted");
+    assert_eq!((store.generation().await.expect("read").id.as_str(), changes().await), ("", None));
 }
 
 #[tokio::test]

@@ -61,7 +61,9 @@ pub const POSTRIDER_LMTP_TCP: u32 = 1;
 /// `lmtp_host` is the absolute path of a Unix socket.
 pub const POSTRIDER_LMTP_UNIX: u32 = 2;
 
-/// What happened, postrider_change.kind; for a number that is none of these plan everything:
+/// What happened, postrider_change.kind; for a number that is none of these plan everything. Of changes that came
+/// together each is planned by a call of its own; the roster is that after all of them, and the plans are published as
+/// one:
 ///
 /// Anything may have changed: plan everything.
 pub const POSTRIDER_CHANGE_EVERYTHING: u32 = 1;

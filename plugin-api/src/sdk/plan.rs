@@ -12,7 +12,8 @@ use std::time::Duration;
 
 /// What happened to the lists since the adapter was last asked.
 ///
-/// An adapter may always plan everything; the change only allows it to save work.
+/// An adapter may always plan everything; the change only allows it to save work. Of changes that came together each is
+/// planned alone, by a call of its own; the roster is that after all of them, and the plans are published as one.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Change<'a> {
