@@ -227,8 +227,8 @@ fn plan_of(
     roster: &Roster,
     published: &Published,
 ) -> Result<Plan, NoPlan> {
-    let plans =
-        told(changes).iter().map(|change| subject.plan(roster, change.view())).collect::<Result<Vec<_>, _>>()?;
+    let told = told(changes).unwrap_or_default();
+    let plans = told.iter().map(|change| subject.plan(roster, change.view())).collect::<Result<Vec<_>, _>>()?;
     let plan = plans.into_iter().map(Some).reduce(|earlier, later| earlier?.and_then(later?)).flatten();
     let has_base = |plan: &Plan| {
         plan.tables.iter().all(|table| !table.has_changes() || published.tables.contains_key(&table.table.path))

@@ -242,6 +242,22 @@ async fn twenty_creations_in_a_burst_share_at_most_three_rebuilds() {
 }
 
 #[tokio::test]
+async fn several_changes_of_large_whole_tables_are_planned_with_everything() {
+    let lab = Lab::new(TableFormat::Text);
+    let store = FakeStore::default();
+    for number in 0..200 {
+        store.create(&format!("list{number}@example.com")); // nine addresses each
+    }
+    published(follow(&store, lab.hookup.clone(), Wish::default()).await);
+    store.create("ants@example.com");
+    store.create("bees@example.com");
+    let published = published(follow(&store, lab.hookup.clone(), Wish::default()).await);
+    assert_eq!(published.to_string(), "accepted: +18\nrouting: unchanged");
+    let whole_plans = lab.setup.lock().expect("setup").whole_plans;
+    assert_eq!((whole_plans, lab.keys("accepted").len()), (2, 202 * 9), "no other was planned to its end");
+}
+
+#[tokio::test]
 async fn a_creation_that_comes_alone_waits_for_nothing_and_one_after_it_does() {
     let lab = Lab::new(compiled());
     let store = FakeStore::default();

@@ -13,7 +13,9 @@ use super::directory;
 use super::outputs::Outputs;
 use super::programs::Programs;
 use super::rows::{Rows, TooLarge};
-use postrider_plugin_api::sdk::{Command, Error, Extent, Guard, Phase, PlanSink, Result, Row, Table, TableFormat};
+use postrider_plugin_api::sdk::{
+    Command, Error, ErrorKind, Extent, Guard, Phase, PlanSink, Result, Row, Table, TableFormat,
+};
 use std::collections::HashSet;
 
 /// Most tables of a plan.
@@ -121,6 +123,9 @@ pub(crate) struct Collector {
     outputs: Outputs,
     /// It is the plan of a single change.
     single: bool,
+    /// Most rows of whole tables together, if not all would be planned anyway.
+    most_whole_rows: Option<usize>,
+    whole_rows: usize,
 }
 
 impl Collector {
@@ -132,6 +137,17 @@ impl Collector {
     /// Takes tables of which only the rows come that a change touched.
     pub(crate) fn for_a_single_change(self, single: bool) -> Self {
         Collector { single, ..self }
+    }
+
+    /// Takes no more rows of whole tables than these: the adapter is stopped by an error, see
+    /// [`Collector::has_too_many_whole_rows`].
+    pub(crate) fn with_whole_rows_up_to(self, most_whole_rows: Option<usize>) -> Self {
+        Collector { most_whole_rows, ..self }
+    }
+
+    /// Whether it was stopped for that.
+    pub(crate) fn has_too_many_whole_rows(&self) -> bool {
+        self.most_whole_rows.is_some_and(|most| self.whole_rows > most)
     }
 
     /// The first rule that was broken so far.
@@ -248,6 +264,12 @@ impl PlanSink for Collector {
             let Some(planned) = this.plan.tables.last_mut() else {
                 return Err(wrong("rows came before any table was begun"));
             };
+            if !planned.has_changes() {
+                this.whole_rows += rows.len();
+                if this.most_whole_rows.is_some_and(|most| this.whole_rows > most) {
+                    return Err(Error::new(ErrorKind::Temporary, "all will be planned instead"));
+                }
+            }
             for row in rows {
                 check_row(&planned.table, *row)?;
                 let contents;

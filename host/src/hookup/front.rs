@@ -211,50 +211,52 @@ impl Hookup {
 
     /// The same, for a caller that holds the lock already.
     pub fn apply_locked(&self, lock: &Lock, roster: &Roster, options: Options<'_>) -> Result<Report, HookupError> {
-        self.carry_out(lock, &self.plan_next(lock, roster, &[])?, options)
+        self.carry_out(lock, &self.plan_all(lock, roster)?, options)
     }
 
-    /// Plans what must be done for these changes; if there are none, for anything that may have changed.
-    pub(crate) fn plan_next(
+    /// Plans what must be done whatever may have changed.
+    pub(crate) fn plan_all(&self, _lock: &Lock, roster: &Roster) -> Result<Next, HookupError> {
+        let before = Marker::in_directory(Path::new(&self.site.table_dir)).read()?;
+        Ok(Next { plan: self.plan_everything(&self.site, roster)?, before })
+    }
+
+    /// Plans what must be done for these changes alone. `None`: all must be planned, because something is to be
+    /// repaired, the changes depend on each other, or (of several, or if it must be `quick`) it costs as much.
+    pub(crate) fn plan_changes(
         &self,
         _lock: &Lock,
         roster: &Roster,
         changes: &[RosterChange],
-    ) -> Result<Next, HookupError> {
+        quick: bool,
+    ) -> Result<Option<Next>, HookupError> {
         let table_dir = Path::new(&self.site.table_dir);
-        let before = Marker::in_directory(table_dir).read()?;
         // After an interruption the adapter must not save work by trusting what is there.
-        let changes = if before.is_none() { changes } else { &[] };
-        let mut plan = self.plan_together(roster, changes)?;
-        if plan.has_changes() && !assess::changes_have_a_base(table_dir, &plan) {
-            tracing::info!("a table is missing or damaged; all of them are compared");
-            plan = self.plan_everything(&self.site, roster)?;
+        if Marker::in_directory(table_dir).read()?.is_some() {
+            return Ok(None);
         }
-        Ok(Next { plan, before })
-    }
-
-    fn plan_together(&self, roster: &Roster, changes: &[RosterChange]) -> Result<Plan, HookupError> {
-        let told = together::told(changes);
-        let several = told.len() > 1;
+        let Some(told) = together::told(changes) else { return Ok(None) };
+        let most = (quick || told.len() > 1).then_some(together::MANY_ROWS);
         let mut all: Option<Plan> = None;
         for change in told {
-            let plan = self.plan(&self.site, roster, change)?;
-            if several && plan.is_large() {
-                return self.plan_everything(&self.site, roster);
-            }
+            let Some(plan) = self.plan(&self.site, roster, change, most)? else { return Ok(None) };
             all = match all {
                 None => Some(plan),
-                Some(earlier) => match earlier.and_then(plan) {
-                    Some(both) => Some(both),
-                    None => return self.plan_everything(&self.site, roster),
-                },
+                Some(earlier) => earlier.and_then(plan),
             };
+            if all.is_none() {
+                return Ok(None);
+            }
         }
-        Ok(all.unwrap_or_default())
+        let plan = all.unwrap_or_default();
+        if plan.has_changes() && !assess::changes_have_a_base(table_dir, &plan) {
+            tracing::info!("a table is missing or damaged; all of them are compared");
+            return Ok(None);
+        }
+        Ok(Some(Next { plan, before: None }))
     }
 
     fn plan_everything(&self, site: &Site, roster: &Roster) -> Result<Plan, HookupError> {
-        self.plan(site, roster, OwnedChange::Everything)
+        Ok(self.plan(site, roster, OwnedChange::Everything, None)?.unwrap_or_default())
     }
 
     /// Whether a run has left the note of one that publishes. To be asked under the lock: without it, that run may
@@ -399,14 +401,26 @@ impl Hookup {
         })
     }
 
-    fn plan(&self, site: &Site, roster: &Roster, change: OwnedChange) -> Result<Plan, HookupError> {
+    /// `None`: whole tables of it have more rows than `most`.
+    fn plan(
+        &self,
+        site: &Site,
+        roster: &Roster,
+        change: OwnedChange,
+        most: Option<usize>,
+    ) -> Result<Option<Plan>, HookupError> {
         let (facts, site, roster) = (self.facts()?, site.clone(), roster.clone());
         let single = !matches!(change, OwnedChange::Everything);
-        let mut sink = Collector::allowing(self.programs.clone(), self.outputs.clone()).for_a_single_change(single);
+        let sink = Collector::allowing(self.programs.clone(), self.outputs.clone()).for_a_single_change(single);
+        let mut sink = sink.with_whole_rows_up_to(most);
         self.ask("plan", "plan", move |adapter| {
-            adapter.plan(Context::new(&site, &facts, &roster), change.view(), &mut sink)?;
+            let planned = adapter.plan(Context::new(&site, &facts, &roster), change.view(), &mut sink);
             roster.whole_answers()?;
-            sink.finish()
+            if sink.has_too_many_whole_rows() {
+                return Ok(None);
+            }
+            planned?;
+            sink.finish().map(Some)
         })
     }
 

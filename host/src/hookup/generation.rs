@@ -6,7 +6,7 @@
 //! generation applied.
 
 use super::error::HookupError;
-use super::front::{Hookup, Options};
+use super::front::{Hookup, Next, Options};
 use super::lock::Lock;
 use super::published::LeftByHand;
 use super::report::{ByHand, Report};
@@ -145,13 +145,12 @@ impl Run {
     fn publish(&self, lock: &Lock, generation: &Generation, wish: Wish, may_wait: bool) -> Result<Ended, HookupError> {
         let changes = self.changes_of_what_is_published()?;
         let rest = if may_wait { rest_of_burst(generation.changed_before, unix_now_ms()) } else { Duration::ZERO };
-        if changes.is_empty() && !rest.is_zero() {
+        let quick = !rest.is_zero();
+        let next = self.hookup.plan_changes(lock, &self.roster, changes, quick)?;
+        if quick && next.as_ref().is_none_or(Next::is_whole) {
             return Ok(Ended::MoreMayCome(rest));
         }
-        let next = self.hookup.plan_next(lock, &self.roster, changes)?;
-        if next.is_whole() && !rest.is_zero() {
-            return Ok(Ended::MoreMayCome(rest));
-        }
+        let next = next.map_or_else(|| self.hookup.plan_all(lock, &self.roster), Ok)?;
         let ahead = self.roster.is_ahead_of(generation).map_err(HookupError::adapter("plan"))?;
         let through = Uninterrupted::begin();
         let mut report = self.hookup.carry_out(lock, &next, Options { activated: wish.activated, observer: None })?;

@@ -66,6 +66,8 @@ pub(crate) struct Setup {
     pub(crate) stdin: bool,
     /// How many plans had only changes.
     pub(crate) plans_of_changes: u32,
+    /// How many whole ones came to their end.
+    pub(crate) whole_plans: u32,
 }
 
 #[derive(Clone)]
@@ -148,6 +150,7 @@ impl IncomingAdapter for FakeAdapter {
             command.settle = activation.settle;
             sink.command(&command)?;
         }
+        self.0.lock().expect("setup").whole_plans += 1;
         Ok(())
     }
 }
@@ -242,6 +245,7 @@ impl Lab {
             prefix: String::new(),
             stdin: false,
             plans_of_changes: 0,
+            whole_plans: 0,
         }));
         let hookup = Arc::new(Lab::hookup(&dir.path().join("tables"), dir.path(), &setup));
         Lab { dir, setup, hookup }

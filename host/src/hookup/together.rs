@@ -8,30 +8,22 @@ use postrider_plugin_api::sdk::{Extent, Phase, Row};
 use std::collections::HashSet;
 
 /// Whole tables of so many rows together are cheaper planned once, with everything, than for each change.
-const MANY_ROWS: usize = 1000;
+pub(crate) const MANY_ROWS: usize = 1000;
 
-/// What adapters are told of several changes: of each, or (if one depends on another) that anything may have changed.
-/// All changes are in the lists already when the first of them is planned, and a list that was added must still be
-/// there then, a removed one must not.
-pub(crate) fn told(changes: &[RosterChange]) -> Vec<OwnedChange> {
+/// What adapters are told of several changes, one by one; `None` if one depends on another. All changes are in the
+/// lists already when the first of them is planned, and a list that was added must still be there then, a removed one
+/// must not.
+pub(crate) fn told(changes: &[RosterChange]) -> Option<Vec<OwnedChange>> {
     let mut seen = HashSet::new();
     let independent = changes.iter().all(|change| {
         // A domain that goes may come again with another alias.
         (change.added || matches!(change.subject, Subject::List(_))) && seen.insert(&change.subject)
     });
-    if changes.is_empty() || (changes.len() > 1 && !independent) {
-        return vec![OwnedChange::Everything];
-    }
-    changes.iter().map(OwnedChange::from).collect()
+    (changes.len() == 1 || (independent && !changes.is_empty()))
+        .then(|| changes.iter().map(OwnedChange::from).collect())
 }
 
 impl Plan {
-    /// Whether the plan of another change may cost as much as that of all.
-    pub(crate) fn is_large(&self) -> bool {
-        let whole = self.tables.iter().filter(|planned| !planned.has_changes());
-        whole.map(|planned| planned.rows.len()).sum::<usize>() > MANY_ROWS
-    }
-
     /// This plan, and then that of a later change: where both speak of one thing, the later one counts. `None` if they
     /// do not fit together.
     pub(crate) fn and_then(mut self, mut later: Plan) -> Option<Plan> {
@@ -140,14 +132,14 @@ mod tests {
 
     #[test]
     fn changes_are_told_one_by_one_if_none_depends_on_another() {
-        let everything = |changes: &[RosterChange]| matches!(told(changes)[..], [OwnedChange::Everything]);
+        let everything = |changes: &[RosterChange]| told(changes).is_none();
         let (added, removed) = (list("ants@a.example", true), list("ants@a.example", false));
         assert!(everything(&[]));
         for single in [&added, &removed, &domain("a.example", true), &domain("a.example", false)] {
             assert!(!everything(std::slice::from_ref(single)), "{single:?}");
         }
         let three = [added.clone(), list("bees@a.example", false), domain("b.example", true)];
-        assert_eq!((told(&three).len(), everything(&three)), (3, false));
+        assert_eq!(told(&three).map(|told| told.len()), Some(3));
         assert!(everything(&[added, removed.clone()]), "one list twice");
         assert!(everything(&[removed, domain("a.example", false)]), "a domain may come again with another alias");
     }

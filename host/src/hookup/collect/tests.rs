@@ -252,3 +252,20 @@ fn nine_hundred_thousand_rows_are_taken() {
     let plan = sink.finish().expect("plan");
     assert_eq!(plan.tables[0].rows.len(), 900_000);
 }
+
+#[test]
+fn whole_tables_of_more_rows_than_wanted_end_the_plan_early() {
+    let fill = |most, extent, rows: usize| {
+        let mut sink = Collector::default().for_a_single_change(true).with_whole_rows_up_to(most);
+        let table = Table::new("t", TableFormat::Sqlite, TableRole::Acceptance).with_extent(extent);
+        let plan = |sink: &mut Collector| {
+            sink.table(&table)?;
+            (0..rows).try_for_each(|number| sink.rows(&[Row::new(&number.to_string(), "x")]))
+        };
+        let planned = plan(&mut sink).is_ok();
+        assert_ne!(planned, sink.has_too_many_whole_rows());
+        planned
+    };
+    assert!(fill(Some(10), Extent::Whole, 10) && !fill(Some(10), Extent::Whole, 11));
+    assert!(fill(None, Extent::Whole, 11) && fill(Some(10), Extent::Changes, 11));
+}
