@@ -224,7 +224,7 @@ complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fis
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop export import bounces help" -f -a "drop" -d 'Throw entries away, or some recipients of them'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop export import bounces help" -f -a "export" -d 'Write entries to a file from which they can be put back'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop export import bounces help" -f -a "import" -d 'Put back what `queue export` wrote'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop export import bounces help" -f -a "bounces" -d 'Show the permanent failures that wait for bounce processing'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop export import bounces help" -f -a "bounces" -d 'Show the permanent failures of the last 30 days'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and not __fish_seen_subcommand_from list show retry drop export import bounces help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l list -d 'Only of this list' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from list" -l state -d 'Only in this state' -r -f -a "new\t'In: to be processed'
@@ -302,7 +302,7 @@ complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_se
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from help" -f -a "drop" -d 'Throw entries away, or some recipients of them'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from help" -f -a "export" -d 'Write entries to a file from which they can be put back'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from help" -f -a "import" -d 'Put back what `queue export` wrote'
-complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from help" -f -a "bounces" -d 'Show the permanent failures that wait for bounce processing'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from help" -f -a "bounces" -d 'Show the permanent failures of the last 30 days'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c postrider -n "__fish_postrider_using_subcommand backup" -s C -l config -d 'The configuration file' -r -F
 complete -c postrider -n "__fish_postrider_using_subcommand backup" -s h -l help -d 'Print help'
@@ -360,4 +360,4 @@ complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_see
 complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from queue" -f -a "drop" -d 'Throw entries away, or some recipients of them'
 complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from queue" -f -a "export" -d 'Write entries to a file from which they can be put back'
 complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from queue" -f -a "import" -d 'Put back what `queue export` wrote'
-complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from queue" -f -a "bounces" -d 'Show the permanent failures that wait for bounce processing'
+complete -c postrider -n "__fish_postrider_using_subcommand help; and __fish_seen_subcommand_from queue" -f -a "bounces" -d 'Show the permanent failures of the last 30 days'

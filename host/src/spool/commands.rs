@@ -22,6 +22,9 @@ use std::rc::Rc;
 /// a command that was cut off.
 const ORIGINS_KEPT: i64 = 30 * 86_400;
 
+/// So long permanent failures are kept for whoever counts bounces, in seconds.
+const BOUNCES_KEPT: i64 = 30 * 86_400;
+
 /// See [`FARTHEST_TRY`].
 pub(super) fn farthest_try(now: i64) -> i64 {
     now.saturating_add(FARTHEST_TRY.as_secs() as i64)
@@ -255,6 +258,7 @@ pub(super) fn record(
                      FROM recipient r JOIN outgoing o ON o.id = r.outgoing WHERE r.id = ?1 AND r.outgoing = ?2",
                 )?
                 .execute(params![id, outgoing, reply, now])?;
+                forget_old_bounces(db, now)?;
                 done.push(Value::Integer(*id));
             }
             DeliveryResult::Retry { after, reply } => {
@@ -277,6 +281,16 @@ pub(super) fn record(
         .execute(params![Rc::new(done), outgoing])?;
     effects.released.push((outgoing, results.iter().map(|(id, _)| *id).collect()));
     settle(db, effects, outgoing, removed, last_reply)
+}
+
+/// A few of the oldest, each time that one comes: so there are never many that are too old, and no commit has to remove
+/// them all.
+fn forget_old_bounces(db: &Connection, now: i64) -> Result<()> {
+    db.prepare_cached(
+        "DELETE FROM bounce_event WHERE id IN (SELECT id FROM bounce_event ORDER BY id LIMIT 5) AND time < ?1",
+    )?
+    .execute([now - BOUNCES_KEPT])?;
+    Ok(())
 }
 
 /// After recipients have changed: the message's own row follows, or goes with the last of them (`true`).

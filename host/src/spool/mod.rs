@@ -617,9 +617,14 @@ impl Spool {
         self.read(queries::outgoing).await
     }
 
-    /// Bounce events, oldest first.
+    /// Bounce events of the last 30 days, oldest first. (Older ones go as new ones come.)
     pub async fn bounce_events(&self) -> Result<Vec<BounceEvent>> {
         self.read(queries::bounce_events).await
+    }
+
+    /// The bounce event with this number.
+    pub async fn bounce_event(&self, id: i64) -> Result<Option<BounceEvent>> {
+        self.read(move |db| queries::one_bounce_event(db, id)).await
     }
 
     /// Writes a consistent copy (database and bodies) to a new or empty directory, while in use.

@@ -103,6 +103,10 @@ pub(super) fn bounce_events(db: &Connection) -> Result<Vec<BounceEvent>> {
     db.prepare_cached(&format!("{BOUNCE_EVENT} ORDER BY id"))?.query_map([], bounce_event)?.collect()
 }
 
+pub(super) fn one_bounce_event(db: &Connection, id: i64) -> Result<Option<BounceEvent>> {
+    db.prepare_cached(&format!("{BOUNCE_EVENT} WHERE id = ?1"))?.query_row([id], bounce_event).optional()
+}
+
 pub(super) const BOUNCE_EVENT: &str = "SELECT id, list_address, recipient, reply, message_id, time FROM bounce_event";
 
 pub(super) fn bounce_event(row: &Row<'_>) -> Result<BounceEvent> {

@@ -452,6 +452,31 @@ async fn delivery_resumes_at_the_exact_recipient() {
 }
 
 #[tokio::test]
+async fn permanent_failures_are_kept_for_thirty_days() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spool = open(dir.path());
+    spool.fan_out(None, vec![outgoing(b"post", 30)]).await.expect("fan_out");
+    let batch = next(&spool, 30).await;
+    let fail = |range: std::ops::Range<usize>| {
+        let failed = |one: &DueRecipient| (one.id, DeliveryResult::Failed { reply: "550 5.1.1 no".into() });
+        spool.record(batch.outgoing, batch.recipients[range].iter().map(failed).collect(), false)
+    };
+    let age = |days: i64| {
+        spool.change(move |db, _| db.execute("UPDATE bounce_event SET time = time - ?1", [days * 86_400]).map(|_| ()))
+    };
+    fail(0..20).await.expect("recorded");
+    age(29).await.expect("aged");
+    fail(20..21).await.expect("recorded");
+    assert_eq!(spool.bounce_events().await.expect("events").len(), 21);
+    age(2).await.expect("aged");
+    fail(21..26).await.expect("recorded");
+    let kept = spool.bounce_events().await.expect("events");
+    assert_eq!(kept.iter().map(|event| event.id).collect::<Vec<_>>(), (21..=26).collect::<Vec<_>>());
+    assert_eq!(spool.bounce_event(21).await.expect("read").as_ref(), Some(&kept[0]));
+    assert_eq!(spool.bounce_event(1).await.expect("read"), None);
+}
+
+#[tokio::test]
 async fn each_recipient_has_its_own_fate() {
     let dir = tempfile::tempdir().expect("tempdir");
     let spool = open(dir.path());

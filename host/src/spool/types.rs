@@ -176,7 +176,7 @@ pub enum DeliveryResult {
     },
 }
 
-/// A permanent failure, for the bounce processing to come.
+/// A permanent failure; kept for 30 days, for the bounce processing to come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BounceEvent {
     /// Its number.

@@ -7,7 +7,7 @@ use crate::bounce::report::report;
 use anyhow::anyhow;
 use serde_json::json;
 
-/// Show the permanent failures that wait for bounce processing
+/// Show the permanent failures of the last 30 days
 #[derive(Debug, clap::Args)]
 pub(super) struct Bounces {
     /// Print the one with this number as a delivery report (RFC 3464), as a mail server would have sent it
@@ -18,13 +18,14 @@ pub(super) struct Bounces {
 impl Bounces {
     /// Runs it.
     pub(super) async fn run(&self, session: &Session, as_json: bool) -> anyhow::Result<Exit> {
-        let events = session.spool().await?.bounce_events().await?;
+        let spool = session.spool().await?;
         if let Some(number) = self.number {
-            let event = events.iter().find(|event| event.id == number);
+            let event = spool.bounce_event(number).await?;
             let event = event.ok_or_else(|| anyhow!("there is no bounce {number}; see `postrider queue bounces`"))?;
-            output::message(&report(event, &crate::lmtp::this_host()), false);
+            output::message(&report(&event, &crate::lmtp::this_host()), false);
             return Ok(Exit::Done);
         }
+        let events = spool.bounce_events().await?;
         if as_json {
             output::json(&json!(events.iter().map(bounce_value).collect::<Vec<_>>()));
             return Ok(Exit::Done);

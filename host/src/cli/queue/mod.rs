@@ -39,7 +39,7 @@ enum Action {
     Export(export::Export),
     /// Put back what `queue export` wrote
     Import(import::Import),
-    /// Show the permanent failures that wait for bounce processing
+    /// Show the permanent failures of the last 30 days
     Bounces(bounces::Bounces),
 }
 
