@@ -157,8 +157,9 @@
 #define POSTRIDER_LMTP_UNIX 2
 
 // What happened, postrider_change.kind; for a number that is none of these plan everything. Of changes that came
-// together each is planned by a call of its own; the roster is that after all of them, and the plans are published as
-// one:
+// together each is planned by a call of its own; the roster is that after all of them (if others come meanwhile, a
+// newer one), and the plans may be published as one. So a plan says what is true now of the list or domain that it is
+// told of, and never guesses what was there before: the only list of a domain need not be its first one.
 //
 // Anything may have changed: plan everything.
 #define POSTRIDER_CHANGE_EVERYTHING 1

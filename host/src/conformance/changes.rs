@@ -2,7 +2,8 @@
 //!
 //! A history is a random row of additions and removals. After each step, or after several that come together, the
 //! adapter plans each change, the host's rules say what is then published, and the plan of everything must say the
-//! same. A history that shows a difference is made as short as it goes before it is told.
+//! same. Several are published as one, or one after the other while the lists are ahead of them. A history that
+//! shows a difference is made as short as it goes before it is told.
 
 use super::case::{Case, Failure, NoPlan, Subject};
 use super::lists::{self, Lists};
@@ -29,6 +30,30 @@ const NAMES: [&str; 9] =
     ["ants", "ants-request", "ants-bounces", "a.b", "a-b", "bees", "bees-default", "default", "ants-request-owner"];
 const DOMAINS: [&str; 4] = ["a.example", "b.example", "c.example", "d.example"];
 const ALIASES: [&str; 4] = ["", "", "x.example", "y.example"];
+
+/// How changes come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    Alone,
+    /// Several, published as one.
+    Together,
+    /// Several, published one after the other.
+    Behind,
+}
+
+impl Pace {
+    fn at_once(self) -> usize {
+        if self == Pace::Alone { 1 } else { AT_ONCE }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Pace::Alone => "",
+            Pace::Together => " (three at once)",
+            Pace::Behind => " (the lists being up to two changes ahead)",
+        }
+    }
+}
 
 /// One change. What cannot be done (a list that is there already) is left out, so that any part of a history is
 /// a history.
@@ -111,14 +136,12 @@ pub(super) fn agree(case: &mut Case) -> Result<(), Failure> {
             // A third of them has one domain: some MTAs know no more.
             let domains = if number % 3 == 0 { 1 } else { DOMAINS.len() };
             let history: Vec<Step> = (0..STEPS).map(|_| Step::random(&mut random, domains)).collect();
-            // In every other one changes come alone.
-            let at_once = if number % 2 == 0 { 1 } else { AT_ONCE };
-            let Err(_) = follow(&subject, &history, at_once, &mut count) else { continue };
-            let (history, at_once, failure) = shortest(&subject, history, at_once);
+            let pace = [Pace::Alone, Pace::Together, Pace::Behind][(number + number / 3) % 3];
+            let Err(_) = follow(&subject, &history, pace, &mut count) else { continue };
+            let (history, pace, failure) = shortest(&subject, history, pace);
             let told: Vec<String> = (1..).zip(history).map(|(number, step)| format!("{number}. {step}")).collect();
             let mut failure = failure;
-            let together = if at_once > 1 { format!(" ({at_once} at once)") } else { String::new() };
-            failure.seen = format!("{}; after{together}: {}", failure.seen, told.join(", "));
+            failure.seen = format!("{}; after{}: {}", failure.seen, pace.words(), told.join(", "));
             return Err(failure.when(&setup.words));
         }
     }
@@ -140,10 +163,10 @@ struct Count {
 }
 
 /// Leaves out steps as long as what is left still fails, if it can with single ones.
-fn shortest(subject: &Subject, mut history: Vec<Step>, at_once: usize) -> (Vec<Step>, usize, Failure) {
-    let alone = at_once > 1 && follow(subject, &history, 1, &mut Count::default()).is_err();
-    let at_once = if alone { 1 } else { at_once };
-    let fails = |history: &[Step]| follow(subject, history, at_once, &mut Count::default()).err();
+fn shortest(subject: &Subject, mut history: Vec<Step>, pace: Pace) -> (Vec<Step>, Pace, Failure) {
+    let alone = follow(subject, &history, Pace::Alone, &mut Count::default()).is_err();
+    let pace = if alone { Pace::Alone } else { pace };
+    let fails = |history: &[Step]| follow(subject, history, pace, &mut Count::default()).err();
     let mut failure = fails(&history)
         .unwrap_or_else(|| Failure::new("the history failed once and not again", "equal answers", "see plan-repeats"));
     let mut size = history.len() / 2;
@@ -167,10 +190,10 @@ fn shortest(subject: &Subject, mut history: Vec<Step>, at_once: usize) -> (Vec<S
             true
         })
     });
-    (history, at_once, failure)
+    (history, pace, failure)
 }
 
-fn follow(subject: &Subject, history: &[Step], at_once: usize, count: &mut Count) -> Result<(), Failure> {
+fn follow(subject: &Subject, history: &[Step], pace: Pace, count: &mut Count) -> Result<(), Failure> {
     let mut lists = Lists::default();
     let mut published = Published::default();
     match subject.plan(&lists.roster(), Change::Everything) {
@@ -178,7 +201,7 @@ fn follow(subject: &Subject, history: &[Step], at_once: usize, count: &mut Count
         Err(NoPlan::Refused(_)) => {}
         Err(none) => return Err(none.failure()),
     }
-    for steps in history.chunks(at_once) {
+    for steps in history.chunks(pace.at_once()) {
         let mut after = lists.clone();
         let mut changes = Vec::new();
         for step in steps {
@@ -191,7 +214,7 @@ fn follow(subject: &Subject, history: &[Step], at_once: usize, count: &mut Count
         }
         let roster = after.roster();
         let whole = subject.plan(&roster, Change::Everything);
-        match (whole, plan_of(subject, &changes, &roster, &published)) {
+        match (whole, plans_of(subject, pace, &changes, &roster, &published)) {
             (Err(NoPlan::Refused(_)), Err(NoPlan::Refused(_))) => count.refused += 1,
             (Err(NoPlan::Refused(error)), Ok(_)) => {
                 return Err(Failure::new(
@@ -208,10 +231,12 @@ fn follow(subject: &Subject, history: &[Step], at_once: usize, count: &mut Count
                 ));
             }
             (Err(none), _) | (_, Err(none)) => return Err(none.failure()),
-            (Ok(whole), Ok(single)) => {
+            (Ok(whole), Ok(plans)) => {
                 count.planned += 1;
-                count.row_by_row += u32::from(single.has_changes());
-                published.publish(&single);
+                count.row_by_row += u32::from(plans.iter().any(Plan::has_changes));
+                for plan in &plans {
+                    published.publish(plan);
+                }
                 published.compare(&whole)?;
                 lists = after;
             }
@@ -220,20 +245,30 @@ fn follow(subject: &Subject, history: &[Step], at_once: usize, count: &mut Count
     Ok(())
 }
 
-/// The plan of changes, or of everything if they have rows for a table that was never published, as the host does it.
-fn plan_of(
+/// The plans of changes, or of everything if they have rows for a table that was never published, as the host does it.
+fn plans_of(
     subject: &Subject,
+    pace: Pace,
     changes: &[RosterChange],
     roster: &Roster,
     published: &Published,
-) -> Result<Plan, NoPlan> {
-    let told = told(changes).unwrap_or_default();
+) -> Result<Vec<Plan>, NoPlan> {
+    let told = told(changes);
     let plans = told.iter().map(|change| subject.plan(roster, change.view())).collect::<Result<Vec<_>, _>>()?;
-    let plan = plans.into_iter().map(Some).reduce(|earlier, later| earlier?.and_then(later?)).flatten();
+    let plans = match pace {
+        Pace::Alone | Pace::Behind => plans,
+        Pace::Together => {
+            let both = plans.into_iter().map(Some).reduce(|earlier, later| earlier?.and_then(later?));
+            both.flatten().into_iter().collect()
+        }
+    };
     let has_base = |plan: &Plan| {
         plan.tables.iter().all(|table| !table.has_changes() || published.tables.contains_key(&table.table.path))
     };
-    plan.filter(has_base).map_or_else(|| subject.plan(roster, Change::Everything), Ok)
+    if !plans.is_empty() && plans.iter().all(has_base) {
+        return Ok(plans);
+    }
+    Ok(vec![subject.plan(roster, Change::Everything)?])
 }
 
 /// What is on disk when plans are carried out.

@@ -123,7 +123,7 @@ pub(crate) struct Collector {
     outputs: Outputs,
     /// It is the plan of a single change.
     single: bool,
-    /// Most rows of whole tables together, if not all would be planned anyway.
+    /// Most rows of whole tables, files and removals together, if not all would be planned anyway.
     most_whole_rows: Option<usize>,
     whole_rows: usize,
 }
@@ -139,8 +139,8 @@ impl Collector {
         Collector { single, ..self }
     }
 
-    /// Takes no more rows of whole tables than these: the adapter is stopped by an error, see
-    /// [`Collector::has_too_many_whole_rows`].
+    /// Takes no more rows of whole tables than these (a file that is written or removed is one, too): the adapter is
+    /// stopped by an error, see [`Collector::has_too_many_whole_rows`].
     pub(crate) fn with_whole_rows_up_to(self, most_whole_rows: Option<usize>) -> Self {
         Collector { most_whole_rows, ..self }
     }
@@ -209,6 +209,14 @@ impl Collector {
         }
     }
 
+    fn count_whole_rows(&mut self, more: usize) -> Result<()> {
+        self.whole_rows += more;
+        if self.has_too_many_whole_rows() {
+            return Err(Error::new(ErrorKind::Temporary, "all will be planned instead"));
+        }
+        Ok(())
+    }
+
     fn claim(&mut self, path: &str) -> Result<()> {
         check_path(path, &self.outputs)?;
         if self.paths.insert(path.to_owned()) { Ok(()) } else { Err(wrong(format!("the plan names {path} twice"))) }
@@ -261,15 +269,12 @@ impl PlanSink for Collector {
 
     fn rows(&mut self, rows: &[Row<'_>]) -> Result<()> {
         self.step(|this| {
+            if this.plan.tables.last().is_some_and(|planned| !planned.has_changes()) {
+                this.count_whole_rows(rows.len())?;
+            }
             let Some(planned) = this.plan.tables.last_mut() else {
                 return Err(wrong("rows came before any table was begun"));
             };
-            if !planned.has_changes() {
-                this.whole_rows += rows.len();
-                if this.most_whole_rows.is_some_and(|most| this.whole_rows > most) {
-                    return Err(Error::new(ErrorKind::Temporary, "all will be planned instead"));
-                }
-            }
             for row in rows {
                 check_row(&planned.table, *row)?;
                 let contents;
@@ -328,6 +333,7 @@ impl PlanSink for Collector {
     fn file(&mut self, path: &str, mode: u32, contents: &[u8]) -> Result<()> {
         self.step(|this| {
             this.claim(path)?;
+            this.count_whole_rows(1)?;
             if mode & !0o775 != 0 || mode & 0o400 == 0 {
                 return Err(wrong(format!(
                     "file {path} has the mode {mode:04o}; allowed is 0400 to 0775, without 0002"
@@ -348,6 +354,7 @@ impl PlanSink for Collector {
     fn remove(&mut self, path: &str) -> Result<()> {
         self.step(|this| {
             this.claim(path)?;
+            this.count_whole_rows(1)?;
             if this.plan.removals.len() >= MAX_FILES {
                 return Err(wrong(format!("the plan removes more than {MAX_FILES} files")));
             }

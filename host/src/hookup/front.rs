@@ -13,7 +13,7 @@ use super::marker::{Marker, Unfinished, was_interrupted};
 use super::outputs::Outputs;
 use super::programs::Programs;
 use super::publish::Publication;
-use super::published::{LeftByHand, Published};
+use super::published::{self, LeftByHand, Published};
 use super::render;
 use super::report::{ByHand, Report, Waiting};
 use super::roster::{OwnedChange, Roster};
@@ -23,8 +23,10 @@ use super::steps::{Observer, Steps};
 use super::together;
 use super::tools::HostTools;
 use crate::cli::privileges::check_output;
+use crate::clock::unix_now;
 use crate::lists::RosterChange;
 use crate::plugins::{ANSWER, Watch};
+use crate::store::Generation;
 use postrider_plugin_api::sdk::{
     Context, Error, ErrorKind, Facts, Finding, IncomingAdapter, Phase, Result as AdapterResult, SettingSpec, Settings,
     Site, Snippet, TableFormat,
@@ -221,7 +223,8 @@ impl Hookup {
     }
 
     /// Plans what must be done for these changes alone. `None`: all must be planned, because something is to be
-    /// repaired, the changes depend on each other, or (of several, or if it must be `quick`) it costs as much.
+    /// repaired, the changes depend on each other, or whole tables are so large that (of several changes, or if it
+    /// must be `quick`) it is better done once.
     pub(crate) fn plan_changes(
         &self,
         _lock: &Lock,
@@ -234,20 +237,15 @@ impl Hookup {
         if Marker::in_directory(table_dir).read()?.is_some() {
             return Ok(None);
         }
-        let Some(told) = together::told(changes) else { return Ok(None) };
-        let most = (quick || told.len() > 1).then_some(together::MANY_ROWS);
-        let mut all: Option<Plan> = None;
+        let most = (quick || changes.len() > 1).then_some(together::MANY_ROWS);
+        let mut told = together::told(changes).into_iter();
+        let Some(first) = told.next() else { return Ok(None) };
+        let Some(mut plan) = self.plan(&self.site, roster, first, most)? else { return Ok(None) };
         for change in told {
-            let Some(plan) = self.plan(&self.site, roster, change, most)? else { return Ok(None) };
-            all = match all {
-                None => Some(plan),
-                Some(earlier) => earlier.and_then(plan),
-            };
-            if all.is_none() {
-                return Ok(None);
-            }
+            let Some(later) = self.plan(&self.site, roster, change, most)? else { return Ok(None) };
+            let Some(both) = plan.and_then(later) else { return Ok(None) };
+            plan = both;
         }
-        let plan = all.unwrap_or_default();
         if plan.has_changes() && !assess::changes_have_a_base(table_dir, &plan) {
             tracing::info!("a table is missing or damaged; all of them are compared");
             return Ok(None);
@@ -256,7 +254,11 @@ impl Hookup {
     }
 
     fn plan_everything(&self, site: &Site, roster: &Roster) -> Result<Plan, HookupError> {
-        Ok(self.plan(site, roster, OwnedChange::Everything, None)?.unwrap_or_default())
+        // Domains and lists of two moments would be tables that no later change sets right.
+        roster.load().map_err(HookupError::adapter("plan"))?;
+        let all_rows = None;
+        let plan = self.plan(site, roster, OwnedChange::Everything, all_rows)?;
+        plan.ok_or_else(|| HookupError::adapter("plan")(Error::failed("it was stopped, and nobody had asked for that")))
     }
 
     /// Whether a run has left the note of one that publishes. To be asked under the lock: without it, that run may
@@ -294,32 +296,38 @@ impl Hookup {
         Ok(self.published().is(generation, &self.fingerprint()?))
     }
 
-    /// Notes that they are, and what was left to the administrator. What an earlier publication of the same
-    /// generation left is not forgotten before it is `activated`.
+    /// Notes that they are, and what was left to the administrator, be it for changes `until` a later generation. What
+    /// earlier publications left is not forgotten before it is `activated`.
     pub(crate) fn note_published(
         &self,
-        generation: &str,
-        mut left: LeftByHand,
+        generation: &Generation,
+        until: i64,
+        commands: Vec<ByHand>,
         activated: bool,
     ) -> Result<(), HookupError> {
         let (published, fingerprint) = (self.published(), self.fingerprint()?);
-        let same = published.is(generation, &fingerprint);
         let before = published.by_hand();
-        if same && !activated {
-            left.ahead |= before.ahead;
-            let known = left.commands.clone();
-            left.commands.extend(before.commands.iter().filter(|one| !known.contains(one)).cloned());
-        }
+        let mut left = if activated { Vec::new() } else { before.clone() };
+        let new = LeftByHand { after: generation.applied, until, noted: unix_now(), commands };
+        published::add(&mut left, new, generation.wanted);
         // An adapter without tables may never have made the directory.
-        if (same && left == before) || !Path::new(&self.site.table_dir).is_dir() {
+        let same = published.is(&generation.id, &fingerprint) && left == before;
+        if same || !Path::new(&self.site.table_dir).is_dir() {
             return Ok(());
         }
-        published.write(generation, &fingerprint, &left)
+        published.write(&generation.id, &fingerprint, &left)
     }
 
-    /// What the last publication left to the administrator.
-    pub(crate) fn left_by_hand(&self) -> LeftByHand {
-        self.published().by_hand()
+    /// What was left to the administrator for changes after one generation up to another one.
+    pub(crate) fn left_by_hand(&self, after: i64, until: i64) -> Vec<ByHand> {
+        let mut commands = Vec::new();
+        let left = self.published().by_hand().into_iter().filter(|one| one.after < until && after < one.until);
+        for command in left.flat_map(|one| one.commands) {
+            if !commands.contains(&command) {
+                commands.push(command);
+            }
+        }
+        commands
     }
 
     fn published(&self) -> Published {

@@ -8,13 +8,12 @@
 use super::error::HookupError;
 use super::front::{Hookup, Next, Options};
 use super::lock::Lock;
-use super::published::LeftByHand;
 use super::report::{ByHand, Report};
 use super::roster::Roster;
 use super::signals::Uninterrupted;
 use crate::clock::unix_now_ms;
-use crate::lists::{Domain, DomainName, List, ListAddress, RosterChange};
-use crate::store::{Changes, Generation, Result as StoreResult, Store};
+use crate::lists::{Domain, DomainName, ListAddress, RosterChange};
+use crate::store::{Changes, Everything, Generation, Result as StoreResult, Store};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,7 +53,7 @@ pub(crate) trait Source: Clone + Send + Sync + 'static {
     fn generation(&self) -> impl Future<Output = StoreResult<Generation>> + Send;
     fn changes(&self, generation: &Generation) -> impl Future<Output = StoreResult<Option<Changes>>> + Send;
     fn domains(&self) -> impl Future<Output = StoreResult<Vec<Domain>>> + Send;
-    fn lists(&self) -> impl Future<Output = StoreResult<Vec<List>>> + Send;
+    fn everything(&self) -> impl Future<Output = StoreResult<Everything>> + Send;
     fn has_list(&self, address: &ListAddress) -> impl Future<Output = StoreResult<bool>> + Send;
     fn domains_routed_to(&self, routed: &DomainName) -> impl Future<Output = StoreResult<Vec<Domain>>> + Send;
     fn mark_applied(&self, generation: i64) -> impl Future<Output = StoreResult<()>> + Send;
@@ -70,8 +69,8 @@ impl Source for Store {
     fn domains(&self) -> impl Future<Output = StoreResult<Vec<Domain>>> + Send {
         Store::domains(self)
     }
-    fn lists(&self) -> impl Future<Output = StoreResult<Vec<List>>> + Send {
-        Store::lists(self, None)
+    fn everything(&self) -> impl Future<Output = StoreResult<Everything>> + Send {
+        Store::everything(self)
     }
     fn has_list(&self, address: &ListAddress) -> impl Future<Output = StoreResult<bool>> + Send {
         Store::has_list(self, address)
@@ -90,8 +89,10 @@ pub(crate) async fn follow(store: &impl Source, hookup: Arc<Hookup>, wish: Wish)
     let must = |generation: &Generation| {
         wish.always || wish.activated || generation.applied < generation.wanted || hookup.was_interrupted()
     };
-    if !must(&store.generation().await?) {
-        return Ok(Outcome::AlreadyApplied(hookup.left_by_hand().commands));
+    let asked_for = store.generation().await?;
+    let applied = || Ok(Outcome::AlreadyApplied(hookup.left_by_hand(asked_for.wanted - 1, asked_for.wanted)));
+    if !must(&asked_for) {
+        return applied();
     }
     let mut lock = {
         let hookup = Arc::clone(&hookup);
@@ -106,7 +107,7 @@ pub(crate) async fn follow(store: &impl Source, hookup: Arc<Hookup>, wish: Wish)
         // published.
         let generation = store.generation().await?;
         if !must(&generation) {
-            return Ok(Outcome::AlreadyApplied(hookup.left_by_hand().commands));
+            return applied();
         }
         let changes = if wish.always || wish.activated { None } else { store.changes(&generation).await? };
         let run = Run { hookup: Arc::clone(&hookup), changes, roster: Roster::asking(store.clone()) };
@@ -144,26 +145,28 @@ enum Ended {
 impl Run {
     fn publish(&self, lock: &Lock, generation: &Generation, wish: Wish, may_wait: bool) -> Result<Ended, HookupError> {
         let changes = self.changes_of_what_is_published()?;
-        let rest = if may_wait { rest_of_burst(generation.changed_before, unix_now_ms()) } else { Duration::ZERO };
-        let quick = !rest.is_zero();
+        let rest = || if may_wait { rest_of_burst(generation.changed_before, unix_now_ms()) } else { Duration::ZERO };
+        let quick = !rest().is_zero();
         let next = self.hookup.plan_changes(lock, &self.roster, changes, quick)?;
-        if quick && next.as_ref().is_none_or(Next::is_whole) {
+        let next = next.filter(|_| !self.roster.was_loaded_after(generation));
+        let rest = rest();
+        if !rest.is_zero() && next.as_ref().is_none_or(Next::is_whole) {
             return Ok(Ended::MoreMayCome(rest));
         }
         let next = next.map_or_else(|| self.hookup.plan_all(lock, &self.roster), Ok)?;
-        let ahead = self.roster.is_ahead_of(generation).map_err(HookupError::adapter("plan"))?;
+        let seen = self.roster.wanted_now().map_err(HookupError::adapter("plan"))?;
         let through = Uninterrupted::begin();
         let mut report = self.hookup.carry_out(lock, &next, Options { activated: wish.activated, observer: None })?;
-        // What came while an earlier one looked at the lists was published by it, and may be this generation's.
-        let before = self.hookup.left_by_hand();
-        if before.ahead && !wish.activated {
-            report.add_by_hand(before.commands);
+        // What came while an earlier one looked at the lists was published by it, and may be this generation's; or it was
+        // killed before it could say that it had published it.
+        if !wish.activated {
+            report.add_by_hand(self.hookup.left_by_hand(generation.applied, generation.wanted));
         }
         #[cfg(test)]
         self.hookup.stop_after(super::front::CARRIED_OUT)?;
         if report.waiting.is_none() {
-            let left = LeftByHand { ahead, commands: report.by_hand.clone() };
-            self.hookup.note_published(&generation.id, left, wish.activated)?;
+            let until = seen.unwrap_or(generation.wanted);
+            self.hookup.note_published(generation, until, report.by_hand.clone(), wish.activated)?;
         }
         #[cfg(test)]
         self.hookup.stop_after(super::front::NOTED)?;

@@ -2,11 +2,12 @@
 //!
 //! A roster of the [`Store`] asks it only for what an adapter wants to know: of one list or domain by index, of
 //! all of them, or of all domains alone, once, when it is first wanted. So what a plan of a single change costs does
-//! not depend on how many lists there are, also if it tours the domains.
+//! not depend on how many lists there are, also if it tours the domains. Whoever wants answers of one moment loads all
+//! of them first ([`Roster::load`]).
 
 use super::generation::Source;
 use crate::lists::{Domain, DomainName, List, ListAddress, ListId, ListName, RosterChange, Subject};
-use crate::store::{Generation, Result as StoreResult, Store};
+use crate::store::{Everything, Generation, Result as StoreResult, Store};
 use postrider_plugin_api::sdk::{self, Change, DomainView, ListView};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -22,6 +23,8 @@ struct Inner {
     /// Where to ask; nowhere if all is loaded.
     source: Option<Box<dyn Questions>>,
     all: Mutex<Option<Arc<All>>>,
+    /// The generation, by its id, of which all were loaded.
+    loaded: OnceLock<String>,
     /// The domains, as long as the lists are not wanted.
     domains: Mutex<Option<Arc<Domains>>>,
     /// Why an answer is missing or wrong: the first failure.
@@ -31,7 +34,7 @@ struct Inner {
 /// What an adapter may ask the store.
 trait Questions: Send + Sync {
     fn generation(&self) -> sdk::Result<Generation>;
-    fn all(&self) -> sdk::Result<(Vec<Domain>, Vec<List>)>;
+    fn all(&self) -> sdk::Result<Everything>;
     fn domains(&self) -> sdk::Result<Vec<Domain>>;
     fn has_list(&self, address: &ListAddress) -> sdk::Result<bool>;
     fn domains_routed_to(&self, routed: &DomainName) -> sdk::Result<Vec<Domain>>;
@@ -48,8 +51,8 @@ impl<S: Source> Questions for Blocking<S> {
         self.wait(self.store.generation())
     }
 
-    fn all(&self) -> sdk::Result<(Vec<Domain>, Vec<List>)> {
-        self.wait(async { Ok((self.store.domains().await?, self.store.lists().await?)) })
+    fn all(&self) -> sdk::Result<Everything> {
+        self.wait(self.store.everything())
     }
 
     fn domains(&self) -> sdk::Result<Vec<Domain>> {
@@ -116,7 +119,8 @@ impl Roster {
     }
 
     fn with(source: Option<Box<dyn Questions>>, all: Option<Arc<All>>) -> Self {
-        Roster(Arc::new(Inner { source, all: Mutex::new(all), domains: Mutex::default(), failure: OnceLock::new() }))
+        let (loaded, domains, failure) = Default::default();
+        Roster(Arc::new(Inner { source, all: Mutex::new(all), loaded, domains, failure }))
     }
 
     /// # Errors
@@ -125,10 +129,20 @@ impl Roster {
         self.0.failure.get().map_or(Ok(()), |failure| Err(failure.clone()))
     }
 
-    /// Whether domains or lists have changed since this generation, so that what was asked meanwhile may be newer.
-    pub(crate) fn is_ahead_of(&self, generation: &Generation) -> sdk::Result<bool> {
+    /// The generation that is wanted now: what was asked until now may be as new as that. `None`: nobody changes it.
+    pub(crate) fn wanted_now(&self) -> sdk::Result<Option<i64>> {
         let now = self.0.source.as_ref().map(|source| source.generation()).transpose()?;
-        Ok(now.is_some_and(|now| now.id != generation.id))
+        Ok(now.map(|now| now.wanted))
+    }
+
+    /// From now on all answers are of one moment.
+    pub(crate) fn load(&self) -> sdk::Result<()> {
+        self.all().map(drop)
+    }
+
+    /// Whether all were loaded, and of another generation than this one: answers before that may not fit those after.
+    pub(crate) fn was_loaded_after(&self, generation: &Generation) -> bool {
+        self.0.loaded.get().is_some_and(|loaded| *loaded != generation.id)
     }
 
     /// All of them, loaded if they are not yet.
@@ -137,9 +151,15 @@ impl Roster {
         if let Some(all) = &*kept {
             return Ok(Arc::clone(all));
         }
-        let (domains, lists) =
-            self.0.source.as_ref().map_or(Ok(Default::default()), |source| self.ask(source.all()))?;
-        Ok(Arc::clone(kept.insert(Arc::new(All::new(domains, lists)))))
+        let all = match &self.0.source {
+            Some(source) => {
+                let Everything { generation, domains, lists } = self.ask(source.all())?;
+                let _ = self.0.loaded.set(generation);
+                All::new(domains, lists)
+            }
+            None => All::new(Vec::new(), Vec::new()),
+        };
+        Ok(Arc::clone(kept.insert(Arc::new(all))))
     }
 
     /// All domains and no lists, loaded if they are not yet.

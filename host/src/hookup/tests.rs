@@ -8,9 +8,9 @@ use super::report::TableOutcome;
 use super::steps::Step;
 use super::testing::{Activation, Lab, compiled, directory, domain, in_place, list, marked_directory, roster};
 use crate::clock::unix_now_ms;
-use crate::lists::{Domain, DomainName, List, ListAddress, RosterChange, Subject};
+use crate::lists::{Domain, DomainName, ListAddress, RosterChange, Subject};
 use crate::plugins::Watch;
-use crate::store::{Changes, Generation, Result as StoreResult, StoreError};
+use crate::store::{Changes, Everything, Generation, Result as StoreResult, StoreError};
 use postrider_plugin_api::sdk::{Need, Privilege, TableFormat};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -645,14 +645,15 @@ impl Source for FakeStore {
             vec![domain("example.com", None)]
         })
     }
-    async fn lists(&self) -> StoreResult<Vec<List>> {
+    async fn everything(&self) -> StoreResult<Everything> {
         let between = self.inner().comes_between.take();
         if let Some(address) = between {
             self.create(address);
         }
         self.answer(|inner| {
             inner.tours += 1;
-            inner.lists.iter().map(|address| list(address)).collect()
+            let lists = inner.lists.iter().map(|address| list(address)).collect();
+            Everything { generation: inner.generation.id.clone(), domains: vec![domain("example.com", None)], lists }
         })
     }
     async fn has_list(&self, address: &ListAddress) -> StoreResult<bool> {
@@ -731,6 +732,54 @@ async fn whose_list_a_run_that_had_begun_before_published_is_told_what_it_left_b
     lab.set(|setup| setup.activate = None);
     store.create("cats@example.com");
     assert_eq!(done(run(Wish::default()).await).by_hand, []);
+}
+
+#[tokio::test]
+async fn what_was_left_by_hand_for_a_change_is_known_though_others_were_published_since() {
+    let lab = Lab::new(TableFormat::Text);
+    let argv = vec!["/nonexistent/postfix".to_owned(), "reload".to_owned()];
+    let store = FakeStore::default();
+    let run = || follow(&store, lab.hookup.clone(), Wish::default());
+    lab.set(|setup| setup.activate = Some(required(argv, &["routing", "accepted"])));
+    store.create("ants@example.com");
+    let Outcome::Done(first) = run().await.expect("published") else { panic!("nothing was published") };
+    assert_eq!(first.by_hand.len(), 1);
+    lab.set(|setup| setup.activate = None);
+    store.create("bees@example.com");
+    let Outcome::Done(second) = run().await.expect("published") else { panic!("nothing was published") };
+    assert_eq!(second.by_hand, []);
+    assert_eq!((lab.hookup.left_by_hand(0, 1), lab.hookup.left_by_hand(1, 2)), (first.by_hand, vec![]));
+}
+
+#[tokio::test]
+async fn whoever_finishes_what_a_killed_run_had_published_is_told_what_is_left_by_hand() {
+    let lab = Lab::new(TableFormat::Text);
+    let argv = vec!["/nonexistent/postfix".to_owned(), "reload".to_owned()];
+    lab.set(|setup| setup.activate = Some(required(argv, &["routing", "accepted"])));
+    let store = FakeStore::default();
+    let run = || follow(&store, lab.hookup.clone(), Wish::default());
+    store.create("ants@example.com");
+    lab.hookup.stop_at.store(super::front::NOTED, std::sync::atomic::Ordering::Relaxed);
+    run().await.expect_err("killed before the generation is marked");
+    lab.hookup.stop_at.store(0, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(store.applied(), 0);
+    let Outcome::Done(report) = run().await.expect("finished") else { panic!("nothing was done") };
+    assert_eq!((report.changed(), report.by_hand.len(), store.applied()), (false, 1, 1));
+}
+
+#[tokio::test]
+async fn lists_that_come_between_two_questions_of_one_plan_are_not_half_in_it() {
+    for format in [TableFormat::Text, TableFormat::Sqlite] {
+        let lab = Lab::new(format);
+        let store = FakeStore::default();
+        let run = || follow(&store, lab.hookup.clone(), Wish::default());
+        store.create("ants@example.com");
+        run().await.expect("published");
+        store.create("bees@example.com");
+        store.inner().comes_between = Some("cats@example.com");
+        run().await.expect("published");
+        assert_eq!(lab.keys("accepted").len(), 27);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

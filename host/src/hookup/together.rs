@@ -10,17 +10,22 @@ use std::collections::HashSet;
 /// Whole tables of so many rows together are cheaper planned once, with everything, than for each change.
 pub(crate) const MANY_ROWS: usize = 1000;
 
-/// What adapters are told of several changes, one by one; `None` if one depends on another. All changes are in the
-/// lists already when the first of them is planned, and a list that was added must still be there then, a removed one
-/// must not.
-pub(crate) fn told(changes: &[RosterChange]) -> Option<Vec<OwnedChange>> {
+/// More changes than these are not planned one by one.
+const MOST_CHANGES: usize = 50;
+
+/// What adapters are told of several changes, one by one; nothing if one depends on another, or they are too many. All
+/// changes are in the lists already when the first of them is planned (and those of others that have come since), and a
+/// list that was added must not have gone again with one of them.
+pub(crate) fn told(changes: &[RosterChange]) -> Vec<OwnedChange> {
     let mut seen = HashSet::new();
     let independent = changes.iter().all(|change| {
         // A domain that goes may come again with another alias.
         (change.added || matches!(change.subject, Subject::List(_))) && seen.insert(&change.subject)
     });
-    (changes.len() == 1 || (independent && !changes.is_empty()))
-        .then(|| changes.iter().map(OwnedChange::from).collect())
+    if changes.len() > 1 && (!independent || changes.len() > MOST_CHANGES) {
+        return Vec::new();
+    }
+    changes.iter().map(OwnedChange::from).collect()
 }
 
 impl Plan {
@@ -46,8 +51,11 @@ impl Plan {
         self.files.append(&mut later.files);
         self.removals.append(&mut later.removals);
         for command in later.commands {
-            if !self.commands.contains(&command) {
-                self.commands.push(command);
+            match self.commands.iter().find(|ours| ours.phase == command.phase && ours.argv == command.argv) {
+                Some(ours) if *ours == command => {}
+                // For other tables, or wanted more urgently: after which of them should it run?
+                Some(_) => return None,
+                None => self.commands.push(command),
             }
         }
         for guard in later.guards {
@@ -97,7 +105,7 @@ mod tests {
     use super::super::programs::Programs;
     use super::*;
     use crate::lists::{DomainName, ListAddress};
-    use postrider_plugin_api::sdk::{Command, Guard, PlanSink, Result, Table, TableFormat, TableRole};
+    use postrider_plugin_api::sdk::{Command, Guard, Need, PlanSink, Result, Table, TableFormat, TableRole};
 
     fn list(address: &str, added: bool) -> RosterChange {
         RosterChange { subject: Subject::List(ListAddress::parse(address).expect("list")), alias: None, added }
@@ -132,16 +140,18 @@ mod tests {
 
     #[test]
     fn changes_are_told_one_by_one_if_none_depends_on_another() {
-        let everything = |changes: &[RosterChange]| told(changes).is_none();
+        let everything = |changes: &[RosterChange]| told(changes).is_empty();
         let (added, removed) = (list("ants@a.example", true), list("ants@a.example", false));
         assert!(everything(&[]));
         for single in [&added, &removed, &domain("a.example", true), &domain("a.example", false)] {
             assert!(!everything(std::slice::from_ref(single)), "{single:?}");
         }
         let three = [added.clone(), list("bees@a.example", false), domain("b.example", true)];
-        assert_eq!(told(&three).map(|told| told.len()), Some(3));
+        assert_eq!(told(&three).len(), 3);
         assert!(everything(&[added, removed.clone()]), "one list twice");
         assert!(everything(&[removed, domain("a.example", false)]), "a domain may come again with another alias");
+        let many: Vec<_> = (0..=MOST_CHANGES).map(|number| list(&format!("l{number}@a.example"), true)).collect();
+        assert!(everything(&many) && !everything(&many[1..]));
     }
 
     #[test]
@@ -194,6 +204,11 @@ mod tests {
         let both = one(0o1000).and_then(one(0o1000)).expect("fit");
         assert_eq!((both.commands.len(), both.guards.len()), (1, 1));
         assert!(one(0o1000).and_then(one(0o2000)).is_none());
+        let advised = plan(|sink| {
+            let reload = Command::new(Phase::Activate, ["/usr/sbin/postfix", "reload"], "so that it sees it");
+            sink.command(&reload.with_need(Need::Advised))
+        });
+        assert!(one(0o1000).and_then(advised).is_none());
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::{Result, Store, StoreError, Transaction, wanted_generation_rises};
 use crate::lists::{Domain, DomainName, RosterChange, Subject};
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteExecutor};
 
 impl Store {
     /// Adds a domain. Raises the wanted generation.
@@ -48,11 +48,7 @@ impl Store {
 
     /// All domains, sorted by name.
     pub async fn domains(&self) -> Result<Vec<Domain>> {
-        sqlx::query("SELECT name, alias, description FROM domain ORDER BY name")
-            .try_map(|row| domain(&row))
-            .fetch_all(&self.inner.readers)
-            .await
-            .map_err(|error| self.sqlx(&error))
+        all(&self.inner.readers).await.map_err(|error| self.sqlx(&error))
     }
 
     /// The domain with this name.
@@ -109,6 +105,13 @@ impl Store {
             .map_err(sqlx)?;
         Ok(())
     }
+}
+
+pub(super) async fn all(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<Domain>> {
+    sqlx::query("SELECT name, alias, description FROM domain ORDER BY name")
+        .try_map(|row| domain(&row))
+        .fetch_all(executor)
+        .await
 }
 
 fn domain(row: &SqliteRow) -> sqlx::Result<Domain> {

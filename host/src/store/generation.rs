@@ -2,7 +2,7 @@
 
 use super::{Generation, Result, Store, Transaction};
 use crate::clock::unix_now_ms;
-use crate::lists::{DomainName, ListAddress, RosterChange, Subject};
+use crate::lists::{Domain, DomainName, List, ListAddress, RosterChange, Subject};
 
 /// So many of the last changes are kept.
 pub(super) const CHANGES_KEPT: i64 = 1000;
@@ -14,6 +14,17 @@ pub struct Changes {
     pub from: String,
     /// In the order in which they came.
     pub changes: Vec<RosterChange>,
+}
+
+/// All that adapters see, at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Everything {
+    /// See [`Generation::id`].
+    pub generation: String,
+    /// Sorted by name.
+    pub domains: Vec<Domain>,
+    /// Sorted by domain and then by name.
+    pub lists: Vec<List>,
 }
 
 /// Generation, its id, kind of the subject, the subject, the alias of the domain, whether it came.
@@ -31,6 +42,23 @@ impl Store {
         .await
         .map_err(|error| self.sqlx(&error))?;
         Ok(Generation { wanted, applied, id, changed_before })
+    }
+
+    /// All domains and lists of one moment, and the generation of that moment.
+    pub async fn everything(&self) -> Result<Everything> {
+        let read = async {
+            let mut snapshot = self.inner.readers.begin().await?;
+            let generation: String = sqlx::query_scalar(
+                "SELECT coalesce(last.name, '') FROM generation LEFT JOIN change last ON last.generation = wanted",
+            )
+            .fetch_one(&mut *snapshot)
+            .await?;
+            let domains = super::domains::all(&mut *snapshot).await?;
+            let lists = super::lists::all(&mut *snapshot, None).await?;
+            snapshot.rollback().await?;
+            Ok(Everything { generation, domains, lists })
+        };
+        read.await.map_err(|error| self.sqlx(&error))
     }
 
     /// What leads from the applied generation to the wanted one of `generation`; `None` if not all of it is kept (of an

@@ -8,8 +8,8 @@ use crate::lists::{
     split_local_part,
 };
 use rusqlite::OptionalExtension as _;
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteExecutor};
 
 /// The list of this name in a domain, or in the one of which that is the alias.
 const FIND: &str = "SELECT id, name, domain FROM list WHERE domain = $1 AND name = $2
@@ -107,9 +107,10 @@ impl Store {
         super::members::forget_people_without_lists(&mut transaction).await.map_err(sqlx)?;
         let alias: Option<String> = sqlx::query_scalar("SELECT alias FROM domain WHERE name = $1")
             .bind(removed.domain.as_str())
-            .fetch_one(&mut *transaction)
+            .fetch_optional(&mut *transaction)
             .await
-            .map_err(sqlx)?;
+            .map_err(sqlx)?
+            .flatten();
         let alias = alias.and_then(|alias| DomainName::parse(&alias).ok());
         let change = RosterChange { subject: Subject::List(removed), alias, added: false };
         wanted_generation_rises(&mut transaction, &change).await.map_err(sqlx)?;
@@ -118,12 +119,7 @@ impl Store {
 
     /// All lists (of a domain), sorted by domain and then by name.
     pub async fn lists(&self, domain: Option<&DomainName>) -> Result<Vec<List>> {
-        sqlx::query(select_list!("WHERE $1 IS NULL OR domain = $1 ORDER BY domain, name"))
-            .bind(domain.map(DomainName::as_str))
-            .try_map(|row| list(&row))
-            .fetch_all(&self.inner.readers)
-            .await
-            .map_err(|error| self.sqlx(&error))
+        all(&self.inner.readers, domain).await.map_err(|error| self.sqlx(&error))
     }
 
     /// The list with this posting address (its domain may be given by its alias).
@@ -279,6 +275,14 @@ impl Store {
             message: format!("settings cannot be written: {error}"),
         })
     }
+}
+
+pub(super) async fn all(executor: impl SqliteExecutor<'_>, domain: Option<&DomainName>) -> sqlx::Result<Vec<List>> {
+    sqlx::query(select_list!("WHERE $1 IS NULL OR domain = $1 ORDER BY domain, name"))
+        .bind(domain.map(DomainName::as_str))
+        .try_map(|row| list(&row))
+        .fetch_all(executor)
+        .await
 }
 
 /// A row of a list.

@@ -23,7 +23,7 @@ mod schema;
 mod tests;
 
 pub use error::StoreError;
-pub use generation::Changes;
+pub use generation::{Changes, Everything};
 
 use crate::config::DatabaseUrl;
 use crate::lists::{EmailAddress, ListAddress, Subaddress};

@@ -23,7 +23,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 const READERS: u32 = 4;
 
 /// `PRAGMA user_version` says how many of these a file has seen. Only ever append.
-const MIGRATIONS: [&str; 4] = [
+pub(super) const MIGRATIONS: [&str; 4] = [
     "
 CREATE TABLE domain (
     name        TEXT PRIMARY KEY NOT NULL,

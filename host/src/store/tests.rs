@@ -456,6 +456,53 @@ async fn what_leads_from_the_applied_generation_to_the_wanted_one_is_kept() {
 }
 
 #[tokio::test]
+async fn stores_of_older_versions_know_no_changes_and_keep_their_generation() {
+    use sqlx::{AssertSqlSafe, ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+    for (version, applied) in [(1, 7), (2, 7), (3, 7), (1, 5), (2, 5), (3, 5)] {
+        let directory = tempfile::tempdir().expect("tempdir");
+        let file = directory.path().join("postrider.db");
+        let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+        let mut old = options.connect().await.expect("made");
+        let named = if version == 3 { "UPDATE generation SET name = 'abc';" } else { "" };
+        let sql = format!(
+            "{} UPDATE generation SET wanted = 7, applied = {applied}; {named} PRAGMA application_id = {};
+             PRAGMA user_version = {version}",
+            super::schema::MIGRATIONS[..version].join(";"),
+            super::schema::APPLICATION_ID,
+        );
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut old).await.expect("filled");
+        old.close().await.expect("closed");
+
+        let store = open(&file).await;
+        let generation = store.generation().await.expect("read");
+        assert_eq!((generation.wanted, generation.applied), (7, applied));
+        assert!(if version == 3 { generation.id == "abc" } else { generation.id.len() == 32 }, "{}", generation.id);
+        store.add_domain(&domain("example.com", None)).await.expect("added");
+        let changes = store.changes(&store.generation().await.expect("read")).await.expect("read");
+        let known = changes.map(|changes| (changes.from, changes.changes.len()));
+        assert_eq!(known, (applied == 7).then_some((generation.id, 1)), "version {version}");
+    }
+}
+
+#[tokio::test]
+async fn everything_is_of_one_generation() {
+    let store = Fixture::new().await;
+    store.made("bees@example.org").await;
+    store.made("ants@example.org").await;
+    store.add_domain(&domain("example.com", Some("x.example"))).await.expect("domain");
+    let all = store.everything().await.expect("read");
+    assert_eq!(all.generation, store.generation().await.expect("read").id);
+    assert_eq!(
+        (all.domains, all.lists),
+        (store.domains().await.expect("read"), store.lists(None).await.expect("read"))
+    );
+    // A connection that reads may be used again.
+    for _ in 0..10 {
+        store.everything().await.expect("read");
+    }
+}
+
+#[tokio::test]
 async fn changes_that_are_not_all_kept_or_understood_are_none() {
     let store = Fixture::new().await;
     let changes = || async { store.changes(&store.generation().await.expect("read")).await.expect("read") };

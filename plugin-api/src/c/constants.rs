@@ -62,8 +62,9 @@ pub const POSTRIDER_LMTP_TCP: u32 = 1;
 pub const POSTRIDER_LMTP_UNIX: u32 = 2;
 
 /// What happened, postrider_change.kind; for a number that is none of these plan everything. Of changes that came
-/// together each is planned by a call of its own; the roster is that after all of them, and the plans are published as
-/// one:
+/// together each is planned by a call of its own; the roster is that after all of them (if others come meanwhile, a
+/// newer one), and the plans may be published as one. So a plan says what is true now of the list or domain that it is
+/// told of, and never guesses what was there before: the only list of a domain need not be its first one.
 ///
 /// Anything may have changed: plan everything.
 pub const POSTRIDER_CHANGE_EVERYTHING: u32 = 1;

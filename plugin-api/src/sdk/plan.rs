@@ -13,7 +13,9 @@ use std::time::Duration;
 /// What happened to the lists since the adapter was last asked.
 ///
 /// An adapter may always plan everything; the change only allows it to save work. Of changes that came together each is
-/// planned alone, by a call of its own; the roster is that after all of them, and the plans are published as one.
+/// planned alone, by a call of its own; the roster is that after all of them (if others come meanwhile, a newer one), and the
+/// plans may be published as one. So a plan says what is true now of the list or domain that it is told of, and never guesses
+/// what was there before: the only list of a domain need not be its first one.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Change<'a> {

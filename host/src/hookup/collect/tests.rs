@@ -268,4 +268,7 @@ fn whole_tables_of_more_rows_than_wanted_end_the_plan_early() {
     };
     assert!(fill(Some(10), Extent::Whole, 10) && !fill(Some(10), Extent::Whole, 11));
     assert!(fill(None, Extent::Whole, 11) && fill(Some(10), Extent::Changes, 11));
+    let mut sink = Collector::default().for_a_single_change(true).with_whole_rows_up_to(Some(1));
+    sink.file("a", 0o644, b"").expect("one file");
+    assert!(sink.remove("b").is_err() && sink.has_too_many_whole_rows());
 }
