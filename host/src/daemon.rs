@@ -500,7 +500,7 @@ async fn publish(config: &Config, store: &Store, plugins: &PluginRegistry, wish:
     let hookup = Arc::new(block_in_place(|| hookup::from_config(config, plugins))?);
     let done = hookup::bring_up_to_date(store, hookup, wish).await?;
     if let Outcome::Done(report) = done
-        && (report.changed() || report.waiting.is_some())
+        && (report.changed() || report.waiting.is_some() || !report.by_hand.is_empty())
     {
         report.to_string().lines().for_each(|line| info!("{line}"));
     }

@@ -24,7 +24,7 @@ impl Aliases {
         if self.dry_run || self.output.is_some() {
             return self.elsewhere(session).await;
         }
-        let wish = Wish { always: true, activated: self.activated };
+        let wish = Wish { always: true, activated: self.activated, ..Wish::default() };
         match publish::bring_up_to_date(session, wish).await? {
             Outcome::AlreadyApplied(_) => Ok(Exit::Done),
             Outcome::Done(report) => Ok(publish::tell(&report)),

@@ -34,11 +34,12 @@ impl Create {
             .collect::<Result<Vec<_>, _>>()?;
         let store = session.store().await?;
         let new = NewList { settings: ListSettings::defaults_for(&address), address };
+        let before = store.generation().await?.wanted;
         let list = store.create_list(&new, !self.no_domain).await?;
         store.add_members(list.id, &owners).await?;
         if !self.quiet {
             output::line(&format!("Created mailing list: {}", list.address));
         }
-        Ok(publish::publish(session, self.quiet).await)
+        Ok(publish::publish(session, before, self.quiet).await)
     }
 }

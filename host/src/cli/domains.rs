@@ -70,6 +70,7 @@ impl Domain {
     /// Runs it.
     pub async fn run(&self, session: &Session) -> anyhow::Result<Exit> {
         let store = session.store().await?;
+        let before = store.generation().await?.wanted;
         match self {
             Domain::Add { host, alias_domain, description } => {
                 let name = DomainName::parse(host)?;
@@ -80,13 +81,13 @@ impl Domain {
                 let domain = lists::Domain { name: name.clone(), alias, description: description.clone() };
                 store.add_domain(&domain).await?;
                 output::line(&format!("Added domain: {name}"));
-                Ok(publish::publish(session, false).await)
+                Ok(publish::publish(session, before, false).await)
             }
             Domain::Remove { host } => {
                 let name = DomainName::parse(host)?;
                 store.remove_domain(&name).await?;
                 output::line(&format!("Removed domain: {name}"));
-                Ok(publish::publish(session, false).await)
+                Ok(publish::publish(session, before, false).await)
             }
         }
     }

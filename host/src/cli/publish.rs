@@ -8,8 +8,10 @@ use crate::hookup::{self, ByHand, Outcome, Report, Wish};
 ///
 /// A failure here does not undo the change: the list is there, the MTA does not know it yet, and
 /// `aliases` (or the daemon) finishes the work.
-pub async fn publish(session: &Session, quiet: bool) -> Exit {
-    match bring_up_to_date(session, Wish::default()).await {
+///
+/// `made_after` is the generation that was wanted before it.
+pub async fn publish(session: &Session, made_after: i64, quiet: bool) -> Exit {
+    match bring_up_to_date(session, Wish { made_after: Some(made_after), ..Wish::default() }).await {
         Ok(Outcome::AlreadyApplied(by_hand)) => tell_what_is_left(&Report { by_hand, ..Report::default() }, quiet),
         Ok(Outcome::Done(report)) => tell_what_is_left(&report, quiet),
         Err(error) => {

@@ -17,10 +17,11 @@ impl Remove {
     pub async fn run(&self, session: &Session) -> anyhow::Result<Exit> {
         let list = session.list(&self.list).await?;
         let store = session.store().await?;
+        let before = store.generation().await?.wanted;
         store.remove_list(list.id).await?;
         if !self.quiet {
             output::line(&format!("Removed list: {}", list.address));
         }
-        Ok(publish::publish(session, self.quiet).await)
+        Ok(publish::publish(session, before, self.quiet).await)
     }
 }

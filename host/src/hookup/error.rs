@@ -125,6 +125,9 @@ pub enum HookupError {
     /// The lists could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The same, seen by who asked them for an adapter's sake.
+    #[error("{0}")]
+    Lists(String),
     /// The thread that published died.
     #[error("the publication of the tables ended unexpectedly: {0}; run `postrider aliases` to finish it")]
     Died(String),
@@ -137,6 +140,10 @@ pub enum HookupError {
 impl HookupError {
     pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| HookupError::File { doing, path: path.to_owned(), source }
+    }
+
+    pub(crate) fn lists(error: postrider_plugin_api::sdk::Error) -> Self {
+        HookupError::Lists(error.message)
     }
 
     pub(crate) fn adapter(doing: &'static str) -> impl FnOnce(postrider_plugin_api::sdk::Error) -> Self {

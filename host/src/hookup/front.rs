@@ -255,7 +255,7 @@ impl Hookup {
 
     fn plan_everything(&self, site: &Site, roster: &Roster) -> Result<Plan, HookupError> {
         // Domains and lists of two moments would be tables that no later change sets right.
-        roster.load().map_err(HookupError::adapter("plan"))?;
+        roster.load().map_err(HookupError::lists)?;
         let all_rows = None;
         let plan = self.plan(site, roster, OwnedChange::Everything, all_rows)?;
         plan.ok_or_else(|| HookupError::adapter("plan")(Error::failed("it was stopped, and nobody had asked for that")))
@@ -306,7 +306,7 @@ impl Hookup {
         activated: bool,
     ) -> Result<(), HookupError> {
         let (published, fingerprint) = (self.published(), self.fingerprint()?);
-        let before = published.by_hand();
+        let before = published.by_hand(&fingerprint);
         let mut left = if activated { Vec::new() } else { before.clone() };
         let new = LeftByHand { after: generation.applied, until, noted: unix_now(), commands };
         published::add(&mut left, new, generation.wanted);
@@ -319,15 +319,19 @@ impl Hookup {
     }
 
     /// What was left to the administrator for changes after one generation up to another one.
-    pub(crate) fn left_by_hand(&self, after: i64, until: i64) -> Vec<ByHand> {
+    pub(crate) fn left_by_hand(&self, after: i64, until: i64) -> Result<Vec<ByHand>, HookupError> {
         let mut commands = Vec::new();
-        let left = self.published().by_hand().into_iter().filter(|one| one.after < until && after < one.until);
+        let left = self
+            .published()
+            .by_hand(&self.fingerprint()?)
+            .into_iter()
+            .filter(|one| one.after < until && after < one.until);
         for command in left.flat_map(|one| one.commands) {
             if !commands.contains(&command) {
                 commands.push(command);
             }
         }
-        commands
+        Ok(commands)
     }
 
     fn published(&self) -> Published {

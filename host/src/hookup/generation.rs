@@ -30,6 +30,8 @@ pub struct Wish {
     pub always: bool,
     /// See [`Options::activated`].
     pub activated: bool,
+    /// The caller has made a change after this generation was wanted, and wants to know what is left by hand for it.
+    pub made_after: Option<i64>,
 }
 
 /// What [`bring_up_to_date`] did.
@@ -90,7 +92,8 @@ pub(crate) async fn follow(store: &impl Source, hookup: Arc<Hookup>, wish: Wish)
         wish.always || wish.activated || generation.applied < generation.wanted || hookup.was_interrupted()
     };
     let asked_for = store.generation().await?;
-    let applied = || Ok(Outcome::AlreadyApplied(hookup.left_by_hand(asked_for.wanted - 1, asked_for.wanted)));
+    let before = wish.made_after.unwrap_or(asked_for.wanted - 1);
+    let applied = || Ok(Outcome::AlreadyApplied(hookup.left_by_hand(before, asked_for.wanted)?));
     if !must(&asked_for) {
         return applied();
     }
@@ -154,19 +157,20 @@ impl Run {
             return Ok(Ended::MoreMayCome(rest));
         }
         let next = next.map_or_else(|| self.hookup.plan_all(lock, &self.roster), Ok)?;
-        let seen = self.roster.wanted_now().map_err(HookupError::adapter("plan"))?;
+        let seen = self.roster.wanted_now().map_err(HookupError::lists)?;
         let through = Uninterrupted::begin();
         let mut report = self.hookup.carry_out(lock, &next, Options { activated: wish.activated, observer: None })?;
-        // What came while an earlier one looked at the lists was published by it, and may be this generation's; or it was
-        // killed before it could say that it had published it.
-        if !wish.activated {
-            report.add_by_hand(self.hookup.left_by_hand(generation.applied, generation.wanted));
-        }
         #[cfg(test)]
         self.hookup.stop_after(super::front::CARRIED_OUT)?;
         if report.waiting.is_none() {
             let until = seen.unwrap_or(generation.wanted);
             self.hookup.note_published(generation, until, report.by_hand.clone(), wish.activated)?;
+        }
+        // Our change may have been published by another run while we waited for it, or while it looked at the lists; and
+        // one that was killed after its note may have told nobody.
+        if !wish.activated {
+            let before = wish.made_after.unwrap_or(generation.applied).min(generation.applied);
+            report.add_by_hand(self.hookup.left_by_hand(before, generation.wanted)?);
         }
         #[cfg(test)]
         self.hookup.stop_after(super::front::NOTED)?;

@@ -42,7 +42,11 @@ pub(crate) struct LeftByHand {
 /// Puts one more behind the others, and leaves out those that nobody will ask for: whoever made the `wanted` generation
 /// still may, and for a while those who wait for a run that has published theirs.
 pub(crate) fn add(all: &mut Vec<LeftByHand>, new: LeftByHand, wanted: i64) {
-    all.retain(|one| (one.after < wanted && wanted <= one.until) || (0..LONG_AGO).contains(&(new.noted - one.noted)));
+    let is_recent = |one: &LeftByHand| (0..LONG_AGO).contains(&(new.noted - one.noted));
+    all.retain(|one| {
+        // Generations that are still to come are those of another database.
+        one.until <= new.until && (is_recent(one) || (one.after < wanted && wanted <= one.until))
+    });
     if new.commands.is_empty() || new.until <= new.after {
         return;
     }
@@ -70,10 +74,12 @@ impl Published {
         self.text().is_some_and(|text| text.strip_prefix(&head).is_some_and(|rest| read_by_hand(rest).is_some()))
     }
 
-    /// What publications left to the administrator, oldest first. A file that cannot be read says nothing.
-    pub(crate) fn by_hand(&self) -> Vec<LeftByHand> {
+    /// What publications of the same maker left to the administrator, oldest first. A file that cannot be read says
+    /// nothing.
+    pub(crate) fn by_hand(&self, fingerprint: &str) -> Vec<LeftByHand> {
         let text = self.text().unwrap_or_default();
-        text.find(BY_HAND).and_then(|at| read_by_hand(&text[at..])).unwrap_or_default()
+        let lines = text.split_once(&made_by(fingerprint)).map_or("", |(_, lines)| lines);
+        read_by_hand(lines).unwrap_or_default()
     }
 
     /// Says durably that they are, and what was left to the administrator.
@@ -97,7 +103,11 @@ fn read_by_hand(lines: &str) -> Option<Vec<LeftByHand>> {
 }
 
 fn contents(generation: &str, fingerprint: &str) -> String {
-    format!("{HEAD}generation {generation}\nmade by {fingerprint}\n")
+    format!("{HEAD}generation {generation}\n{}", made_by(fingerprint))
+}
+
+fn made_by(fingerprint: &str) -> String {
+    format!("made by {fingerprint}\n")
 }
 
 #[cfg(test)]
@@ -133,18 +143,19 @@ mod tests {
     fn what_is_left_by_hand_is_read_as_it_was_written() {
         let dir = tempfile::tempdir().expect("directory");
         let published = Published::in_directory(dir.path());
-        assert_eq!(published.by_hand(), []);
+        assert_eq!(published.by_hand("a"), []);
         let two = [left(0, 2, 1000, "postfix reload"), left(2, 3, 1001, "postmap x")];
         for some in [&two[..], &two[1..], &[]] {
             published.write("7f", "a", some).expect("written");
             assert!(published.is("7f", "a") && !published.is("8f", "a"));
-            assert_eq!(published.by_hand(), some);
+            assert_eq!(published.by_hand("a"), some);
+            assert_eq!(published.by_hand("b"), [], "another maker");
         }
         published.write("7f", "a", &two).expect("written");
         let text = fs::read_to_string(dir.path().join(NAME)).expect("there");
         for damaged in [text.replace('}', ""), text.trim_end().to_owned()] {
             fs::write(dir.path().join(NAME), damaged).expect("written");
-            assert!(published.by_hand().is_empty() && !published.is("7f", "a"), "damaged");
+            assert!(published.by_hand("a").is_empty() && !published.is("7f", "a"), "damaged");
         }
     }
 
@@ -172,6 +183,8 @@ mod tests {
         assert_eq!(add(one, &late(1000 + LONG_AGO), 2), one);
         assert_eq!(add(one, &late(1000 + LONG_AGO), 3), []);
         assert_eq!(add(one, &late(999), 3), []);
+        // A database that was restored, and has come as far again.
+        assert_eq!(add(one, &left(0, 1, 1010, "postmap x"), 1), [left(0, 1, 1010, "postmap x")]);
         let many: Vec<_> = (0..MOST as i64).map(|at| left(at, at + 1, 1000, &format!("command {at}"))).collect();
         let more = add(&many, &left(500, 501, 1000, "another"), 501);
         assert_eq!((more.len(), &more[0]), (MOST, &many[1]));

@@ -105,7 +105,8 @@ impl Roster {
     /// From all domains and lists, in any order. A domain that is missing but has lists is there
     /// without an alias.
     pub fn new(domains: Vec<Domain>, lists: Vec<List>) -> Self {
-        Roster::with(None, Some(Arc::new(All::new(domains, lists))))
+        let addresses = lists.into_iter().map(|list| list.address).collect();
+        Roster::with(None, Some(Arc::new(All::new(domains, addresses))))
     }
 
     /// Asks the store when something is wanted. To be called in a Tokio runtime, which must go on until the
@@ -199,20 +200,20 @@ impl std::fmt::Debug for Roster {
 }
 
 impl All {
-    fn new(domains: Vec<Domain>, lists: Vec<List>) -> Self {
+    fn new(domains: Vec<Domain>, lists: Vec<ListAddress>) -> Self {
         let mut all: BTreeMap<DomainName, Option<DomainName>> =
             domains.into_iter().map(|domain| (domain.name, domain.alias)).collect();
         for list in &lists {
-            if !all.contains_key(&list.address.domain) {
-                all.insert(list.address.domain.clone(), None);
+            if !all.contains_key(&list.domain) {
+                all.insert(list.domain.clone(), None);
             }
         }
         let domains: Vec<_> = all.into_iter().collect();
         let mut lists: Vec<Entry> = lists
             .into_iter()
             .filter_map(|list| {
-                let domain = domains.binary_search_by(|(name, _)| name.cmp(&list.address.domain)).ok()?;
-                Some(Entry { domain: domain as u32, local: list.address.name, list_id: list.list_id })
+                let domain = domains.binary_search_by(|(name, _)| name.cmp(&list.domain)).ok()?;
+                Some(Entry { domain: domain as u32, list_id: list.list_id(), local: list.name })
             })
             .collect();
         // Domains are sorted, so their numbers sort like their names.

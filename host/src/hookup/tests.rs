@@ -652,7 +652,7 @@ impl Source for FakeStore {
         }
         self.answer(|inner| {
             inner.tours += 1;
-            let lists = inner.lists.iter().map(|address| list(address)).collect();
+            let lists = inner.lists.iter().map(|address| list(address).address).collect();
             Everything { generation: inner.generation.id.clone(), domains: vec![domain("example.com", None)], lists }
         })
     }
@@ -748,7 +748,30 @@ async fn what_was_left_by_hand_for_a_change_is_known_though_others_were_publishe
     store.create("bees@example.com");
     let Outcome::Done(second) = run().await.expect("published") else { panic!("nothing was published") };
     assert_eq!(second.by_hand, []);
-    assert_eq!((lab.hookup.left_by_hand(0, 1), lab.hookup.left_by_hand(1, 2)), (first.by_hand, vec![]));
+    // Whoever made the first one waited all the time; whoever made the second one is not told of it.
+    for (made_after, told) in [(0, first.by_hand.clone()), (1, Vec::new())] {
+        let wish = Wish { made_after: Some(made_after), ..Wish::default() };
+        let outcome = follow(&store, lab.hookup.clone(), wish).await.expect("nothing to do");
+        assert_eq!(outcome, Outcome::AlreadyApplied(told));
+    }
+    // And if he is the one who publishes what came third.
+    store.create("cats@example.com");
+    let wish = Wish { made_after: Some(0), ..Wish::default() };
+    let third = follow(&store, lab.hookup.clone(), wish).await.expect("published");
+    assert!(matches!(third, Outcome::Done(report) if report.changed() && report.by_hand == first.by_hand));
+    store.create("dogs@example.com");
+    let fourth = run().await.expect("published");
+    assert!(matches!(fourth, Outcome::Done(report) if report.changed() && report.by_hand.is_empty()));
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_read_is_not_the_adapters_failure() {
+    let lab = Lab::new(TableFormat::Text);
+    let store = FakeStore::default();
+    store.create("ants@example.com");
+    store.inner().broken = true;
+    let error = follow(&store, lab.hookup.clone(), Wish::default()).await.expect_err("broken").to_string();
+    assert!(error.starts_with("the lists cannot be read: "), "{error}");
 }
 
 #[tokio::test]

@@ -51,12 +51,14 @@ impl Plan {
         self.files.append(&mut later.files);
         self.removals.append(&mut later.removals);
         for command in later.commands {
-            match self.commands.iter().find(|ours| ours.phase == command.phase && ours.argv == command.argv) {
-                Some(ours) if *ours == command => {}
-                // For other tables, or wanted more urgently: after which of them should it run?
-                Some(_) => return None,
-                None => self.commands.push(command),
+            if self.commands.contains(&command) {
+                continue;
             }
+            // For other tables, or wanted more urgently: after which of them should it run?
+            if self.commands.iter().any(|ours| ours.phase == command.phase && ours.argv == command.argv) {
+                return None;
+            }
+            self.commands.push(command);
         }
         for guard in later.guards {
             match self.guards.iter().find(|ours| ours.path == guard.path) {
@@ -209,6 +211,21 @@ mod tests {
             sink.command(&reload.with_need(Need::Advised))
         });
         assert!(one(0o1000).and_then(advised).is_none());
+    }
+
+    #[test]
+    fn a_command_that_runs_after_several_tables_is_one_after_each() {
+        let twice = || {
+            plan(|sink| {
+                for path in ["routes", "domains"] {
+                    sink.table(&Table::new(path, TableFormat::Text, TableRole::Routing))?;
+                    let argv = ["/usr/sbin/postfix", "reload"];
+                    sink.command(&Command::new(Phase::Activate, argv, "so that it sees it").for_table(path))?;
+                }
+                Ok(())
+            })
+        };
+        assert_eq!(twice().and_then(twice()).expect("fit").commands, twice().commands);
     }
 
     #[test]

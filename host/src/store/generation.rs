@@ -2,7 +2,7 @@
 
 use super::{Generation, Result, Store, Transaction};
 use crate::clock::unix_now_ms;
-use crate::lists::{Domain, DomainName, List, ListAddress, RosterChange, Subject};
+use crate::lists::{Domain, DomainName, ListAddress, RosterChange, Subject};
 
 /// So many of the last changes are kept.
 pub(super) const CHANGES_KEPT: i64 = 1000;
@@ -23,8 +23,8 @@ pub struct Everything {
     pub generation: String,
     /// Sorted by name.
     pub domains: Vec<Domain>,
-    /// Sorted by domain and then by name.
-    pub lists: Vec<List>,
+    /// The posting addresses, in any order.
+    pub lists: Vec<ListAddress>,
 }
 
 /// Generation, its id, kind of the subject, the subject, the alias of the domain, whether it came.
@@ -54,7 +54,7 @@ impl Store {
             .fetch_one(&mut *snapshot)
             .await?;
             let domains = super::domains::all(&mut *snapshot).await?;
-            let lists = super::lists::all(&mut *snapshot, None).await?;
+            let lists = super::lists::addresses(&mut *snapshot).await?;
             snapshot.rollback().await?;
             Ok(Everything { generation, domains, lists })
         };

@@ -119,7 +119,12 @@ impl Store {
 
     /// All lists (of a domain), sorted by domain and then by name.
     pub async fn lists(&self, domain: Option<&DomainName>) -> Result<Vec<List>> {
-        all(&self.inner.readers, domain).await.map_err(|error| self.sqlx(&error))
+        sqlx::query(select_list!("WHERE $1 IS NULL OR domain = $1 ORDER BY domain, name"))
+            .bind(domain.map(DomainName::as_str))
+            .try_map(|row| list(&row))
+            .fetch_all(&self.inner.readers)
+            .await
+            .map_err(|error| self.sqlx(&error))
     }
 
     /// The list with this posting address (its domain may be given by its alias).
@@ -277,12 +282,9 @@ impl Store {
     }
 }
 
-pub(super) async fn all(executor: impl SqliteExecutor<'_>, domain: Option<&DomainName>) -> sqlx::Result<Vec<List>> {
-    sqlx::query(select_list!("WHERE $1 IS NULL OR domain = $1 ORDER BY domain, name"))
-        .bind(domain.map(DomainName::as_str))
-        .try_map(|row| list(&row))
-        .fetch_all(executor)
-        .await
+/// The posting addresses of all lists.
+pub(super) async fn addresses(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<ListAddress>> {
+    sqlx::query("SELECT name, domain FROM list").try_map(|row| address(&row, 0)).fetch_all(executor).await
 }
 
 /// A row of a list.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::lists::{DeliveryStatus, Domain, DomainName, ListSettings, Member, NewList, PostAction, Role};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 async fn open(file: &Path) -> Store {
@@ -492,10 +493,9 @@ async fn everything_is_of_one_generation() {
     store.add_domain(&domain("example.com", Some("x.example"))).await.expect("domain");
     let all = store.everything().await.expect("read");
     assert_eq!(all.generation, store.generation().await.expect("read").id);
-    assert_eq!(
-        (all.domains, all.lists),
-        (store.domains().await.expect("read"), store.lists(None).await.expect("read"))
-    );
+    assert_eq!(all.domains, store.domains().await.expect("read"));
+    let addresses: BTreeSet<_> = all.lists.iter().map(ListAddress::to_string).collect();
+    assert_eq!(addresses, ["ants@example.org", "bees@example.org"].map(String::from).into());
     // A connection that reads may be used again.
     for _ in 0..10 {
         store.everything().await.expect("read");
