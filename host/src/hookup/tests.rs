@@ -790,6 +790,20 @@ async fn whoever_finishes_what_a_killed_run_had_published_is_told_what_is_left_b
     assert_eq!((report.changed(), report.by_hand.len(), store.applied()), (false, 1, 1));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_roster_knows_that_it_was_loaded_after_a_change() {
+    let store = FakeStore::default();
+    store.create("ants@example.com");
+    let generation = store.inner().generation.clone();
+    for (between, after) in [(None, false), (Some("bees@example.com"), true)] {
+        let roster = super::Roster::asking(store.clone());
+        assert!(!roster.was_loaded_after(&generation), "nothing is loaded");
+        store.inner().comes_between = between;
+        tokio::task::block_in_place(|| roster.load()).expect("loaded");
+        assert_eq!(roster.was_loaded_after(&generation), after);
+    }
+}
+
 #[tokio::test]
 async fn lists_that_come_between_two_questions_of_one_plan_are_not_half_in_it() {
     for format in [TableFormat::Text, TableFormat::Sqlite] {

@@ -4,8 +4,8 @@ use super::{Generation, Result, Store, Transaction};
 use crate::clock::unix_now_ms;
 use crate::lists::{Domain, DomainName, ListAddress, RosterChange, Subject};
 
-/// So many of the last changes are kept.
-pub(super) const CHANGES_KEPT: i64 = 1000;
+/// So many of the last changes are kept: more than anybody plans one by one.
+pub(super) const CHANGES_KEPT: i64 = 100;
 
 /// What leads from the applied generation to the wanted one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl Store {
     }
 
     /// What leads from the applied generation to the wanted one of `generation`; `None` if not all of it is kept (of an
-    /// older Postrider's changes, and of more than a thousand).
+    /// older Postrider's changes, and of more than a hundred).
     pub async fn changes(&self, generation: &Generation) -> Result<Option<Changes>> {
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT generation, name, kind, subject, alias, added FROM change

@@ -516,10 +516,10 @@ async fn changes_that_are_not_all_kept_or_understood_are_none() {
     store.mark_applied(2).await.expect("marked");
     assert_eq!(changes().await.expect("kept").changes.len() as i64, super::generation::CHANGES_KEPT - 1);
     for damage in ["kind = 'robot'", "subject = 'no domain'", "alias = '@'"] {
-        let sql = format!("UPDATE change SET {damage} WHERE generation = 900");
+        let sql = format!("UPDATE change SET {damage} WHERE generation = 90");
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&store.inner.writer).await.expect(damage);
         assert_eq!(changes().await, None, "{damage}");
-        let mend = "UPDATE change SET kind = 'domain', subject = 'd899.example', alias = NULL WHERE generation = 900";
+        let mend = "UPDATE change SET kind = 'domain', subject = 'd89.example', alias = NULL WHERE generation = 90";
         sqlx::query(mend).execute(&store.inner.writer).await.expect("mended");
         assert!(changes().await.is_some());
     }
