@@ -63,11 +63,10 @@ pub struct Hookup {
     pub(crate) stop_at: std::sync::atomic::AtomicU32,
 }
 
-/// Steps of those who follow a store, for [`Hookup::stop_at`]: higher numbers than those of steps in a run.
+/// The step of those who follow a store, for [`Hookup::stop_at`], before they mark a generation as applied: a higher
+/// number than those of steps in a run.
 #[cfg(test)]
 pub(crate) const CARRIED_OUT: u32 = 10_000;
-#[cfg(test)]
-pub(crate) const NOTED: u32 = 10_001;
 
 /// A plan, and what an earlier run left.
 #[derive(Debug)]
@@ -83,6 +82,9 @@ impl Next {
     }
 }
 
+/// Is told what was left to the administrator, when all is published and the run can still be found unfinished.
+pub(crate) type Noting<'a> = &'a dyn Fn(&[ByHand]) -> Result<(), HookupError>;
+
 /// How a plan is carried out.
 #[derive(Clone, Copy, Default)]
 pub struct Options<'a> {
@@ -90,6 +92,8 @@ pub struct Options<'a> {
     pub activated: bool,
     /// Sees every step; for crash tests.
     pub observer: Option<Observer<'a>>,
+    /// Keeps what must be known of a run that has ended.
+    pub(crate) noting: Option<Noting<'a>>,
 }
 
 /// What [`Hookup::apply`] would do.
@@ -284,7 +288,7 @@ impl Hookup {
         publish(table_dir, &next.plan, next.before.clone(), self.superuser, options)
     }
 
-    /// For tests: stops as if killed after one of [`CARRIED_OUT`] and [`NOTED`].
+    /// For tests: stops as if killed after [`CARRIED_OUT`].
     #[cfg(test)]
     pub(crate) fn stop_after(&self, step: u32) -> Result<(), HookupError> {
         let wanted = self.stop_at.load(std::sync::atomic::Ordering::Relaxed);
@@ -302,13 +306,13 @@ impl Hookup {
         &self,
         generation: &Generation,
         until: i64,
-        commands: Vec<ByHand>,
+        commands: &[ByHand],
         activated: bool,
     ) -> Result<(), HookupError> {
         let (published, fingerprint) = (self.published(), self.fingerprint()?);
         let before = published.by_hand(&fingerprint);
         let mut left = if activated { Vec::new() } else { before.clone() };
-        let new = LeftByHand { after: generation.applied, until, noted: unix_now(), commands };
+        let new = LeftByHand { after: generation.applied, until, noted: unix_now(), commands: commands.to_vec() };
         published::add(&mut left, new, generation.wanted);
         // An adapter without tables may never have made the directory.
         let same = published.is(&generation.id, &fingerprint) && left == before;
@@ -472,7 +476,8 @@ fn publish(
     let tables = assess_all(table_dir, plan)?;
     let extra = extra_work(table_dir, plan, &tables, before.as_ref(), options.activated)?;
     let passes = schedule(&tables, &extra);
-    Publication::new(table_dir, plan, &tables, passes, before, superuser, Steps::new(options.observer)).run()
+    let steps = Steps::new(options.observer);
+    Publication::new(table_dir, plan, &tables, passes, before, superuser, steps).with_noting(options.noting).run()
 }
 
 fn assess_all<'p>(table_dir: &Path, plan: &'p Plan) -> Result<Vec<Assessed<'p>>, HookupError> {

@@ -159,13 +159,10 @@ impl Run {
         let next = next.map_or_else(|| self.hookup.plan_all(lock, &self.roster), Ok)?;
         let seen = self.roster.wanted_now().map_err(HookupError::lists)?;
         let through = Uninterrupted::begin();
-        let mut report = self.hookup.carry_out(lock, &next, Options { activated: wish.activated, observer: None })?;
-        #[cfg(test)]
-        self.hookup.stop_after(super::front::CARRIED_OUT)?;
-        if report.waiting.is_none() {
-            let until = seen.unwrap_or(generation.wanted);
-            self.hookup.note_published(generation, until, report.by_hand.clone(), wish.activated)?;
-        }
+        let until = seen.unwrap_or(generation.wanted);
+        let noting = |left: &[ByHand]| self.hookup.note_published(generation, until, left, wish.activated);
+        let options = Options { activated: wish.activated, noting: Some(&noting), observer: None };
+        let mut report = self.hookup.carry_out(lock, &next, options)?;
         // Our change may have been published by another run while we waited for it, or while it looked at the lists; and
         // one that was killed after its note may have told nobody.
         if !wish.activated {
@@ -173,7 +170,7 @@ impl Run {
             report.add_by_hand(self.hookup.left_by_hand(before, generation.wanted)?);
         }
         #[cfg(test)]
-        self.hookup.stop_after(super::front::NOTED)?;
+        self.hookup.stop_after(super::front::CARRIED_OUT)?;
         Ok(Ended::Done(report, through))
     }
 

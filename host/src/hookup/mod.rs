@@ -65,8 +65,6 @@ mod tools;
 mod undo;
 
 #[cfg(test)]
-mod changes_tests;
-#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;

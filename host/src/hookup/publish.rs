@@ -27,6 +27,7 @@ use super::collect::Plan;
 use super::command;
 use super::diff;
 use super::error::HookupError;
+use super::front::Noting;
 use super::guard::{self, Guarded};
 use super::marker::{Marker, Unfinished};
 use super::place::{self, Place, TABLE_MODE, Tag, with_suffix};
@@ -51,6 +52,7 @@ pub(crate) struct Publication<'a> {
     pub(crate) before: Option<Unfinished>,
     pub(crate) superuser: bool,
     pub(crate) steps: Steps<'a>,
+    noting: Option<Noting<'a>>,
     pub(super) undo: Vec<Undo>,
     /// Activations that did not run.
     pub(super) owed: Vec<Owed>,
@@ -82,11 +84,18 @@ impl<'a> Publication<'a> {
             before,
             superuser,
             steps,
+            noting: None,
             undo: Vec::new(),
             owed: Vec::new(),
             published: Vec::new(),
             report,
         }
+    }
+
+    /// With somebody who keeps what was left to the administrator.
+    pub(crate) fn with_noting(mut self, noting: Option<Noting<'a>>) -> Self {
+        self.noting = noting;
+        self
     }
 
     /// Does it all.
@@ -95,6 +104,7 @@ impl<'a> Publication<'a> {
             // A run that was killed while it staged leaves no note, only temporary files.
             self.tidy();
             self.unguard()?;
+            self.keep_what_is_known()?;
             if self.before.is_some() {
                 self.marker.remove()?;
             }
@@ -123,10 +133,18 @@ impl<'a> Publication<'a> {
         if self.report.waiting.is_some() {
             self.marker.write(&Unfinished::Waiting(self.awaiting_administrator()))?;
         } else {
+            // Before our note goes: whoever is killed in between does everything again, and tells it.
+            self.keep_what_is_known()?;
             self.marker.remove()?;
         }
         self.steps.done("closed the note", self.marker.path())?;
         Ok(self.finished())
+    }
+
+    fn keep_what_is_known(&self) -> Result<(), HookupError> {
+        let Some(noting) = self.noting else { return Ok(()) };
+        noting(&self.report.by_hand)?;
+        self.steps.done("noted what is published", self.table_dir)
     }
 
     fn stage(&mut self) -> Result<(), HookupError> {

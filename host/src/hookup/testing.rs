@@ -59,6 +59,8 @@ pub(crate) struct Setup {
     pub(crate) files: bool,
     /// Plans only what a change touches.
     pub(crate) changes: bool,
+    /// Asks before anything else whether there is this list of example.com, and writes the answer to the file `asked`.
+    pub(crate) asks_first: Option<&'static str>,
     pub(crate) guards: Vec<Guard>,
     /// What comes before the names of tables.
     pub(crate) prefix: String,
@@ -97,6 +99,10 @@ impl IncomingAdapter for FakeAdapter {
         }
         for guard in &setup.guards {
             sink.guard(guard)?;
+        }
+        if let Some(local) = setup.asks_first {
+            let answer = context.roster.is_list(local, "example.com")?;
+            sink.file("asked", 0o644, answer.to_string().as_bytes())?;
         }
         if setup.changes && !matches!(change, Change::Everything) {
             self.0.lock().expect("setup").plans_of_changes += 1;
@@ -241,6 +247,7 @@ impl Lab {
             hangs: false,
             files: false,
             changes: false,
+            asks_first: None,
             guards: Vec::new(),
             prefix: String::new(),
             stdin: false,
