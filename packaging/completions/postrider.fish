@@ -292,6 +292,8 @@ complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_se
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from import" -l json -d 'Print JSON'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from import" -s V -l version -d 'Print version'
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounces" -l list -d 'Only of this list' -r
+complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounces" -l recipient -d 'Only of this recipient' -r
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounces" -s C -l config -d 'The configuration file' -r -F
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounces" -l json -d 'Print JSON'
 complete -c postrider -n "__fish_postrider_using_subcommand queue; and __fish_seen_subcommand_from bounces" -s h -l help -d 'Print help'

@@ -106,11 +106,7 @@ impl JsonObject {
     /// Adds an element to the array.
     pub fn element(&mut self, value: &Value) {
         let others = self.array.replace(true).unwrap_or_default();
-        self.text.push_str(if others { ",\n    " } else { "\n    " });
-        self.text.push_str(&value.to_string());
-        if self.text.len() >= AT_ONCE {
-            part(&std::mem::take(&mut self.text));
-        }
+        element(&mut self.text, others, "    ", value);
     }
 
     /// Ends it.
@@ -131,6 +127,40 @@ impl JsonObject {
         if let Some(elements) = self.array.take() {
             self.text.push_str(if elements { "\n  ]" } else { "]" });
         }
+    }
+}
+
+/// A JSON array that is printed while it is made: an element a line.
+pub struct JsonArray {
+    text: String,
+    any: bool,
+}
+
+impl JsonArray {
+    /// Begins it.
+    pub fn begin() -> Self {
+        JsonArray { text: "[".to_owned(), any: false }
+    }
+
+    /// Adds an element.
+    pub fn element(&mut self, value: &Value) {
+        element(&mut self.text, std::mem::replace(&mut self.any, true), "  ", value);
+    }
+
+    /// Ends it.
+    pub fn end(mut self) {
+        self.text.push_str(if self.any { "\n]\n" } else { "]\n" });
+        part(&self.text);
+    }
+}
+
+/// Adds an element behind others of an array; prints what there is when it is much.
+fn element(text: &mut String, others: bool, indent: &str, value: &Value) {
+    text.push_str(if others { ",\n" } else { "\n" });
+    text.push_str(indent);
+    text.push_str(&value.to_string());
+    if text.len() >= AT_ONCE {
+        part(&std::mem::take(text));
     }
 }
 

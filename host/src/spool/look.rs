@@ -8,8 +8,8 @@
 use super::body::BodyDirectory;
 use super::queries::{self, StoredBody};
 use super::types::{
-    Arrival, ArrivalFilter, ArrivalState, BounceEvent, OutgoingFilter, OutgoingState, QueueSummary, QueuedOutgoing,
-    QueuedRecipient, RecipientFilter, SameReply,
+    Arrival, ArrivalFilter, ArrivalState, BounceEvent, BounceFilter, OutgoingFilter, OutgoingState, QueueSummary,
+    QueuedOutgoing, QueuedRecipient, RecipientFilter, SameReply,
 };
 use super::{Result, SpoolError};
 use crate::clock::unix_now;
@@ -121,6 +121,11 @@ impl Queues<'_> {
         all.sort_by(|a, b| b.recipients.cmp(&a.recipients).then_with(|| a.reply.cmp(&b.reply)));
         all.truncate(limit);
         Ok(all)
+    }
+
+    /// Permanent failures of the last 30 days, oldest first.
+    pub fn each_bounce(&self, filter: &BounceFilter, mut visit: impl FnMut(BounceEvent)) -> Result<()> {
+        self.asked(each_bounce(self.db, filter, &mut visit))
     }
 
     /// Permanent failures of an outgoing message: how many, and the newest `limit` of them.
@@ -320,6 +325,24 @@ pub(super) fn each_outgoing(
             .collect()
     };
     in_portions(0, |one: &QueuedOutgoing| one.id, portion, visit)
+}
+
+pub(super) fn each_bounce(
+    db: &Connection,
+    filter: &BounceFilter,
+    visit: &mut impl FnMut(BounceEvent),
+) -> rusqlite::Result<()> {
+    let sql = format!(
+        "{} WHERE (?1 IS NULL OR list_address = ?1) AND (?2 IS NULL OR recipient = ?2 COLLATE NOCASE) AND id > ?3
+         ORDER BY id LIMIT ?4",
+        queries::BOUNCE_EVENT
+    );
+    let portion = |after: i64| {
+        db.prepare_cached(&sql)?
+            .query_map(params![filter.list, filter.recipient, after, PORTION as i64], queries::bounce_event)?
+            .collect()
+    };
+    in_portions(0, |one: &BounceEvent| one.id, portion, visit)
 }
 
 impl SameReply {

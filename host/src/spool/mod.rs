@@ -16,8 +16,6 @@ mod cache;
 mod commands;
 mod error;
 mod exclusive;
-#[cfg(test)]
-mod import_tests;
 mod jobs;
 mod look;
 mod pace;
@@ -37,9 +35,10 @@ pub(crate) use error::FAILING_DISK;
 pub use error::SpoolError;
 pub use look::Queues;
 pub use types::{
-    Arrival, ArrivalFilter, ArrivalState, BounceEvent, DeliveryResult, DueBatch, DueRecipient, EnvelopeSender, Import,
-    ImportedArrival, ImportedOutgoing, ImportedRecipients, Incoming, IncomingRecipient, Outgoing, OutgoingFilter,
-    OutgoingState, Personal, Progress, QueueSummary, QueuedOutgoing, QueuedRecipient, RecipientFilter, SameReply,
+    Arrival, ArrivalFilter, ArrivalState, BounceEvent, BounceFilter, DeliveryResult, DueBatch, DueRecipient,
+    EnvelopeSender, Import, ImportedArrival, ImportedOutgoing, ImportedRecipients, Incoming, IncomingRecipient,
+    Outgoing, OutgoingFilter, OutgoingState, Personal, Progress, QueueSummary, QueuedOutgoing, QueuedRecipient,
+    RecipientFilter, SameReply,
 };
 
 use crate::clock::unix_now;

@@ -2,7 +2,7 @@
 
 use super::look;
 use super::types::{
-    Arrival, ArrivalState, BounceEvent, EnvelopeSender, IncomingRecipient, OutgoingFilter, QueuedOutgoing,
+    Arrival, ArrivalState, BounceEvent, BounceFilter, EnvelopeSender, IncomingRecipient, OutgoingFilter, QueuedOutgoing,
 };
 use crate::lists::{EmailAddress, Subaddress};
 use rusqlite::types::{FromSql, FromSqlError, Type, ValueRef};
@@ -100,7 +100,9 @@ pub(super) fn outgoing(db: &Connection) -> Result<Vec<QueuedOutgoing>> {
 }
 
 pub(super) fn bounce_events(db: &Connection) -> Result<Vec<BounceEvent>> {
-    db.prepare_cached(&format!("{BOUNCE_EVENT} ORDER BY id"))?.query_map([], bounce_event)?.collect()
+    let mut all = Vec::new();
+    look::each_bounce(db, &BounceFilter::default(), &mut |one| all.push(one))?;
+    Ok(all)
 }
 
 pub(super) fn one_bounce_event(db: &Connection, id: i64) -> Result<Option<BounceEvent>> {

@@ -245,6 +245,15 @@ pub struct OutgoingFilter {
     pub state: Option<OutgoingState>,
 }
 
+/// Which permanent failures are meant; nothing means all.
+#[derive(Clone, Debug, Default)]
+pub struct BounceFilter {
+    /// Posting address of the list.
+    pub list: Option<String>,
+    /// Whom the message did not reach, in any case.
+    pub recipient: Option<String>,
+}
+
 /// Which recipients of an outgoing message are meant; nothing means all.
 #[derive(Clone, Debug, Default)]
 pub struct RecipientFilter {

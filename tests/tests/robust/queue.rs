@@ -80,6 +80,12 @@ fn an_outgoing_message_is_shown_with_what_became_of_each_recipient() {
     assert!(reply["reply"].as_str().is_some_and(|reply| reply.starts_with("451 4.7.1 <*>: come")), "{reply}");
     assert_eq!(reply["examples"], json!(["bart@example.net"]));
     assert_eq!(value["bounces"][0]["recipient"], "carla@example.com");
+    let bounces = |of: &[&str]| installation.json(&[&["queue", "bounces", "--json"], of].concat());
+    assert_eq!(bounces(&[])[0]["recipient"], "carla@example.com");
+    assert_eq!(bounces(&["--list", ANTS, "--recipient", "Carla@example.com"]), bounces(&[]));
+    assert_eq!(bounces(&["--recipient", "bart@example.net"]), json!([]));
+    assert!(installation.run(&["queue", "bounces", "--list", "ants"]).contains("carla@example.com"));
+    assert!(installation.run(&["queue", "bounces", "--recipient", "bart@example.net"]).contains("No bounces"));
     let one = &value["recipient_list"][0];
     assert_eq!(
         (&one["address"], &one["state"], &one["attempts"]),

@@ -95,7 +95,7 @@ impl Filter {
 }
 
 /// Mail of a list can wait although the list is gone.
-async fn list_address(session: &Session, name: &str) -> anyhow::Result<String> {
+pub(super) async fn list_address(session: &Session, name: &str) -> anyhow::Result<String> {
     match session.store().await?.find_list(name).await {
         Ok(list) => Ok(list.address.to_string()),
         Err(error @ StoreError::ListUnknown { .. }) => match ListAddress::parse(name) {

@@ -364,3 +364,35 @@ async fn a_hostile_greeting_is_told_and_never_a_bounce() {
         assert_eq!(opened.is_ok(), answer == "250 hello", "{answer}");
     }
 }
+
+#[tokio::test]
+async fn replies_split_at_every_octet_are_understood() {
+    let script = Script { trickle: true, ..Script::new(refuse_some) };
+    let (sink, results) = deliver(script, &people(6)).await;
+    assert_eq!(delivered(&results), 4);
+    assert_eq!(sink.recipients().len(), 4);
+}
+
+#[tokio::test]
+async fn a_multi_line_reply_that_disagrees_ends_the_connection_and_is_tried_again() {
+    let (sink, results) = deliver(rude_once(Step::EndOfData, Answer::say("250-kept\r\n550 no")), &people(1)).await;
+    assert!(retry_reply(&results[0].1).contains("disagree: 250 and then 550"));
+    assert!(sink.dialogues()[0].iter().all(|line| line != "QUIT"));
+}
+
+#[tokio::test]
+async fn replies_that_nobody_asked_for_end_the_connection() {
+    let sink = sink(rude_once(Step::EndOfData, Answer::say("250 kept\r\n250 and more"))).await;
+    let running = Running::start(DeliverySettings { connections: 1, ..settings(&sink) }, Outgoing::Smtp);
+    push(&running, &verp(people(3)));
+    let results = running.results(3).await;
+    assert_eq!(delivered(&results), 3);
+    assert_eq!(sink.recipients().len(), 3, "nobody twice");
+    assert_eq!(sink.dialogues().len(), 2);
+}
+
+#[tokio::test]
+async fn an_endless_reply_ends_the_connection() {
+    let (_, results) = deliver(rude_once(Step::EndOfData, Answer::say("2".repeat(100_000))), &people(1)).await;
+    assert!(retry_reply(&results[0].1).contains("longer than"));
+}

@@ -1,9 +1,6 @@
 //! What `queue import` asks of the spool.
 
 use super::*;
-use crate::lists::Subaddress;
-
-const DAEMON: SpoolOptions = SpoolOptions { min_free_space: 0, exclusive: true };
 
 fn exported(recipients: &[&str]) -> ImportedOutgoing {
     let recipient = |address: &&str| QueuedRecipient {
