@@ -254,7 +254,8 @@ fn meaning(point: Point) -> &'static str {
         }
         Point::Outgoing => {
             "a post reaches a local mailbox and the outside world exactly once, with a VERP sender; a member whom the MTA refuses\n  \
-             with 550 becomes a bounce event, one whom it puts off with 451 gets the post later"
+             with 550 becomes a bounce event, one whom it puts off with 451 gets the post later; a post that holds what some\n  \
+             servers take for the end of a message stays one message"
         }
         Point::Failures => {
             "with tables that are missing, unreadable or old, each by itself and all together, and with a program that fails, mail\n  \

@@ -139,7 +139,7 @@ impl<'b> Site<'b> {
             // What sysusers.d and the unit's directories make.
             machine.shell(&format!(
                 "useradd --system --user-group --home-dir /var/lib/postrider --shell /usr/sbin/nologin {USER}
-                 install -d -o {USER} -g {USER} /var/lib/postrider /var/log/postrider /run/postrider /etc/postrider"
+                 install -d -o {USER} -g {USER} /var/lib/postrider /var/log/postrider /run/postrider"
             ));
         }
     }
@@ -302,6 +302,15 @@ impl<'b> Site<'b> {
     /// A session of somebody whom the MTA does not trust.
     pub fn stranger(&self) -> io::Result<SmtpSession> {
         SmtpSession::connect_noting(self.machine, STRANGER, "127.0.0.1:25", &self.transcript)
+    }
+
+    /// A session of somebody who hands mail to Postrider itself.
+    pub fn lmtp(&self) -> SmtpSession {
+        let port = format!("127.0.0.1:{LMTP_PORT}");
+        let session = SmtpSession::connect_noting(self.machine, "127.0.0.1", &port, &self.transcript);
+        let mut session = session.expect("Postrider serves");
+        session.command("LHLO client.remote.example").expect("a reply").expect(250);
+        session
     }
 
     /// A session of a stranger who has told the sender already.

@@ -1,12 +1,17 @@
 //! Mail to members, by the real daemon through the real MTA: each gets it once, with a VERP sender; who is
-//! refused becomes a bounce event, who is put off gets it later.
+//! refused becomes a bounce event, who is put off gets it later. What looks like the end of a message ends none.
 
 use super::{Outcome, incoming::SendTo as _};
-use crate::site::{CARLA, LIMIT, Site};
+use crate::site::{CARLA, LIMIT, Site, message};
 use serde_json::Value;
 
 const REFUSED: &str = "refused@remote.example";
+/// Nobody who sent anything.
+const EVIL: &str = "evil@remote.example";
 const PUT_OFF: &str = "later@remote.example";
+
+/// What some servers take for the end of a message (CVE-2023-51764 and its family).
+const FALSE_ENDS: [&str; 5] = ["\n.\n", "\r\n.\n", "\n.\r\n", "\r.\r", "\r\n.\r"];
 
 pub fn check(site: &Site<'_>) -> Outcome {
     let list = "outgoing@lists.example.com";
@@ -51,8 +56,32 @@ pub fn check(site: &Site<'_>) -> Outcome {
     assert_eq!(events.as_array().expect("an array").iter().filter(refused).count(), 1, "{events}");
     assert!(site.bounces().is_empty(), "{:?}", site.bounces());
     site.mta.set_rule(site.machine, REFUSED, None);
+    nothing_is_smuggled(site, list);
     site.stop(daemon);
     Outcome::default()
+}
+
+/// Posts with a second message in them, such as an MTA that looks at the true end only hands on: the next one must get
+/// one message of each, too.
+fn nothing_is_smuggled(site: &Site<'_>, list: &str) {
+    let before = copies(site, CARLA);
+    let mut session = site.lmtp();
+    for (number, end) in FALSE_ENDS.iter().enumerate() {
+        session.mail(CARLA).expect("a reply").expect(250);
+        session.rcpt(list).expect("a reply").expect(250);
+        session.command("DATA").expect("a reply").expect(354);
+        let evil = format!("MAIL FROM:<{EVIL}>\r\nRCPT TO:<{CARLA}>\r\nDATA\r\nSubject: smuggled\r\n\r\nx");
+        let text = message(&format!("number {number}")).replace('\n', "\r\n");
+        session.write(format!("{text}first{end}{evil}{end}rest\r\n.\r\n").as_bytes()).expect("written");
+        session.reply().expect("a reply").expect(250);
+    }
+    site.wait_until_idle();
+    assert_eq!(copies(site, CARLA) - before, FALSE_ENDS.len(), "one message each");
+    for caught in site.world.caught() {
+        let text = caught.text();
+        assert_ne!(caught.sender, EVIL, "{text}");
+        assert!(!text.contains("\r\nfirst") || text.contains("rest\r\n"), "it was cut: {text}");
+    }
 }
 
 /// In by LMTP, out by SMTP, and back again to the VERP address: for sites that are connected in another way.
