@@ -39,6 +39,7 @@ mod postfix;
 mod second_host;
 mod sendmail;
 mod smtp;
+mod systemd;
 
 pub use catcher::{Catcher, Caught, Times};
 pub use exim::{Exim, EximLayout};
@@ -49,6 +50,7 @@ pub use postfix::Postfix;
 pub use second_host::SecondHost;
 pub use sendmail::Sendmail;
 pub use smtp::{Reply, SmtpSession, Transcript};
+pub use systemd::Systemd;
 
 /// The name that every box has.
 pub const HOSTNAME: &str = "mta.example.com";
