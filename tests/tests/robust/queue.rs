@@ -84,7 +84,7 @@ fn an_outgoing_message_is_shown_with_what_became_of_each_recipient() {
     assert_eq!(bounces(&[])[0]["recipient"], "carla@example.com");
     assert_eq!(bounces(&["--list", ANTS, "--recipient", "Carla@example.com"]), bounces(&[]));
     assert_eq!(bounces(&["--recipient", "bart@example.net"]), json!([]));
-    assert!(installation.run(&["queue", "bounces", "--list", "ants"]).contains("carla@example.com"));
+    assert!(installation.run(&["queue", "bounces", "--list", ANTS]).contains("carla@example.com"));
     assert!(installation.run(&["queue", "bounces", "--recipient", "bart@example.net"]).contains("No bounces"));
     let one = &value["recipient_list"][0];
     assert_eq!(
