@@ -20,6 +20,8 @@ pub enum Capability {
     Namespaces,
     /// Debian packages can be fetched with `apt-get`, or have been.
     Packages,
+    /// A systemd that can be given a control group of its own (cgroup2).
+    Systemd,
 }
 
 /// Everything that [`crate::mta_box`] needs.
@@ -82,6 +84,14 @@ impl Capability {
             Capability::Packages => {
                 let offline = fs::read_dir(crate::mta_box::cache_dir()).is_ok_and(|mut files| files.next().is_some());
                 if offline || runs("apt-get", &["--version"]) { Ok(()) } else { Err("there is no apt-get".into()) }
+            }
+            Capability::Systemd => {
+                let groups = runs("findmnt", &["-t", "cgroup2"]);
+                match (runs("/lib/systemd/systemd", &["--version"]), groups) {
+                    (true, true) => Ok(()),
+                    (false, _) => Err("systemd is missing; run tests/setup".into()),
+                    (true, false) => Err("no file system of control groups (cgroup2) is mounted".into()),
+                }
             }
         }
     }

@@ -19,7 +19,7 @@ const CONFIG: &str = "[postrider]\nsite_owner: root@mta.example.com\n\n\
     [mta]\nincoming: postfix.LMTP\nconfiguration: /etc/postrider/mta.cfg\nsmtp_host: 127.0.0.1\nsmtp_port: 2525\n";
 
 fn machine(test: &str) -> Option<MtaBox> {
-    require::all(test, &[Capability::Root, Capability::Namespaces])
+    require::all(test, &[Capability::Root, Capability::Namespaces, Capability::Systemd])
         .then(|| MtaBox::start(&Layer::host()).expect("a private machine"))
 }
 

@@ -290,9 +290,9 @@ impl Hookup {
 
     /// For tests: stops as if killed after [`CARRIED_OUT`].
     #[cfg(test)]
-    pub(crate) fn stop_after(&self, step: u32) -> Result<(), HookupError> {
+    pub(crate) fn stop_once_carried_out(&self) -> Result<(), HookupError> {
         let wanted = self.stop_at.load(std::sync::atomic::Ordering::Relaxed);
-        if wanted == step { Err(HookupError::Stopped) } else { Ok(()) }
+        if wanted == CARRIED_OUT { Err(HookupError::Stopped) } else { Ok(()) }
     }
 
     /// Whether the tables are just those that this adapter, with these settings, made of this generation, by its id.

@@ -170,7 +170,7 @@ impl Run {
             report.add_by_hand(self.hookup.left_by_hand(before, generation.wanted)?);
         }
         #[cfg(test)]
-        self.hookup.stop_after(super::front::CARRIED_OUT)?;
+        self.hookup.stop_once_carried_out()?;
         Ok(Ended::Done(report, through))
     }
 

@@ -616,11 +616,6 @@ impl Spool {
         self.read(queries::outgoing).await
     }
 
-    /// Bounce events of the last 30 days, oldest first. (Older ones go as new ones come.)
-    pub async fn bounce_events(&self) -> Result<Vec<BounceEvent>> {
-        self.read(queries::bounce_events).await
-    }
-
     /// The bounce event with this number.
     pub async fn bounce_event(&self, id: i64) -> Result<Option<BounceEvent>> {
         self.read(move |db| queries::one_bounce_event(db, id)).await

@@ -2,7 +2,7 @@
 
 use super::look;
 use super::types::{
-    Arrival, ArrivalState, BounceEvent, BounceFilter, EnvelopeSender, IncomingRecipient, OutgoingFilter, QueuedOutgoing,
+    Arrival, ArrivalState, BounceEvent, EnvelopeSender, IncomingRecipient, OutgoingFilter, QueuedOutgoing,
 };
 use crate::lists::{EmailAddress, Subaddress};
 use rusqlite::types::{FromSql, FromSqlError, Type, ValueRef};
@@ -96,12 +96,6 @@ fn known<T>(column: usize, text: &str, from_stored: impl FnOnce(&str) -> Option<
 pub(super) fn outgoing(db: &Connection) -> Result<Vec<QueuedOutgoing>> {
     let mut all = Vec::new();
     look::each_outgoing(db, &OutgoingFilter::default(), &mut |one| all.push(one))?;
-    Ok(all)
-}
-
-pub(super) fn bounce_events(db: &Connection) -> Result<Vec<BounceEvent>> {
-    let mut all = Vec::new();
-    look::each_bounce(db, &BounceFilter::default(), &mut |one| all.push(one))?;
     Ok(all)
 }
 

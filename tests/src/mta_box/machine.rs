@@ -42,6 +42,24 @@ echo "$hostname" >"$new/etc/mailname"
 exec chroot "$new" bash -c 'exec 3<&0; cat <&3 >/dev/null & echo "ready $1"; wait $!' init "$pid"
 "#;
 
+/// Waits for the line `ready …` of a program that has been started; returns what follows.
+pub(super) fn wait_until_ready(program: &mut Child, what: &str) -> io::Result<String> {
+    let mut line = String::new();
+    if let Some(stdout) = program.stdout.take() {
+        BufReader::new(stdout).read_line(&mut line)?;
+    }
+    if let Some(told) = line.strip_prefix("ready ") {
+        return Ok(told.trim().to_owned());
+    }
+    let mut said = String::new();
+    let _ = program.kill();
+    if let Some(mut stderr) = program.stderr.take() {
+        let _ = stderr.read_to_string(&mut said);
+    }
+    let _ = program.wait();
+    Err(io::Error::other(format!("{what} did not start: {}", said.trim())))
+}
+
 /// A private machine. See the [module](super).
 #[derive(Debug)]
 pub struct MtaBox {
@@ -80,19 +98,8 @@ impl MtaBox {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
-        let mut line = String::new();
-        if let Some(stdout) = init.stdout.take() {
-            BufReader::new(stdout).read_line(&mut line)?;
-        }
-        let Some(pid) = line.strip_prefix("ready ").and_then(|pid| pid.trim().parse().ok()) else {
-            let mut said = String::new();
-            let _ = init.kill();
-            if let Some(mut stderr) = init.stderr.take() {
-                let _ = stderr.read_to_string(&mut said);
-            }
-            let _ = init.wait();
-            return Err(io::Error::other(format!("the box did not start: {}", said.trim())));
-        };
+        let told = wait_until_ready(&mut init, "the box")?;
+        let pid = told.parse().map_err(io::Error::other)?;
         Ok(MtaBox { init, pid, directory, shared })
     }
 

@@ -1,8 +1,9 @@
 //! A real systemd in the box.
 
 use super::MtaBox;
+use super::machine::wait_until_ready;
 use std::ffi::OsStr;
-use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::io;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -55,20 +56,8 @@ impl<'b> Systemd<'b> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
-        let mut line = String::new();
-        if let Some(stdout) = manager.stdout.take() {
-            BufReader::new(stdout).read_line(&mut line)?;
-        }
-        let mut words = line.split_whitespace();
-        let (Some("ready"), Some(pid), Some(group)) = (words.next(), words.next(), words.next()) else {
-            let mut said = String::new();
-            let _ = manager.kill();
-            if let Some(mut stderr) = manager.stderr.take() {
-                let _ = stderr.read_to_string(&mut said);
-            }
-            let _ = manager.wait();
-            return Err(io::Error::other(format!("systemd did not start: {}", said.trim())));
-        };
+        let told = wait_until_ready(&mut manager, "systemd")?;
+        let (pid, group) = told.split_once(' ').ok_or_else(|| io::Error::other(told.clone()))?;
         let systemd = Systemd { machine, manager, pid: pid.to_owned(), group: group.to_owned() };
         let mut state = String::new();
         for _ in 0..600 {

@@ -2,6 +2,15 @@
 
 use super::*;
 
+async fn bounces(spool: &Spool, filter: BounceFilter) -> Vec<BounceEvent> {
+    let told = spool.browse(move |queues| {
+        let mut told = Vec::new();
+        queues.each_bounce(&filter, |event| told.push(event))?;
+        Ok(told)
+    });
+    told.await.expect("browse")
+}
+
 #[tokio::test]
 async fn delivery_resumes_at_the_exact_recipient() {
     let dir = tempfile::tempdir().expect("tempdir");
@@ -32,7 +41,7 @@ async fn delivery_resumes_at_the_exact_recipient() {
     spool.record(rest.outgoing, delivered(&rest), false).await.expect("record");
     spool.record(rest.outgoing, delivered(&rest), false).await.expect("again is no error");
     assert!(spool.outgoing().await.expect("queue").is_empty());
-    assert!(spool.bounce_events().await.expect("events").is_empty());
+    assert!(bounces(&spool, BounceFilter::default()).await.is_empty());
     assert_eq!(
         spool
             .read(|db| db.query_row("SELECT count(*) FROM body", [], |row| row.get::<_, i64>(0)))
@@ -58,10 +67,10 @@ async fn permanent_failures_are_kept_for_thirty_days() {
     fail(0..20).await.expect("recorded");
     age(29).await.expect("aged");
     fail(20..21).await.expect("recorded");
-    assert_eq!(spool.bounce_events().await.expect("events").len(), 21);
+    assert_eq!(bounces(&spool, BounceFilter::default()).await.len(), 21);
     age(2).await.expect("aged");
     fail(21..26).await.expect("recorded");
-    let kept = spool.bounce_events().await.expect("events");
+    let kept = bounces(&spool, BounceFilter::default()).await;
     assert_eq!(kept.iter().map(|event| event.id).collect::<Vec<_>>(), (21..=26).collect::<Vec<_>>());
     assert_eq!(spool.bounce_event(21).await.expect("read").as_ref(), Some(&kept[0]));
     assert_eq!(spool.bounce_event(1).await.expect("read"), None);
@@ -80,12 +89,7 @@ async fn permanent_failures_are_told_of_one_list_or_one_recipient() {
     }
     let told = async |list: Option<&str>, recipient: Option<&str>| {
         let filter = BounceFilter { list: list.map(str::to_owned), recipient: recipient.map(str::to_owned) };
-        let told = spool.browse(move |queues| {
-            let mut told = Vec::new();
-            queues.each_bounce(&filter, |event| told.push(event.id))?;
-            Ok(told)
-        });
-        told.await.expect("browse").len()
+        bounces(&spool, filter).await.len()
     };
     assert_eq!(told(None, None).await, many + 2);
     assert_eq!(told(Some("bees@example.com"), None).await, 2);
@@ -108,7 +112,7 @@ async fn each_recipient_has_its_own_fate() {
     spool.record(batch.outgoing, results, false).await.expect("record");
     spool.record(batch.outgoing, vec![failed()], false).await.expect("a failure counts once");
 
-    let events = spool.bounce_events().await.expect("events");
+    let events = bounces(&spool, BounceFilter::default()).await;
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].recipient.as_str(), "member000001@example.com");
     assert_eq!(events[0].reply, "550 5.1.1 no such user");
@@ -174,7 +178,7 @@ async fn a_recipient_that_is_no_address_fails_and_keeps_nobody_awake() {
     assert!(spool.due(10).await.expect("due").is_none());
     assert_eq!(spool.next_due().await.expect("next"), None);
     assert!(spool.outgoing().await.expect("queue").is_empty());
-    let events = spool.bounce_events().await.expect("events");
+    let events = bounces(&spool, BounceFilter::default()).await;
     assert_eq!(events.iter().map(|event| event.recipient.as_str()).collect::<Vec<_>>(), ["x", "x"]);
     assert!(events[0].reply.starts_with("the address in the spool is none"), "{}", events[0].reply);
 }
