@@ -16,7 +16,8 @@ pub(super) struct FakeLists {
     /// Of all generations, from the first one.
     ids: Vec<String>,
     changes: Vec<RosterChange>,
-    changed: i64,
+    /// When it was changed last, in Unix milliseconds.
+    pub(super) changed: i64,
     lists: Vec<String>,
     /// How often all lists or domains were asked for.
     pub(super) tours: u32,
