@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::body::WireBody;
+use super::body::{Content, WireBody};
 use super::login::Login;
 use super::path::ReversePath;
 use super::reply::{MAX_LINE, Reply, ReplyError, ReplyReader};
@@ -87,11 +87,15 @@ fn plain_codes(sent: &[u8]) -> Vec<u16> {
     codes
 }
 
-/// Input: bits (1: we have a password, 2: an 8-bit message, 4: SMTPUTF8, 8: BDAT where it is offered; digits have them as they are), then
-/// what the server sends; a NUL stands where it waits for us. Two messages to three recipients each.
+/// Input: bits (1: we have a password, 2: an 8-bit message, 4: SMTPUTF8, 8: BDAT where it is offered,
+/// 64: far away, so that the next envelope goes with a content; digits have them as they are), then what the server sends; a NUL stands
+/// where it waits for us. Two messages to three recipients each, or three to one.
 pub(crate) fn dialogue(input: &[u8]) {
     let Some((&bits, sent)) = input.split_first() else { return };
-    let bodies = [body(bits, "one\r\n.\r\n..two"), body(bits, "")];
+    let mut bodies = vec![body(bits, "one\r\n.\r\n..two"), body(bits, "")];
+    if is_distant(bits) {
+        bodies.push(body(bits, "three\r\n"));
+    }
     let Ok((ours, theirs)) = Pair::pair() else { return };
     let (heard, said, verdicts) = block_on(async {
         let (client, mut server) = (tcp(ours), unix(theirs));
@@ -145,15 +149,18 @@ async fn speak(stream: TcpStream, bits: u8, bodies: &[WireBody]) -> Vec<Vec<Verd
     let target = Target {
         login: (bits & 1 != 0).then(|| Login::new("ants", "secret")),
         chunking: if bits & 8 != 0 { Chunking::Yes } else { Chunking::No },
+        distant: Some(is_distant(bits)),
         helo_name: Some("lists.example".into()),
         timeouts: Timeouts { connect: patience, banner: patience, reply: patience, end_of_data: patience },
         ..Target::plain("mta.example", 25)
     };
     let Ok(mut session) = Session::over(Stream::Plain(stream), &target).await else { return Vec::new() };
     let mut all = Vec::new();
-    for body in bodies {
-        let sent = session.send(&envelope(bits), body).await;
-        assert_eq!(sent.verdicts.len(), 3, "one verdict for each recipient");
+    let envelopes: Vec<Envelope> = (0..bodies.len()).map(|number| envelope(bits, number)).collect();
+    for (number, body) in bodies.iter().enumerate() {
+        let next = envelopes.get(number + 1).map(|next| (next, Content::from(&bodies[number + 1])));
+        let sent = session.send_before(&envelopes[number], body.into(), next).await;
+        assert_eq!(sent.verdicts.len(), envelopes[number].recipients.len(), "one verdict for each recipient");
         all.push(sent.verdicts);
         if sent.broken.is_some() {
             return all;
@@ -162,18 +169,22 @@ async fn speak(stream: TcpStream, bits: u8, bodies: &[WireBody]) -> Vec<Vec<Verd
     all
 }
 
-fn envelope(bits: u8) -> Envelope {
+fn is_distant(bits: u8) -> bool {
+    bits & 64 != 0
+}
+
+fn envelope(bits: u8, message: usize) -> Envelope {
     let names =
         ["anne@example.org", "\"b c\"@example.net", if bits & 4 != 0 { "ü@example.com" } else { "u@example.com" }];
     let one = |(id, name): (usize, &&str)| DueRecipient {
-        id: id as i64,
+        id: (10 * message + id) as i64,
         address: EmailAddress::parse(name).expect("address"),
         name: String::new(),
         attempts: 0,
     };
     Envelope {
-        sender: ReversePath::parse("ants-bounces@lists.example").expect("sender"),
-        recipients: names.iter().enumerate().map(one).collect(),
+        sender: ReversePath::parse(&format!("{message}@lists.example")).expect("sender"),
+        recipients: names.iter().enumerate().take(if is_distant(bits) { 1 } else { 3 }).map(one).collect(),
         smtp_utf8: bits & 4 != 0,
         verp_delimiter: None,
     }
@@ -213,8 +224,7 @@ fn delivered(heard: &[u8], said: &[u8], bodies: &[WireBody]) -> Vec<(usize, usiz
     let mut codes = codes.into_iter().skip(1);
     let mut taken = Vec::new();
     let mut rest = heard;
-    let mut messages = 0_usize..;
-    let (mut message, mut accepted, mut mail) = (None, Vec::new(), false);
+    let (mut message, mut accepted, mut mail) = (None::<usize>, Vec::new(), false);
     while let Some(end) = rest.windows(2).position(|two| two == b"\r\n") {
         let line = String::from_utf8_lossy(&rest[..end]).into_owned();
         rest = &rest[end + 2..];
@@ -224,7 +234,8 @@ fn delivered(heard: &[u8], said: &[u8], bodies: &[WireBody]) -> Vec<(usize, usiz
         let verb = line.split([' ', ':']).next().unwrap_or_default();
         let mut last = None;
         match verb {
-            "MAIL" => (message, accepted, mail) = (messages.next(), Vec::new(), positive),
+            // The sender tells which message it is: one may be refused without a word to the server.
+            "MAIL" => (message, accepted, mail) = (line.get(11..12).and_then(|n| n.parse().ok()), Vec::new(), positive),
             "RCPT" => accepted.push(positive),
             "DATA" if code == Some(354) => {
                 let body = message.map(|message| bodies[message].octets()).expect("DATA after MAIL");

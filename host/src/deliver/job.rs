@@ -8,10 +8,10 @@ use super::pool::OpenSession;
 use super::queue::DeliveryQueue;
 use super::recorder::Recorder;
 use super::session::OpenError;
-use super::transaction::{Envelope, Sent, ServerVerp, Verdict};
+use super::transaction::{Early, Envelope, Sent, ServerVerp, Verdict};
 use super::{Context, Smtp, Way};
 use crate::clock::unix_now;
-use crate::personal::Own;
+use crate::personal::{Own, Splices};
 use crate::spool::{DeliveryResult, DueRecipient};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub(super) async fn run<Q: DeliveryQueue>(job: Job, context: Arc<Context<Q>>) ->
         letter,
         tally: Tally::default(),
         untried: Vec::new(),
-        own: Own::default(),
+        own: Default::default(),
         context,
     };
     let end = match &work.context.outgoing {
@@ -69,8 +69,8 @@ struct Work<Q> {
     recorder: Recorder<Q>,
     tally: Tally,
     untried: Vec<i64>,
-    /// What the recipient of the transaction gets of his own.
-    own: Own,
+    /// What the recipient of the transaction gets of his own, and what the one of the next.
+    own: [Own; 2],
 }
 
 impl<Q: DeliveryQueue> Work<Q> {
@@ -109,9 +109,21 @@ impl<Q: DeliveryQueue> Work<Q> {
             }
             let single = job.single && envelope.recipients.len() == 1;
             self.recorder.begin(single).await;
-            let sent = self.send(&mut open, &envelope, &body, &mut stopping).await;
+            // Of more recipients some may be left, who come before the next.
+            let next = job.envelopes.front().filter(|next| {
+                envelope.recipients.len() == 1
+                    && next.recipients.len() == 1
+                    && open.can_look_ahead()
+                    && open.transactions() + 1 < context.settings.max_transactions
+                    && smtp.early.may_come(open.has_begun())
+            });
+            let looks_ahead = next.is_some();
+            let sent = self.send(&mut open, &envelope, next, &body, &mut stopping).await;
             if let Some(limit) = sent.limit {
                 smtp.limit.learn(limit, &smtp.target);
+            }
+            if looks_ahead || sent.early != Early::None {
+                smtp.early.learn(&sent, open.transactions(), &smtp.target);
             }
             if let Some(error) = &sent.broken {
                 tracing::info!(server = %smtp.target, message_id = %self.letter.message_id, "connection ended: {error}");
@@ -148,7 +160,8 @@ impl<Q: DeliveryQueue> Work<Q> {
             }
             self.recorder.checkpoint(single).await;
         }
-        if let Some(open) = session {
+        // Whoever has begun with a message that is not sent can only hang up: then it was not sent.
+        if let Some(open) = session.filter(|open| !open.has_begun()) {
             // Another job on it must not add what it has in flight to all that a crash now doubles.
             let unrecorded = self.recorder.hand_over().await;
             smtp.pool.give_back(open, unrecorded);
@@ -163,17 +176,15 @@ impl<Q: DeliveryQueue> Work<Q> {
         &mut self,
         open: &mut OpenSession,
         envelope: &Envelope,
+        next: Option<&Envelope>,
         body: &WireBody,
         stopping: &mut watch::Receiver<bool>,
     ) -> Sent {
-        let content = match (&self.letter.splices, envelope.recipients.first()) {
-            (Some(splices), Some(recipient)) => {
-                self.own.make(splices, &recipient.address, &recipient.name);
-                Content::with_own(body, &self.own)
-            }
-            _ => Content::from(body),
-        };
-        let sending = open.send(envelope, content);
+        let [own, next_own] = &mut self.own;
+        let splices = self.letter.splices.as_deref();
+        let content = content_for(envelope, body, splices, own);
+        let next = next.map(|next| (next, content_for(next, body, splices, next_own)));
+        let sending = open.send_before(envelope, content, next);
         tokio::pin!(sending);
         tokio::select! {
             biased;
@@ -262,8 +273,9 @@ impl<Q: DeliveryQueue> Work<Q> {
         // An adapter takes whole messages: the only place where one is made for each recipient.
         let own_message = match (&letter.splices, envelope.recipients.first()) {
             (Some(splices), Some(recipient)) => {
-                self.own.make(splices, &recipient.address, &recipient.name);
-                let whole = self.own.put_into(letter.message.octets(), splices);
+                let [own, _] = &mut self.own;
+                own.make(splices, &recipient.address, &recipient.name);
+                let whole = own.put_into(letter.message.octets(), splices);
                 Some(Message::new(Arc::from(whole)))
             }
             _ => None,
@@ -339,6 +351,22 @@ impl<Q: DeliveryQueue> Work<Q> {
                 "delivered"
             );
         }
+    }
+}
+
+/// The message, with what is the first recipient's own.
+fn content_for<'c>(
+    envelope: &Envelope,
+    body: &'c WireBody,
+    splices: Option<&Splices>,
+    own: &'c mut Own,
+) -> Content<'c> {
+    match (splices, envelope.recipients.first()) {
+        (Some(splices), Some(recipient)) => {
+            own.make(splices, &recipient.address, &recipient.name);
+            Content::with_own(body, own)
+        }
+        _ => Content::from(body),
     }
 }
 

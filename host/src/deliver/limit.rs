@@ -1,7 +1,9 @@
 //! What the MTA was seen to do, beyond one connection: how many recipients it takes in one transaction, whether it
-//! makes senders for VERP.
+//! makes senders for VERP, and whether an envelope may come early.
 
 use super::reply::Reply;
+use super::transaction::{self, Sent};
+use super::wire::WireError;
 use std::fmt::Display;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,6 +11,78 @@ use tokio::time::Instant;
 
 /// What was learned is tried anew after so long: the MTA's configuration may have changed.
 const FORGET: Duration = Duration::from_hours(1);
+/// The same where trying it costs a connection the longest wait for a reply.
+const FORGET_SILENCE: Duration = Duration::from_hours(24);
+
+/// Whether the next envelope may go with the end of a message, shared by all connections. A server, or something on the
+/// way, may take that badly, each in its own way and perhaps by silence: so one connection tries it first.
+#[derive(Debug, Default)]
+pub(super) struct EarlyEnvelopes {
+    learned: Mutex<Early>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Early {
+    #[default]
+    Unknown,
+    /// A connection tries it.
+    Tried,
+    /// It works.
+    Taken,
+    /// It did not work, and is not tried until then.
+    Refused(Instant),
+}
+
+impl EarlyEnvelopes {
+    /// Whether a connection may send one. What it then sent must be told to [`EarlyEnvelopes::learn`]. `has_begun`: it has sent one that is not yet
+    /// answered.
+    pub(super) fn may_come(&self, has_begun: bool) -> bool {
+        let mut learned = self.lock();
+        match *learned {
+            Early::Taken => true,
+            Early::Tried => has_begun,
+            Early::Refused(until) if Instant::now() < until => false,
+            Early::Unknown | Early::Refused(_) => {
+                *learned = Early::Tried;
+                true
+            }
+        }
+    }
+
+    /// How it went, when a connection was allowed to send one or has sent one before.
+    pub(super) fn learn(&self, sent: &Sent, transactions: usize, server: &impl Display) {
+        let mut learned = self.lock();
+        match (&sent.broken, sent.early) {
+            (None, transaction::Early::This) => *learned = Early::Taken,
+            // The connection is still trying.
+            (None, transaction::Early::Next) => {}
+            (Some(error), transaction::Early::This | transaction::Early::Next) if !is_goodbye(error, transactions) => {
+                let pause = if matches!(error, WireError::Timeout(_)) { FORGET_SILENCE } else { FORGET };
+                *learned = Early::Refused(Instant::now() + pause);
+                tracing::info!(
+                    %server,
+                    "for {} h the next MAIL FROM does not come with the end of a message (RFC 2920, section 3.1), as a \
+                     connection ended after that: {error}",
+                    pause.as_secs() / 3600
+                );
+            }
+            _ if *learned == Early::Tried => *learned = Early::Unknown,
+            _ => {}
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Early> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Servers hang up after so many messages, or when they stop; but not after the first, instead of a reply to a content, or
+/// because of a timeout (4.4.2).
+fn is_goodbye(error: &WireError, transactions: usize) -> bool {
+    let WireError::Closing { command, reply } = error else { return false };
+    let timeout = reply.enhanced().is_some_and(|status| (status.subject, status.detail) == (4, 2));
+    transactions > 2 && *command != "end of data" && !timeout
+}
 
 /// The limit, shared by all connections.
 #[derive(Debug, Default)]
@@ -89,5 +163,69 @@ impl LearnedVerp {
 
     fn lock(&self) -> MutexGuard<'_, Verp> {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(early: transaction::Early, broken: Option<WireError>) -> Sent {
+        Sent {
+            verdicts: Vec::new(),
+            limit: None,
+            mail_accepted: true,
+            server_verp: transaction::ServerVerp::Fine,
+            early,
+            broken,
+        }
+    }
+
+    fn closing(command: &'static str, text: &str) -> WireError {
+        WireError::Closing { command, reply: Reply { code: 421, text: text.to_owned() } }
+    }
+
+    #[test]
+    fn one_connection_tries_whether_envelopes_may_come_early() {
+        let early = EarlyEnvelopes::default();
+        assert!(early.may_come(false), "the first");
+        assert!(!early.may_come(false), "another, meanwhile");
+        early.learn(&sent(transaction::Early::None, None), 1, &"mta");
+        assert!(early.may_come(false), "it did not come to it");
+        early.learn(&sent(transaction::Early::Next, None), 1, &"mta");
+        assert!(!early.may_come(false), "it is not known yet");
+        assert!(early.may_come(true), "the first goes on");
+        early.learn(&sent(transaction::Early::This, None), 2, &"mta");
+        assert!(early.may_come(false) && early.may_come(false), "it works");
+    }
+
+    #[test]
+    fn what_did_not_work_is_tried_again_later_once() {
+        for (error, hours) in
+            [(WireError::Closed, 1), (closing("end of data", ""), 1), (WireError::Timeout(Duration::from_mins(5)), 24)]
+        {
+            let early = EarlyEnvelopes::default();
+            assert!(early.may_come(false));
+            early.learn(&sent(transaction::Early::Next, Some(error)), 5, &"mta");
+            assert!(!early.may_come(false) && !early.may_come(true));
+            let Early::Refused(until) = *early.lock() else { panic!("{early:?}") };
+            let rest = until.saturating_duration_since(Instant::now());
+            assert!(rest <= Duration::from_hours(hours) && rest > Duration::from_mins(hours * 60 - 1), "{rest:?}");
+            *early.lock() = Early::Refused(Instant::now());
+            assert!(early.may_come(false) && !early.may_come(false));
+        }
+    }
+
+    #[test]
+    fn a_goodbye_says_nothing_about_early_envelopes() {
+        assert!(is_goodbye(&closing("MAIL FROM", "4.3.2 shutting down"), 3));
+        assert!(!is_goodbye(&closing("MAIL FROM", "4.3.2 shutting down"), 2), "after the first that came early");
+        assert!(!is_goodbye(&closing("MAIL FROM", "4.4.2 timeout"), 9));
+        assert!(!is_goodbye(&closing("end of data", "4.3.2 shutting down"), 9));
+        assert!(!is_goodbye(&WireError::Closed, 9));
+        let early = EarlyEnvelopes::default();
+        early.learn(&sent(transaction::Early::This, None), 2, &"mta");
+        early.learn(&sent(transaction::Early::This, Some(closing("MAIL FROM", "too many"))), 9, &"mta");
+        assert!(early.may_come(false) && early.may_come(false), "it still works");
     }
 }

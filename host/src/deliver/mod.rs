@@ -23,8 +23,8 @@
 //!   idle connection to be closed.
 //!
 //! Between reading and writing nothing is copied for each recipient: the content is made ready
-//! once for each message ([`body`]), an envelope is one write, content with its final dot another; with
-//! CHUNKING both together are one (`writev`).
+//! once for each message ([`body`]), an envelope is one write, content with its final dot another (perhaps with the next
+//! envelope behind it); with CHUNKING both together are one (`writev`).
 //!
 //! Decisions where RFCs leave room, or real servers do:
 //! - A message with octets above 127 goes as `BODY=8BITMIME`; to a server without 8BITMIME it goes as it is,
@@ -39,8 +39,12 @@
 //!   each recipient.
 //! - CHUNKING saves a round trip for each message, so it is used with servers on other machines (`smtp_chunking`);
 //!   on the same one it was measured to win nothing.
-//! - Neither CHUNKING nor XVERP is used with LMTP. Several messages are never in flight on one connection
-//!   ("over" of RFC 2920, section 3.1): one write for each is what CHUNKING gives too, and the window stays small.
+//! - A server on another machine that has PIPELINING and no CHUNKING gets the envelope of the next message (of one
+//!   recipient) with the content of this one (RFC 2920, section 3.1): one round trip for each, as with CHUNKING. Its content is
+//!   never sent before this one is answered, so that the window stays small. One connection tries whether the server takes that
+//!   well; what it says to such an envelope counts only if it stays in step. The reply to a content counts at once, so a
+//!   server that leaves that one out would have its reply to the next MAIL taken for it; no such server is known.
+//! - Neither CHUNKING nor XVERP is used with LMTP, nor are envelopes sent early.
 
 mod batch;
 pub mod body;
@@ -52,6 +56,7 @@ mod handover;
 mod handshake;
 mod injection;
 mod job;
+mod ledger;
 mod limit;
 pub mod login;
 pub mod memory;
@@ -82,7 +87,7 @@ pub use queue::DeliveryQueue;
 pub use settings::{DeliverySettings, SettingsError};
 
 use crate::pulse::Pulse;
-use limit::{LearnedLimit, LearnedVerp};
+use limit::{EarlyEnvelopes, LearnedLimit, LearnedVerp};
 use pool::Pool;
 use postrider_plugin_api::sdk::OutgoingAdapter;
 use session::Target;
@@ -141,6 +146,7 @@ struct Smtp {
     pool: Pool,
     limit: LearnedLimit,
     verp: LearnedVerp,
+    early: EarlyEnvelopes,
 }
 
 impl<Q: DeliveryQueue> Deliverer<Q> {
@@ -152,6 +158,7 @@ impl<Q: DeliveryQueue> Deliverer<Q> {
                 pool: Pool::new(settings.idle),
                 limit: LearnedLimit::default(),
                 verp: LearnedVerp::default(),
+                early: EarlyEnvelopes::default(),
             })),
             Outgoing::Adapter(handover) => Way::Adapter(handover),
         };

@@ -8,6 +8,7 @@ use super::capabilities::Capabilities;
 use super::login::{Login, log_in};
 use super::reply::Reply;
 use super::stream::Stream;
+use super::transaction::Begun;
 use super::wire::{Wire, WireError};
 use crate::config::{Chunking, SecureMode, SmtpProtocol};
 use std::fmt;
@@ -32,6 +33,8 @@ pub struct Target {
     pub login: Option<Login>,
     /// When CHUNKING (RFC 3030) is used where it is offered.
     pub chunking: Chunking,
+    /// Whether the server is so far away that round trips count; `None`: when it is on another machine.
+    pub distant: Option<bool>,
     /// What we call ourselves in EHLO; `None`: the name of this machine when it has a domain, else
     /// the IP address of our end of the connection.
     pub helo_name: Option<String>,
@@ -180,6 +183,11 @@ pub struct Session {
     pub(super) protocol: SmtpProtocol,
     /// It has taken XVERP.
     pub(super) verp_proved: bool,
+    /// Round trips count.
+    pub(super) distant: bool,
+    /// The next transaction, whose envelope went with the end of the last content. Its content, or the end of the
+    /// connection, must be next.
+    pub(super) begun: Option<Begun>,
 }
 
 impl Session {
@@ -202,10 +210,11 @@ impl Session {
     }
 
     fn new((wire, mut capabilities): (Wire, Capabilities), target: &Target, server: String) -> Self {
+        let distant = target.distant.unwrap_or_else(|| wire.stream().peer_ip().is_some_and(|ip| !ip.is_loopback()));
         // How many replies BDAT has in LMTP depends on those before it, so nothing would be won.
         capabilities.chunking &= target.protocol == SmtpProtocol::Smtp
             && match target.chunking {
-                Chunking::Auto => wire.stream().peer_ip().is_some_and(|ip| !ip.is_loopback()),
+                Chunking::Auto => distant,
                 Chunking::Yes => true,
                 Chunking::No => false,
             };
@@ -221,6 +230,8 @@ impl Session {
             transactions: 0,
             protocol: target.protocol,
             verp_proved: false,
+            distant,
+            begun: None,
         }
     }
 
@@ -234,6 +245,19 @@ impl Session {
         self.capabilities.xverp
     }
 
+    /// Whether the envelope of a next message may go with the content of one: that saves a round trip for each.
+    pub(super) fn can_look_ahead(&self) -> bool {
+        self.distant
+            && self.protocol == SmtpProtocol::Smtp
+            && self.capabilities.pipelining
+            && !self.capabilities.chunking
+    }
+
+    /// Whether the next message is begun, so that the connection is good for nothing else.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.is_some()
+    }
+
     /// Transactions so far.
     pub fn transactions(&self) -> usize {
         self.transactions
@@ -241,6 +265,7 @@ impl Session {
 
     /// Says QUIT and hears the answer, if it comes soon.
     pub async fn quit(mut self) {
+        debug_assert!(!self.has_begun(), "there every word would be content");
         // Whether the server is polite in turn is of no interest.
         let _ = self.wire.ask(b"QUIT\r\n", Duration::from_secs(2)).await;
     }

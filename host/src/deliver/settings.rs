@@ -82,6 +82,7 @@ impl DeliverySettings {
             tls,
             login,
             chunking: mta.smtp_chunking,
+            distant: None,
             helo_name: None,
             timeouts: Timeouts::default(),
         };
@@ -137,6 +138,7 @@ impl Target {
             tls: None,
             login: None,
             chunking: Chunking::Auto,
+            distant: None,
             helo_name: None,
             timeouts: Timeouts::default(),
         }

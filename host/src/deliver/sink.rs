@@ -39,6 +39,8 @@ pub struct Captured {
     pub encrypted: bool,
     /// The name that the client logged in with.
     pub user: Option<String>,
+    /// Whether more was at hand behind it before it was answered.
+    pub followed: bool,
 }
 
 /// A point of the dialogue at which the sink may behave oddly.
@@ -139,6 +141,9 @@ pub struct Script {
     pub max_recipients: usize,
     /// Replies are sent octet by octet.
     pub trickle: bool,
+    /// Who sends something behind a message before it is answered hears this instead of the answer, and the connection is
+    /// closed.
+    pub in_step: Option<String>,
     /// Messages and dialogues are kept. A test that runs for long looks at them in its rule instead.
     pub keep: bool,
     /// What is asked at each [`Step`].
@@ -157,6 +162,7 @@ impl Default for Script {
             mechanisms: "PLAIN LOGIN",
             max_recipients: usize::MAX,
             trickle: false,
+            in_step: None,
             keep: true,
             rule: Arc::new(|_| Answer::Usual),
         }
@@ -316,6 +322,8 @@ struct Session {
     pause: Duration,
     /// The chunks of BDAT so far.
     chunks: Vec<u8>,
+    /// Something came behind the last message before it was answered.
+    followed: bool,
 }
 
 /// Whether the dialogue goes on.
@@ -338,6 +346,7 @@ impl Session {
             message: Vec::new(),
             pause: Duration::ZERO,
             chunks: Vec::new(),
+            followed: false,
         };
         if session.script.tls_from_start {
             session.encrypt().await?;
@@ -486,6 +495,11 @@ impl Session {
                 return Ok(Flow::Break(()));
             }
         }
+        self.followed = self.io.as_ref().is_some_and(|io| !io.buffer().is_empty());
+        if let Some(reply) = self.script.in_step.clone().filter(|_| self.followed) {
+            self.say(&reply);
+            return Ok(Flow::Break(()));
+        }
         Ok(self.end_of_data("", message))
     }
 
@@ -545,6 +559,7 @@ impl Session {
                 message,
                 encrypted: self.encrypted,
                 user: self.user.clone(),
+                followed: self.followed,
             });
             self.shared.changed.notify_waiters();
         }

@@ -3,6 +3,7 @@
 mod adapters;
 mod chunking;
 mod connections;
+mod early;
 mod encrypted;
 mod lmtp;
 mod login;
@@ -78,8 +79,9 @@ impl Running {
 
 fn settings(sink: &Sink) -> DeliverySettings {
     let mut target = Target::plain("127.0.0.1", sink.address().port());
-    // Else only with servers on another machine.
+    // As if it were on another machine.
     target.chunking = Chunking::Yes;
+    target.distant = Some(true);
     target.timeouts = Timeouts { connect: PATIENCE, banner: PATIENCE, reply: PATIENCE, end_of_data: PATIENCE };
     DeliverySettings {
         max_recipients: 100,

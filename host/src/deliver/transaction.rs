@@ -3,7 +3,9 @@
 //! With PIPELINING (RFC 2920) the envelope with DATA is one write and the content with its final
 //! dot another; without it each command waits for its reply. With CHUNKING (RFC 3030) BDAT takes the
 //! place of DATA, content and final dot, and with both a message that is not large is one write
-//! altogether. All ways feed the same `Ledger`, which knows what each reply means.
+//! altogether. Where DATA must do and the server is far away, the envelope of the next message goes with the content of
+//! this one (RFC 2920, section 3.1: content may be the first element of a group). All ways feed the same `Ledger`, which
+//! knows what each reply means.
 //!
 //! LMTP (RFC 2033) differs in one point: after the content each accepted recipient has a reply of its own.
 //!
@@ -14,8 +16,9 @@
 
 use super::body::Content;
 use super::capabilities::Capabilities;
+use super::ledger::{Ledger, Step};
 use super::path::ReversePath;
-use super::reply::{EnhancedStatus, Reply, ReplyClass};
+use super::reply::Reply;
 use super::session::Session;
 use super::wire::WireError;
 use crate::config::SmtpProtocol;
@@ -67,6 +70,18 @@ pub enum ServerVerp {
     Refused(Reply),
 }
 
+/// Whether an envelope went with the end of a content (RFC 2920, section 3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Early {
+    /// No.
+    #[default]
+    None,
+    /// The next one, with this content.
+    Next,
+    /// This one, and perhaps the next, too.
+    This,
+}
+
 /// How a transaction went.
 #[derive(Debug)]
 pub struct Sent {
@@ -78,6 +93,8 @@ pub struct Sent {
     pub mail_accepted: bool,
     /// Whether the server makes senders for VERP. If not, nobody was judged.
     pub server_verp: ServerVerp,
+    /// Whether an envelope went with the end of a content.
+    pub early: Early,
     /// The session is of no use any more; why.
     pub broken: Option<WireError>,
 }
@@ -85,8 +102,24 @@ pub struct Sent {
 impl Session {
     /// Sends a message to these recipients.
     pub async fn send<'c>(&mut self, envelope: &Envelope, content: impl Into<Content<'c>>) -> Sent {
-        let content = content.into();
+        self.send_before(envelope, content.into(), None).await
+    }
+
+    /// The same, and begins with the `next` message, if it can: then that one must be sent next.
+    pub(super) async fn send_before(
+        &mut self,
+        envelope: &Envelope,
+        content: Content<'_>,
+        next: Option<(&Envelope, Content<'_>)>,
+    ) -> Sent {
         let mut ledger = self.ledger(envelope);
+        if let Some(begun) = self.begun.take() {
+            if !begun.is_of(envelope) {
+                return ledger.close(Some(WireError::Unasked));
+            }
+            self.transactions += 1;
+            return self.go_on(content, next, begun.ledger).await;
+        }
         if let Some(reason) = self.refusal_without_asking(envelope, content) {
             ledger.judge_all(&Verdict::Permanent(reason));
             return ledger.close(None);
@@ -111,7 +144,7 @@ impl Session {
                 self.envelope_by_commands(envelope, content, &mut ledger).await
             };
             match asked {
-                Ok(()) if ledger.go => self.content(content, &mut ledger).await.err(),
+                Ok(()) if ledger.go => self.content(content, next, &mut ledger).await.err(),
                 Ok(()) => None,
                 Err(error) => Some(error),
             }
@@ -254,7 +287,7 @@ impl Session {
                 }
             })
             .await;
-        (failure.map_or(exchange.result, Err), exchange.sent_all)
+        (failure.map_or(exchange.result, Err), exchange.unsent == 0)
     }
 
     async fn envelope_by_commands(
@@ -299,19 +332,26 @@ impl Session {
     }
 
     /// The content, or a lone dot when the server said 354 though it took no recipient.
-    async fn content(&mut self, content: Content<'_>, ledger: &mut Ledger) -> Result<(), WireError> {
-        self.group.clear();
-        let octets: Box<dyn Iterator<Item = &[u8]> + Send> = match ledger.accepted {
-            // How many replies this has in LMTP nobody knows.
-            0 if ledger.lmtp => return Err(WireError::Unasked),
-            0 => Box::new(std::iter::once(&b".\r\n"[..])),
-            _ if ledger.chunk => {
-                push_bdat(&mut self.group, content);
-                Box::new(content.chunk())
-            }
-            _ => Box::new(content.data()),
+    async fn content(
+        &mut self,
+        content: Content<'_>,
+        next: Option<(&Envelope, Content<'_>)>,
+        ledger: &mut Ledger,
+    ) -> Result<(), WireError> {
+        if ledger.accepted == 0 {
+            return self.lone_dot(ledger).await;
+        }
+        let begun = next
+            .filter(|(next, content)| self.may_begin(next, *content))
+            .map(|(next, content)| self.begin(next, content));
+        let behind: &[u8] = if begun.is_some() { &self.group } else { b"" };
+        let mut command = Vec::new();
+        let octets: Box<dyn Iterator<Item = &[u8]> + Send> = if ledger.chunk {
+            push_bdat(&mut command, content);
+            Box::new(std::iter::once(&command[..]).chain(content.chunk()))
+        } else {
+            Box::new(content.data().chain(std::iter::once(behind)))
         };
-        let octets = std::iter::once(&self.group[..]).chain(octets);
         let want = if ledger.lmtp { ledger.accepted } else { 1 };
         let mut answers = Vec::with_capacity(want);
         let exchange = self
@@ -321,13 +361,16 @@ impl Session {
                 ControlFlow::Continue(())
             })
             .await;
-        if !exchange.sent_all {
+        if exchange.unsent > behind.len() {
             // It answered before it had seen the end: it may refuse, it cannot have taken it.
             answers.retain(|reply| !reply.is_positive());
             if answers.len() == want && exchange.result.is_ok() {
                 answers.into_iter().try_for_each(|reply| ledger.take(reply))?;
             }
             return Err(exchange.result.err().unwrap_or(WireError::Unasked));
+        }
+        if begun.is_some() && ledger.early == Early::None {
+            ledger.early = Early::Next;
         }
         let mut taken = Ok(());
         for reply in answers {
@@ -345,7 +388,72 @@ impl Session {
             Err(error) => ledger.judge_unknown(error),
             Ok(()) => {}
         }
-        result
+        result?;
+        // The server has answered the content before what is behind it could go.
+        if exchange.unsent > 0 {
+            return Err(WireError::Unasked);
+        }
+        self.begun = begun;
+        Ok(())
+    }
+
+    async fn lone_dot(&mut self, ledger: &mut Ledger) -> Result<(), WireError> {
+        // How many replies this has in LMTP nobody knows.
+        if ledger.lmtp {
+            return Err(WireError::Unasked);
+        }
+        let reply = self.wire.ask(b".\r\n", self.timeouts.end_of_data).await?;
+        ledger.take(reply)
+    }
+
+    /// Whether this envelope may go with the end of a content. With more than one recipient little would be won.
+    fn may_begin(&self, next: &Envelope, content: Content<'_>) -> bool {
+        self.can_look_ahead()
+            && next.recipients.len() == 1
+            && next.verp_delimiter.is_none()
+            && self.refusal_without_asking(next, content).is_none()
+    }
+
+    /// Writes the envelope into `self.group`. The transaction before ends with its content, whatever the server says
+    /// to it.
+    fn begin(&mut self, next: &Envelope, content: Content<'_>) -> Begun {
+        self.needs_reset = false;
+        self.push_envelope(next, content);
+        self.group.extend_from_slice(b"DATA\r\n");
+        Begun { recipient: next.recipients[0].id, ledger: Ledger { early: Early::This, ..self.ledger(next) } }
+    }
+
+    /// The replies to an envelope that went with the content before, and the content. Until that is sent nothing that was
+    /// said counts if the connection turns out to be of no use: a reply may have been to something else.
+    async fn go_on(
+        &mut self,
+        content: Content<'_>,
+        next: Option<(&Envelope, Content<'_>)>,
+        mut ledger: Ledger,
+    ) -> Sent {
+        let mut failure = None;
+        // To MAIL, RCPT and DATA.
+        let heard = self
+            .wire
+            .hear(3, self.timeouts.reply, |reply| match ledger.take(reply) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failure = Some(error);
+                    ControlFlow::Break(())
+                }
+            })
+            .await;
+        let mut broken = failure.or(heard.err());
+        // It may also have lost patience while our results were written down.
+        broken = broken.or_else(|| self.wire.disturbance());
+        if broken.is_some() {
+            return Ledger { early: Early::This, ..Ledger::new(1, false) }.close(broken);
+        }
+        if ledger.go {
+            broken = self.content(content, next, &mut ledger).await.err();
+        }
+        self.needs_reset = ledger.is_open_at_server();
+        ledger.close(broken)
     }
 
     fn push_mail(&mut self, envelope: &Envelope, content: Content<'_>) {
@@ -379,6 +487,20 @@ impl Session {
     }
 }
 
+/// A transaction whose envelope is sent; its replies and its content are next.
+#[derive(Debug)]
+pub(super) struct Begun {
+    /// For whom: an envelope of one.
+    recipient: i64,
+    ledger: Ledger,
+}
+
+impl Begun {
+    fn is_of(&self, envelope: &Envelope) -> bool {
+        matches!(&envelope.recipients[..], [one] if one.id == self.recipient)
+    }
+}
+
 /// All of the content in one chunk (RFC 3030).
 fn push_bdat(group: &mut Vec<u8>, content: Content<'_>) {
     // Writing into a vector cannot fail.
@@ -389,380 +511,4 @@ fn push_rcpt(line: &mut Vec<u8>, recipient: &DueRecipient) {
     line.extend_from_slice(b"RCPT TO:<");
     line.extend_from_slice(recipient.address.as_str().as_bytes());
     line.extend_from_slice(b">\r\n");
-}
-
-/// Which command the next reply answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Reset,
-    Mail,
-    Rcpt(usize),
-    Data,
-    /// The end of the content; in LMTP for the first recipient that has no verdict yet.
-    Content,
-    Over,
-}
-
-/// What is known of each recipient while the transaction goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum State {
-    Waiting,
-    Accepted,
-    Judged(Verdict),
-}
-
-/// Gives each reply to the command that it answers. Knows nothing of connections.
-#[derive(Debug)]
-struct Ledger {
-    recipients: Vec<State>,
-    next: Step,
-    mail_accepted: bool,
-    accepted: usize,
-    limit: Option<usize>,
-    /// The server was asked to make senders for VERP.
-    verp: bool,
-    server_verp: ServerVerp,
-    /// BDAT instead of DATA.
-    chunk: bool,
-    /// Each accepted recipient has a reply of its own after the content.
-    lmtp: bool,
-    /// The content may go: DATA got its 354, or nobody needs to be asked.
-    go: bool,
-    /// The server has ended the transaction by itself.
-    ended: bool,
-}
-
-impl Ledger {
-    fn new(recipients: usize, reset_first: bool) -> Self {
-        Ledger {
-            recipients: vec![State::Waiting; recipients],
-            next: if reset_first { Step::Reset } else { Step::Mail },
-            mail_accepted: false,
-            accepted: 0,
-            limit: None,
-            verp: false,
-            server_verp: ServerVerp::Fine,
-            chunk: false,
-            lmtp: false,
-            go: false,
-            ended: false,
-        }
-    }
-
-    /// Takes the next reply.
-    ///
-    /// # Errors
-    /// The connection must be closed.
-    fn take(&mut self, reply: Reply) -> Result<(), WireError> {
-        let command = match self.next {
-            Step::Reset => "RSET",
-            Step::Mail => "MAIL FROM",
-            Step::Rcpt(_) => "RCPT TO",
-            Step::Data => "DATA",
-            Step::Content => "end of data",
-            Step::Over => return Err(WireError::Unasked),
-        };
-        if reply.is_closing() {
-            // In LMTP it stands for one recipient, and what was said of those behind it counts.
-            if self.lmtp && self.next == Step::Content {
-                self.content(command, &reply);
-            }
-            return Err(WireError::Closing { command, reply });
-        }
-        if means_out_of_step(&reply) {
-            return Err(WireError::OutOfStep { command, reply });
-        }
-        if reply.class() == ReplyClass::Intermediate && (self.next != Step::Data || reply.code != 354) {
-            return Err(WireError::Unexpected { command, reply });
-        }
-        match self.next {
-            Step::Reset if reply.is_positive() => self.next = Step::Mail,
-            Step::Reset => return Err(WireError::Unexpected { command, reply }),
-            Step::Mail => {
-                self.next = Step::Rcpt(0);
-                self.mail(command, reply)?;
-            }
-            Step::Rcpt(number) => {
-                self.next = match number + 1 {
-                    next if next < self.recipients.len() => Step::Rcpt(next),
-                    _ if self.chunk => Step::Content,
-                    _ => Step::Data,
-                };
-                self.rcpt(number, &reply);
-            }
-            Step::Data => {
-                self.next = Step::Over;
-                self.data(command, reply)?;
-            }
-            Step::Content | Step::Over => self.content(command, &reply),
-        }
-        Ok(())
-    }
-
-    fn content(&mut self, command: &'static str, reply: &Reply) {
-        // After a refused BDAT the state is unclear and RSET must follow (RFC 3030, section 2).
-        self.ended = !self.chunk || (reply.is_positive() && self.accepted > 0);
-        if self.lmtp {
-            // About this recipient alone, so the command is of no interest.
-            if let Some(state) = self.recipients.iter_mut().find(|state| **state == State::Accepted) {
-                *state = State::Judged(plain_verdict(reply, reply.to_string()));
-            }
-            let more = self.recipients.contains(&State::Accepted);
-            self.next = if more { Step::Content } else { Step::Over };
-        } else {
-            self.next = Step::Over;
-            self.judge_accepted(&verdict(reply, command));
-        }
-    }
-
-    fn mail(&mut self, command: &'static str, reply: Reply) -> Result<(), WireError> {
-        match reply.code {
-            200..=299 => self.mail_accepted = true,
-            // Encryption or login is asked for: our configuration, not this message.
-            530 | 534 | 535 | 538 => return Err(WireError::NotWelcome { command, reply }),
-            // "Unsupported option", or one that it takes otherwise than we mean it. If it was not about XVERP, it will
-            // say so again.
-            500..=504 | 555 if self.verp => self.server_verp = ServerVerp::Refused(reply),
-            _ => self.judge_all(&verdict(&reply, command)),
-        }
-        Ok(())
-    }
-
-    fn rcpt(&mut self, number: usize, reply: &Reply) {
-        // After a refused MAIL every RCPT gets 503; that says nothing about the recipient.
-        if !self.mail_accepted {
-            return;
-        }
-        self.recipients[number] = if reply.is_positive() {
-            self.accepted += 1;
-            State::Accepted
-        } else if self.accepted > 0 && means_too_many_recipients(reply) {
-            self.limit.get_or_insert(self.accepted);
-            State::Waiting
-        } else if reply.code == 503 || means_too_many_recipients(reply) {
-            State::Judged(Verdict::Temporary(reply.to_string()))
-        } else {
-            State::Judged(plain_verdict(reply, reply.to_string()))
-        };
-    }
-
-    fn data(&mut self, command: &'static str, reply: Reply) -> Result<(), WireError> {
-        match reply.class() {
-            ReplyClass::Intermediate => {
-                self.go = true;
-                self.next = Step::Content;
-            }
-            ReplyClass::Positive => return Err(WireError::Unexpected { command, reply }),
-            // With nobody accepted it complains of just that.
-            _ if self.accepted == 0 => {}
-            _ if reply.code == 503 => {
-                self.judge_accepted(&Verdict::Temporary(format!("{reply} (in reply to {command})")));
-            }
-            _ => self.judge_accepted(&verdict(&reply, command)),
-        }
-        Ok(())
-    }
-
-    fn judge_all(&mut self, verdict: &Verdict) {
-        self.recipients.fill(State::Judged(verdict.clone()));
-    }
-
-    fn judge_accepted(&mut self, verdict: &Verdict) {
-        for state in self.recipients.iter_mut().filter(|state| **state == State::Accepted) {
-            *state = State::Judged(verdict.clone());
-        }
-    }
-
-    /// The connection was lost after the last octet of the content.
-    fn judge_unknown(&mut self, error: &WireError) {
-        let verdict = Verdict::Temporary(format!(
-            "no reply to the end of the message, so it may have arrived and come twice: {error}"
-        ));
-        // With BDAT replies to RCPT may be among those that did not come; whoever's came and is not accepted was surely
-        // not delivered to.
-        let answered = match self.next {
-            Step::Reset | Step::Mail => 0,
-            Step::Rcpt(number) => number,
-            Step::Data | Step::Content | Step::Over => self.recipients.len(),
-        };
-        for (number, state) in self.recipients.iter_mut().enumerate() {
-            if *state == State::Accepted || (number >= answered && *state == State::Waiting) {
-                *state = State::Judged(verdict.clone());
-            }
-        }
-    }
-
-    /// What was answered before it was asked cannot have been taken.
-    fn withdraw_deliveries(&mut self) {
-        for state in self.recipients.iter_mut().filter(|state| **state == State::Judged(Verdict::Delivered)) {
-            *state = State::Waiting;
-        }
-    }
-
-    /// The server still has a sender (and recipients) that it was given no content for.
-    fn is_open_at_server(&self) -> bool {
-        self.mail_accepted && !self.ended
-    }
-
-    fn close(self, broken: Option<WireError>) -> Sent {
-        let verdicts = self
-            .recipients
-            .into_iter()
-            .map(|state| match state {
-                State::Judged(verdict) => verdict,
-                State::Waiting | State::Accepted => Verdict::Unjudged,
-            })
-            .collect();
-        Sent { verdicts, limit: self.limit, mail_accepted: self.mail_accepted, server_verp: self.server_verp, broken }
-    }
-}
-
-/// A verdict on the message as a whole. The command is told, so that whoever counts bounces can
-/// tell these from replies to RCPT: they are no fault of the recipient.
-fn verdict(reply: &Reply, command: &str) -> Verdict {
-    plain_verdict(reply, format!("{reply} (in reply to {command})"))
-}
-
-fn plain_verdict(reply: &Reply, text: String) -> Verdict {
-    match reply.class() {
-        ReplyClass::Positive => Verdict::Delivered,
-        ReplyClass::Permanent => Verdict::Permanent(text),
-        ReplyClass::Temporary | ReplyClass::Intermediate => Verdict::Temporary(text),
-    }
-}
-
-/// 452 (or 552, RFC 5321, section 4.5.3.1.10) because of the number of recipients, and not because
-/// of this one's mailbox.
-fn means_too_many_recipients(reply: &Reply) -> bool {
-    matches!(reply.code, 452 | 552)
-        && match reply.enhanced() {
-            Some(EnhancedStatus { subject, detail, .. }) => (subject, detail) == (5, 3),
-            None => reply.text.to_ascii_lowercase().contains("too many recipients"),
-        }
-}
-
-/// What Exim, Postfix and Sendmail say before they hang up because something came before its time.
-fn means_out_of_step(reply: &Reply) -> bool {
-    reply.code == 554 && {
-        let text = reply.text.to_ascii_lowercase();
-        ["smtp synchronization error", "smtp protocol synchronization", "smtp protocol error"]
-            .iter()
-            .any(|words| text.contains(words))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn reply(line: &str) -> Reply {
-        let (code, text) = line.split_once(' ').unwrap_or((line, ""));
-        Reply { code: code.parse().expect("code"), text: text.to_owned() }
-    }
-
-    /// Replies to MAIL, RCPT…, DATA and end of data.
-    fn play(recipients: usize, replies: &[&str]) -> Sent {
-        let mut ledger = Ledger::new(recipients, false);
-        let broken = replies.iter().find_map(|line| ledger.take(reply(line)).err());
-        ledger.close(broken)
-    }
-
-    fn temporary(verdict: &Verdict) -> bool {
-        matches!(verdict, Verdict::Temporary(_))
-    }
-
-    #[test]
-    fn only_a_positive_reply_to_the_final_dot_delivers() {
-        assert_eq!(play(1, &["250", "250", "354", "250 ok"]).verdicts, [Verdict::Delivered]);
-        assert_eq!(play(1, &["250", "250", "354"]).verdicts, [Verdict::Unjudged]);
-        assert_eq!(
-            play(1, &["250", "250", "354", "554 5.7.1 spam"]).verdicts,
-            [Verdict::Permanent("554 5.7.1 spam (in reply to end of data)".into())]
-        );
-        assert!(temporary(&play(1, &["250", "250", "354", "451 later"]).verdicts[0]));
-    }
-
-    #[test]
-    fn each_recipient_has_its_own_reply() {
-        let sent = play(4, &["250", "250", "550 5.1.1 who", "451 4.2.0 busy", "251 ok", "354", "250"]);
-        assert_eq!(
-            sent.verdicts,
-            [
-                Verdict::Delivered,
-                Verdict::Permanent("550 5.1.1 who".into()),
-                Verdict::Temporary("451 4.2.0 busy".into()),
-                Verdict::Delivered
-            ]
-        );
-    }
-
-    #[test]
-    fn after_a_refused_sender_503_to_rcpt_is_no_bounce() {
-        let sent = play(2, &["450 4.7.1 too much mail", "503 5.5.1 need MAIL command", "503 5.5.1", "503 5.5.1"]);
-        assert!(sent.verdicts.iter().all(temporary), "{sent:?}");
-        assert!(!sent.mail_accepted && sent.broken.is_none());
-    }
-
-    #[test]
-    fn too_many_recipients_is_learned_and_the_rest_is_left() {
-        for line in ["452 4.5.3 Error: too many recipients", "452 too many recipients", "552 Too many recipients"] {
-            let sent = play(4, &["250", "250", "250", line, line, "354", "250"]);
-            assert_eq!(sent.limit, Some(2), "{line}");
-            assert_eq!(sent.verdicts[..2], [Verdict::Delivered, Verdict::Delivered]);
-            assert_eq!(sent.verdicts[2..], [Verdict::Unjudged, Verdict::Unjudged]);
-        }
-    }
-
-    #[test]
-    fn a_full_mailbox_is_not_too_many_recipients() {
-        let sent = play(2, &["250", "250", "452 4.2.2 mailbox full", "354", "250"]);
-        assert_eq!(sent.limit, None);
-        assert_eq!(sent.verdicts[1], Verdict::Temporary("452 4.2.2 mailbox full".into()));
-        let sent = play(1, &["250", "452 4.5.3 too many recipients", "554"]);
-        assert!(temporary(&sent.verdicts[0]), "nobody was accepted before, so there is nothing to learn");
-        let sent = play(1, &["250", "552 too many recipients", "554"]);
-        assert!(temporary(&sent.verdicts[0]), "552 is then to be taken for 452");
-        let sent = play(1, &["250", "552 5.2.2 mailbox full", "554"]);
-        assert_eq!(sent.verdicts, [Verdict::Permanent("552 5.2.2 mailbox full".into())]);
-    }
-
-    #[test]
-    fn closing_anywhere_leaves_the_rest_unjudged() {
-        let sent = play(3, &["250", "250", "550 5.1.1 no", "421 4.7.0 too many errors"]);
-        assert!(matches!(sent.broken, Some(WireError::Closing { command: "RCPT TO", .. })));
-        assert_eq!(sent.verdicts, [Verdict::Unjudged, Verdict::Permanent("550 5.1.1 no".into()), Verdict::Unjudged]);
-        let sent = play(1, &["250", "250", "354", "421 4.3.2 shutting down"]);
-        assert_eq!(sent.verdicts, [Verdict::Unjudged]);
-    }
-
-    #[test]
-    fn data_refused_after_accepted_recipients_is_about_the_message() {
-        let early = play(1, &["250", "250", "554 5.7.1 no"]);
-        assert_eq!(early.verdicts, [Verdict::Permanent("554 5.7.1 no (in reply to DATA)".into())]);
-        assert!(temporary(&play(1, &["250", "250", "503 5.5.1 odd"]).verdicts[0]));
-        assert!(temporary(&play(1, &["250", "250", "451 4.3.0"]).verdicts[0]));
-    }
-
-    #[test]
-    fn data_refused_because_nobody_was_accepted_changes_nothing() {
-        let sent = play(1, &["250", "450 4.2.1 later", "554 5.5.1 no valid recipients"]);
-        assert_eq!(sent.verdicts, [Verdict::Temporary("450 4.2.1 later".into())]);
-    }
-
-    #[test]
-    fn replies_that_a_command_cannot_have_break_the_session() {
-        assert!(play(1, &["354"]).broken.is_some());
-        assert!(play(1, &["250", "354"]).broken.is_some());
-        assert!(play(1, &["250", "250", "250"]).broken.is_some());
-        assert!(play(1, &["250", "250", "334"]).broken.is_some());
-        assert!(play(1, &["250", "250", "354", "354"]).broken.is_some());
-        assert!(play(1, &["250", "250", "354", "250", "250"]).broken.is_some());
-    }
-
-    #[test]
-    fn a_login_that_is_asked_for_is_no_bounce() {
-        let sent = play(1, &["530 5.7.0 Must issue a STARTTLS command first"]);
-        assert!(matches!(sent.broken, Some(WireError::NotWelcome { .. })));
-        assert_eq!(sent.verdicts, [Verdict::Unjudged]);
-    }
 }

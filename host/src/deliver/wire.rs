@@ -3,7 +3,7 @@
 //! Promise: writing and reading are polled together, so that neither side can block the other
 //! however large the group is; replies are handed over in order, as soon as they are whole; after
 //! an error, or when the replies were there before everything was written, the connection must be
-//! given up. `Exchange::sent_all` tells whether the server may have seen the whole group.
+//! given up. `Exchange::unsent` tells how much of the group the server cannot have seen.
 
 use super::reply::{Reply, ReplyError, ReplyReader};
 use super::stream::Stream;
@@ -82,8 +82,8 @@ pub enum WireError {
 /// How a group went.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    /// Whether all of it was handed to the network.
-    pub(super) sent_all: bool,
+    /// Octets that were not handed to the network.
+    pub(super) unsent: usize,
     /// Whether all replies came, or the receiver of the replies stopped it.
     pub(super) result: Result<(), WireError>,
 }
@@ -147,10 +147,23 @@ impl Wire {
 
     /// Whether an idle connection is still good: not closed, and nothing (such as 421) came.
     pub(super) fn is_quiet(&mut self) -> bool {
+        self.disturbance().is_none()
+    }
+
+    /// What speaks against writing something now.
+    pub(super) fn disturbance(&mut self) -> Option<WireError> {
         let mut buffer = [0; 1];
         let mut buffer = ReadBuf::new(&mut buffer);
         let mut cx = Context::from_waker(Waker::noop());
-        self.replies.is_empty() && Pin::new(&mut self.stream).poll_read(&mut cx, &mut buffer).is_pending()
+        if !self.replies.is_empty() {
+            return Some(WireError::Unasked);
+        }
+        match Pin::new(&mut self.stream).poll_read(&mut cx, &mut buffer) {
+            Poll::Pending => None,
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => Some(WireError::Closed),
+            Poll::Ready(Ok(())) => Some(WireError::Unasked),
+            Poll::Ready(Err(error)) => Some(WireError::Io(error)),
+        }
     }
 
     /// Writes one command (or nothing) and returns its reply.
@@ -176,19 +189,58 @@ impl Wire {
         mut each: impl FnMut(Reply) -> ControlFlow<()>,
     ) -> Exchange {
         if !self.replies.is_empty() {
-            return Exchange { sent_all: false, result: Err(WireError::Unasked) };
+            return Exchange { unsent: Unsent::new(group).octets(), result: Err(WireError::Unasked) };
         }
+        self.converse(group, want, patience, &mut each).await
+    }
+
+    /// Hands the replies to what was written before to `each`; see [`Wire::exchange`].
+    pub(super) async fn hear(
+        &mut self,
+        want: usize,
+        patience: Duration,
+        mut each: impl FnMut(Reply) -> ControlFlow<()>,
+    ) -> Result<(), WireError> {
+        self.converse(std::iter::empty(), want, patience, &mut each).await.result
+    }
+
+    async fn converse<'a>(
+        &mut self,
+        group: impl Iterator<Item = &'a [u8]>,
+        want: usize,
+        patience: Duration,
+        each: &mut impl FnMut(Reply) -> ControlFlow<()>,
+    ) -> Exchange {
         let Wire { stream, replies, input, alarm } = self;
         let mut unsent = Unsent::new(group);
         // A group in several parts: what answers the first may go out before the second is looked at, and the server's
         // next reply then waits for our acknowledgement (Nagle), which we would delay by 40 ms. The same when the
-        // replies to many RCPTs do not fit into one packet. The kernel forgets that we do not want that, so it is
-        // told before each read.
-        let in_parts = unsent.slices().len() > 1;
-        let mut flushed = unsent.slices().is_empty();
+        // replies to many RCPTs do not fit into one packet, or when what was written before has more to come. The kernel
+        // forgets that we do not want that, so it is told before each read.
+        let acknowledge = unsent.slices().len() != 1;
+        // What was written before may still be in TLS.
+        let mut flushed = false;
         let mut write_error = None;
         let mut seen = 0;
         alarm.set(patience);
+        let mut take = |replies: &mut ReplyReader, alarm: &mut Alarm, seen: &mut usize| {
+            loop {
+                match replies.next_reply() {
+                    Ok(Some(reply)) => {
+                        *seen += 1;
+                        alarm.set(patience);
+                        if each(reply).is_break() || *seen == want {
+                            return Some(Ok(()));
+                        }
+                    }
+                    Ok(None) => return None,
+                    Err(error) => return Some(Err(WireError::Reply(error))),
+                }
+            }
+        };
+        if let Some(result) = take(replies, alarm, &mut seen) {
+            return Exchange { unsent: unsent.octets(), result };
+        }
         let result = poll_fn(|cx| {
             loop {
                 let mut progress = false;
@@ -212,7 +264,7 @@ impl Wire {
                 }
                 // Reading goes on after a failed write: a 421 that explains it may be waiting.
                 let mut buffer = ReadBuf::new(input);
-                if in_parts || seen > 0 {
+                if acknowledge || seen > 0 {
                     stream.acknowledge_at_once();
                 }
                 match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
@@ -232,23 +284,13 @@ impl Wire {
                         return Poll::Pending;
                     }
                 }
-                loop {
-                    match replies.next_reply() {
-                        Ok(Some(reply)) => {
-                            seen += 1;
-                            alarm.set(patience);
-                            if each(reply).is_break() || seen == want {
-                                return Poll::Ready(Ok(()));
-                            }
-                        }
-                        Ok(None) => break,
-                        Err(error) => return Poll::Ready(Err(WireError::Reply(error))),
-                    }
+                if let Some(result) = take(replies, alarm, &mut seen) {
+                    return Poll::Ready(result);
                 }
             }
         })
         .await;
-        Exchange { sent_all: unsent.slices().is_empty(), result }
+        Exchange { unsent: unsent.octets(), result }
     }
 }
 
@@ -281,6 +323,10 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Unsent<'a, I> {
         if self.begin == self.end {
             self.refill();
         }
+    }
+
+    fn octets(self) -> usize {
+        self.slices().iter().map(|piece| piece.len()).sum::<usize>() + self.pieces.map(<[u8]>::len).sum::<usize>()
     }
 
     fn refill(&mut self) {

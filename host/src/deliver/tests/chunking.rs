@@ -48,6 +48,7 @@ async fn it_can_be_switched_off_and_is_not_used_on_the_same_machine() {
         let sink = sink(chunking(|_| Answer::Usual)).await;
         let mut settings = settings(&sink);
         settings.target.chunking = chosen;
+        settings.target.distant = None;
         let running = Running::start(settings, Outgoing::Smtp);
         push(&running, &people(2));
         assert_eq!(delivered(&running.results(2).await), 2);

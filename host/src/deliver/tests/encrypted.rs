@@ -88,6 +88,23 @@ async fn mail_goes_out_encrypted() {
 }
 
 #[tokio::test]
+async fn an_encrypted_envelope_goes_with_the_end_of_the_message_before() {
+    let (tls, roots) = certificate("127.0.0.1");
+    let sink = sink(Script { tls: Some(tls), ..Script::default() }).await;
+    let settings = secured(&sink, SecureMode::Starttls, Verify::CertificateAndName, roots);
+    let running = Running::start(DeliverySettings { connections: 1, ..settings }, Outgoing::Smtp);
+    let mut large = verp(people(5));
+    large.message = Arc::from("0123456789\r\n".repeat(200_000).as_bytes());
+    push(&running, &verp(people(30)));
+    push(&running, &large);
+    assert_eq!(delivered(&running.results(35).await), 35);
+    assert_eq!((sink.dialogues().len(), sink.recipients().len()), (1, 35));
+    let early = sink.messages().iter().filter(|one| one.followed).count();
+    // 30 messages, and the last of a job is not followed; where a large one ends is the network's affair.
+    assert!(early > 20, "{early}");
+}
+
+#[tokio::test]
 async fn without_starttls_nothing_is_sent_in_the_clear() {
     let (_, roots) = certificate("127.0.0.1");
     let sink = sink(Script::default()).await;

@@ -1,5 +1,8 @@
-//! The SMTP client against the real Postfix and the real Exim: VERP made by the server, BDAT, limits.
+//! The SMTP client against real servers: VERP made by the server, BDAT, envelopes that come early, limits.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the right answer")]
+
+mod measure;
+mod tap;
 
 use postrider::config::{Chunking, SmtpProtocol};
 use postrider::deliver::memory::MemoryQueue;
@@ -10,17 +13,18 @@ use postrider::deliver::{Deliverer, DeliverySettings, Outgoing};
 use postrider::lists::EmailAddress;
 use postrider::spool::{DeliveryResult, EnvelopeSender, Outgoing as Message};
 use postrider_tests::installation::{Installation, wait_for};
-use postrider_tests::mta_box::{Catcher, Caught, Exim, EximLayout, Layer, MtaBox, Postfix};
+use postrider_tests::mta_box::{Catcher, Caught, Exim, EximLayout, Layer, MtaBox, Postfix, Sendmail};
 use postrider_tests::require::{self, MTA_BOX};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use std::time::Duration;
+use tap::Tap;
 
 const LIMIT: Duration = Duration::from_secs(90);
 const BOUNCES: &str = "ants-bounces@lists.example.com";
+const REFUSED: [&str; 2] = ["refuse-1@remote.example", "refuse-2@remote.example"];
 const TEXT: &str = "From: anne@example.com\r\nSubject: dots\r\n\r\n.\r\n..\r\n.x\r\nend\r\n";
 
 fn letter(sender: EnvelopeSender, text: &str, recipients: &[String]) -> Message {
@@ -49,6 +53,15 @@ fn settings(port: u16) -> DeliverySettings {
 
 /// Delivers to the mail server of this box, and returns what became of each recipient.
 fn deliver(machine: &MtaBox, settings: DeliverySettings, letters: Vec<Message>) -> BTreeMap<String, DeliveryResult> {
+    deliver_with(machine, async { settings }, letters)
+}
+
+/// The same with settings that are made in the box, perhaps with something that runs meanwhile.
+fn deliver_with(
+    machine: &MtaBox,
+    settings: impl Future<Output = DeliverySettings> + Send,
+    letters: Vec<Message>,
+) -> BTreeMap<String, DeliveryResult> {
     let count = letters.iter().map(|one| one.recipients.len()).sum::<usize>();
     let run = move || {
         // Threads that this one begins are in the box too.
@@ -59,7 +72,7 @@ fn deliver(machine: &MtaBox, settings: DeliverySettings, letters: Vec<Message>) 
                 queue.push(one, Duration::ZERO);
             }
             let done = queue.wait_until(|queue| queue.results().len() >= count);
-            let deliverer = Deliverer::new(settings, Arc::clone(&queue), Outgoing::Smtp);
+            let deliverer = Deliverer::new(settings.await, Arc::clone(&queue), Outgoing::Smtp);
             tokio::time::timeout(LIMIT, deliverer.run(done)).await.unwrap();
             queue.results()
         }))
@@ -175,21 +188,36 @@ fn body(message: &Caught) -> String {
     message.text().split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
+/// How messages are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// With BDAT.
+    Chunking,
+    /// With DATA, the envelope of the next with the end of each.
+    Early,
+}
+
 /// Small and large messages, for one and many recipients, some of them refused by `refuse-N@remote.example`.
-fn exercise(machine: &MtaBox, world: &Catcher, port: u16) {
+fn exercise(machine: &MtaBox, world: &Catcher, manner: Manner) {
     let small = TEXT.split_once("\r\n\r\n").unwrap().1.to_owned();
     let large = large();
     let large_body = large.split_once("\r\n\r\n").unwrap().1.to_owned();
     let mut mixed = people(20);
-    mixed.extend(["refuse-1@remote.example".to_owned(), "refuse-2@remote.example".to_owned()]);
-    let mut single = settings(port);
-    single.xverp = false;
-    single.target.chunking = Chunking::Yes;
-    single.connections = 1;
+    mixed.insert(7, REFUSED[0].to_owned());
+    mixed.push(REFUSED[1].to_owned());
     for (text, expected) in [(TEXT, &small), (large.as_str(), &large_body)] {
         for (sender, each) in [(verp(), true), (EnvelopeSender::Fixed(BOUNCES.into()), false)] {
             world.clear();
-            let results = deliver(machine, single.clone(), vec![letter(sender, text, &mixed)]);
+            let tap = Tap::default();
+            let single = async {
+                let mut single = settings(tap.before(25).await);
+                single.xverp = false;
+                single.target.chunking = if manner == Manner::Chunking { Chunking::Yes } else { Chunking::No };
+                single.target.distant = Some(true);
+                single.connections = 1;
+                single
+            };
+            let results = deliver_with(machine, single, vec![letter(sender, text, &mixed)]);
             for (recipient, result) in &results {
                 match result {
                     DeliveryResult::Delivered => assert!(recipient.starts_with('u'), "{recipient}"),
@@ -204,12 +232,20 @@ fn exercise(machine: &MtaBox, world: &Catcher, port: u16) {
                 assert_eq!(&body(&message), expected);
                 assert_eq!(message.sender != BOUNCES, each);
             }
+            // Not behind the last; and of a large message the tap may get the end in two pieces, which proves nothing.
+            let early = match (manner, each) {
+                (Manner::Early, true) if text.len() > TEXT.len() => 10..=20,
+                (Manner::Early, true) => 18..=20,
+                _ => 0..=0,
+            };
+            assert!(early.contains(&tap.early()), "{} envelopes came early, {early:?} expected", tap.early());
+            assert_eq!(tap.connections(), 1);
         }
     }
 }
 
 #[test]
-fn postfix_takes_bdat_also_where_its_defences_are_up() {
+fn postfix_takes_bdat_and_early_envelopes_also_where_its_defences_are_up() {
     let Some(machine) = machine("postfix_takes_bdat", Layer::postfix) else { return };
     let world = Catcher::smtp(&machine, "127.0.0.1:2599").unwrap();
     machine
@@ -224,31 +260,41 @@ fn postfix_takes_bdat_also_where_its_defences_are_up() {
                     smtpd_data_restrictions = reject_unauth_pipelining\n\
                     smtpd_recipient_limit = 12\nsmtpd_error_sleep_time = 0\n";
     let postfix = Postfix::start(&machine, defences).unwrap();
-    exercise(&machine, &world, 25);
-    let with_bdat = postfix.log();
-    assert!(!with_bdat.contains("improper command pipelining") && !with_bdat.contains("bare <LF>"), "{with_bdat}");
-
-    postfix.set("smtpd_discard_ehlo_keywords", "chunking");
-    postfix.reload();
-    std::thread::sleep(Duration::from_millis(500));
-    exercise(&machine, &world, 25);
+    exercise(&machine, &world, Manner::Chunking);
+    exercise(&machine, &world, Manner::Early);
+    let log = postfix.log();
+    assert!(!log.contains("improper command pipelining") && !log.contains("bare <LF>"), "{log}");
 }
 
 #[test]
-fn exim_takes_bdat() {
+fn exim_takes_bdat_and_early_envelopes() {
     let Some(machine) = machine("exim_takes_bdat", Exim::layer) else { return };
     let world = Catcher::smtp(&machine, "127.0.0.1:2599").unwrap();
     let exim = Exim::configure(&machine, EximLayout::Plain, "127.0.0.1");
     // Else it leaves all but the first ten messages of a connection to its next queue run.
     machine.shell("sed -i '1i smtp_accept_queue_per_connection = 0' /etc/exim4/exim4.conf");
-    for who in ["refuse-1@remote.example", "refuse-2@remote.example"] {
+    for who in REFUSED {
         exim.set_rule(who, Some("550 5.7.1 not here"));
     }
     exim.start();
-    exercise(&machine, &world, 25);
+    exercise(&machine, &world, Manner::Chunking);
     let log = exim.log();
     assert!(log.contains(" K "), "no message came by BDAT (K): {log}");
+    exercise(&machine, &world, Manner::Early);
+    let log = exim.log();
     assert!(!log.contains("synchronization error"), "{log}");
+}
+
+#[test]
+fn sendmail_takes_early_envelopes() {
+    let Some(machine) = machine("sendmail_takes_early_envelopes", Sendmail::layer) else { return };
+    let world = Catcher::smtp(&machine, "127.0.0.1:2599").unwrap();
+    let sendmail = Sendmail::configure(&machine, Ipv4Addr::LOCALHOST, "").unwrap();
+    for who in REFUSED {
+        sendmail.set_rule(&format!("To:{who}"), Some("ERROR:5.7.1:550 not here")).unwrap();
+    }
+    sendmail.start().unwrap();
+    exercise(&machine, &world, Manner::Early);
 }
 
 /// Postrider's mail goes to another Postrider by LMTP, over TCP and over a Unix socket.
@@ -306,121 +352,4 @@ fn postfixs_lmtp_sink_takes_mail() {
     assert!(results.values().all(|result| *result == DeliveryResult::Delivered), "{results:?}");
     let _ = sink.kill();
     let _ = sink.wait();
-}
-
-/// How long DATA and BDAT take, side by side: `cargo test --release -p postrider-tests --test outgoing -- --ignored
-/// --nocapture`.
-#[test]
-#[ignore = "measures"]
-fn data_and_bdat_side_by_side() {
-    let rounds = 3;
-    let measure = |name: &str, machine: &MtaBox, count: usize| {
-        for (kind, sender, octets) in [
-            ("VERP 4 KiB", verp(), 4096),
-            ("VERP 60 KiB", verp(), 60_000),
-            ("bulk 100, 4 KiB", EnvelopeSender::Fixed(BOUNCES.into()), 4096),
-        ] {
-            let count = if kind.starts_with("bulk") { count * 5 } else { count };
-            let text = format!("Subject: x\r\n\r\n{}", "0123456789012345678901234567890\r\n".repeat(octets / 33));
-            let mut times = [Vec::new(), Vec::new()];
-            for round in 0..rounds * 2 {
-                let chunking = round % 2 == 1;
-                let mut settings = settings(25);
-                settings.xverp = false;
-                settings.target.chunking = if chunking { Chunking::Yes } else { Chunking::No };
-                let recipients: Vec<String> = (0..count).map(|n| format!("u{n}@discard.example")).collect();
-                let begun = Instant::now();
-                let results = deliver(machine, settings, vec![letter(sender.clone(), &text, &recipients)]);
-                times[usize::from(chunking)].push(begun.elapsed().as_secs_f64());
-                assert!(results.values().all(|result| *result == DeliveryResult::Delivered));
-            }
-            let median = |times: &mut Vec<f64>| {
-                times.sort_by(f64::total_cmp);
-                (times[times.len() / 2], times[0], times[times.len() - 1])
-            };
-            let [data, bdat] = &mut times;
-            let (data, bdat) = (median(data), median(bdat));
-            println!(
-                "{name:8} {kind:16} {count:6} recipients: DATA {:.2} s ({:.2}–{:.2}), BDAT {:.2} s ({:.2}–{:.2}): DATA/BDAT {:.2}",
-                data.0,
-                data.1,
-                data.2,
-                bdat.0,
-                bdat.1,
-                bdat.2,
-                data.0 / bdat.0
-            );
-        }
-    };
-    with_delay(20);
-    if let Some(machine) = machine("side by side", Layer::postfix) {
-        let main_cf = "transport_maps = inline:{{discard.example = discard:}}\nin_flow_delay = 0\n";
-        let _postfix = Postfix::start(&machine, main_cf).unwrap();
-        measure("Postfix", &machine, 800);
-    }
-    if let Some(machine) = machine("side by side", Exim::layer) {
-        let exim = Exim::configure(&machine, EximLayout::Plain, "127.0.0.1");
-        machine.shell("sed -i '1i queue_only = true' /etc/exim4/exim4.conf");
-        exim.start();
-        measure("Exim", &machine, 160);
-    }
-}
-
-/// The same into a sink that is so many milliseconds away, there and back.
-fn with_delay(round_trip: u64) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let sink = Sink::start(Script::default().with("CHUNKING")).await.unwrap();
-        let far = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (port, address) = (far.local_addr().unwrap().port(), sink.address());
-        let delay = Duration::from_millis(round_trip / 2);
-        tokio::spawn(async move {
-            while let Ok((near, _)) = far.accept().await {
-                let there = tokio::net::TcpStream::connect(address).await.unwrap();
-                near.set_nodelay(true).and(there.set_nodelay(true)).unwrap();
-                let ((from_near, to_near), (from_there, to_there)) = (near.into_split(), there.into_split());
-                tokio::spawn(later(from_near, to_there, delay));
-                tokio::spawn(later(from_there, to_near, delay));
-            }
-        });
-        for each in [1, 50] {
-            let mut seconds = [0.0; 2];
-            for (place, chunking) in [Chunking::No, Chunking::Yes].into_iter().enumerate() {
-                let mut settings = settings(port);
-                settings.max_recipients = each;
-                settings.target.chunking = chunking;
-                let queue = Arc::new(MemoryQueue::new(false));
-                let count = 200 * each;
-                let sender = if each == 1 { verp() } else { EnvelopeSender::Fixed(BOUNCES.into()) };
-                queue.push(&letter(sender, &"0123456789\r\n".repeat(340), &people(count)), Duration::ZERO);
-                let deliverer = Deliverer::new(settings, Arc::clone(&queue), Outgoing::Smtp);
-                let begun = Instant::now();
-                deliverer.run(queue.wait_until(|queue| queue.open() == 0)).await;
-                seconds[place] = begun.elapsed().as_secs_f64();
-            }
-            println!(
-                "sink, {round_trip} ms away, {each} a message, 200 messages: DATA {:.2} s, BDAT {:.2} s: DATA/BDAT {:.2}",
-                seconds[0],
-                seconds[1],
-                seconds[0] / seconds[1]
-            );
-        }
-    });
-}
-
-/// Hands on what it reads, later.
-async fn later(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delay: Duration) {
-    let (on_its_way, mut arriving) = tokio::sync::mpsc::unbounded_channel::<(tokio::time::Instant, Vec<u8>)>();
-    tokio::spawn(async move {
-        while let Some((at, octets)) = arriving.recv().await {
-            tokio::time::sleep_until(at).await;
-            if to.write_all(&octets).await.is_err() {
-                return;
-            }
-        }
-    });
-    let mut buffer = vec![0; 64 * 1024];
-    while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        let _ = on_its_way.send((tokio::time::Instant::now() + delay, buffer[..read].to_vec()));
-    }
 }
