@@ -437,9 +437,13 @@ pub(super) fn import_outgoing(
     let waiting = if again { HashSet::new() } else { waiting_here(db, outgoing, message.len())? };
     let mut outcome = ImportedRecipients::default();
     let mut wanted: Vec<&QueuedRecipient> = Vec::new();
+    let mut named = HashSet::new();
     for one in &outgoing.recipients {
         if waiting.contains(&one.address) {
             outcome.still_here += 1;
+        } else if !named.insert(&one.address) {
+            // An entry that names somebody twice is no reason to send it twice, whatever is wanted again.
+            outcome.before += 1;
         } else if is_first(db, &origin_of_recipient(origin, &one.address), again)? {
             wanted.push(one);
         } else {
