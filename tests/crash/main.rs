@@ -6,7 +6,8 @@
 //! lost, what was doubled, and which kill did it. `tests/crash/run KILLS SEED` makes it long.
 //!
 //! `cargo test -p postrider-tests --test crash NAME::` runs one file. `CRASH_SEED` repeats the choices of a run
-//! (not its timing), `CRASH_KILLS` says how often it kills.
+//! (not its timing), `CRASH_KILLS` says how often it kills. With `CRASH_ADDRESS`, an address of this machine that is not
+//! loopback, the mail server counts as distant, so that envelopes come early.
 
 mod account;
 mod clock;

@@ -300,9 +300,9 @@ fn banner(session: usize) -> String {
 
 /// Connects to the sink while no daemon is there; returns the number of this connection: all with lower numbers are
 /// of daemons that are gone.
-pub fn boundary(port: u16) -> usize {
+pub fn boundary(sink: (&str, u16)) -> usize {
     for _ in 0..100 {
-        let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+        let Ok(stream) = TcpStream::connect(sink) else { continue };
         let mut line = String::new();
         // The sink may be at fault here too.
         if BufReader::new(stream).read_line(&mut line).is_ok()

@@ -44,7 +44,10 @@ impl Siege {
     /// Does this under load, lets everything be delivered, says what became of all.
     pub fn lay_while(&self, work: impl FnOnce(&Installation, &Trigger, &Record) -> Vec<Kill>) {
         say(&format!("{}: CRASH_SEED={} CRASH_KILLS={}", self.title, self.seed, self.kills));
-        let installation = bare();
+        let mut installation = bare();
+        if let Ok(address) = std::env::var("CRASH_ADDRESS") {
+            installation.smtp_at(&address);
+        }
         installation.configure("verp_delivery_interval: 2\n[lmtp]\nmin_free_space: 0\n");
         make_lists(&installation);
         let trigger = Arc::new(Trigger::default());
@@ -104,7 +107,8 @@ impl Siege {
             assert_was_alive(installation, &mut daemon, number);
             daemon.kill();
             let (life, at) = (begun.elapsed(), record.now());
-            kills.push(Kill { when, life, at, boundary: boundary(installation.smtp_port) });
+            let boundary = boundary((&installation.smtp_host, installation.smtp_port));
+            kills.push(Kill { when, life, at, boundary });
         }
         kills
     }

@@ -47,6 +47,8 @@ pub struct Installation {
     directory: tempfile::TempDir,
     /// The LMTP port in the configuration.
     pub lmtp_port: u16,
+    /// The address of the mail server in the configuration.
+    pub smtp_host: String,
     /// The SMTP port in the configuration.
     pub smtp_port: u16,
     environment: Vec<(OsString, OsString)>,
@@ -66,7 +68,13 @@ impl Installation {
     /// The same in a directory that exists already.
     pub fn in_directory(directory: tempfile::TempDir, mta: &str) -> Self {
         let (lmtp_port, smtp_port) = (free_port(), free_port());
-        let installation = Installation { directory, lmtp_port, smtp_port, environment: Vec::new() };
+        let installation = Installation {
+            directory,
+            lmtp_port,
+            smtp_host: "127.0.0.1".to_owned(),
+            smtp_port,
+            environment: Vec::new(),
+        };
         let dir = installation.path().display().to_string();
         fs::create_dir(installation.path().join("plugins")).expect("plugin directory");
         installation.install_plugin(&build_dir().join("libpostrider_postfix.so"), "libpostrider_postfix.so");
@@ -109,6 +117,14 @@ impl Installation {
         let mut text = fs::read_to_string(self.config()).expect("configuration");
         text.push_str(lines);
         fs::write(self.config(), text).expect("configuration");
+    }
+
+    /// The mail server is at another address.
+    pub fn smtp_at(&mut self, host: &str) {
+        let text = fs::read_to_string(self.config()).expect("configuration");
+        let text = text.replace(&format!("smtp_host: {}\n", self.smtp_host), &format!("smtp_host: {host}\n"));
+        fs::write(self.config(), text).expect("configuration");
+        host.clone_into(&mut self.smtp_host);
     }
 
     /// Gives every program that is started from now on a variable of the environment.

@@ -74,9 +74,9 @@ impl Server {
     pub fn start(installation: &Installation, script: Script) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("runtime");
-        let port = installation.smtp_port;
+        let address = (installation.smtp_host.as_str(), installation.smtp_port);
         let sink = runtime
-            .block_on(async { Sink::serve(tokio::net::TcpListener::bind(("127.0.0.1", port)).await?, script) })
+            .block_on(async { Sink::serve(tokio::net::TcpListener::bind(address).await?, script) })
             .expect("the SMTP port");
         Server { sink, _runtime: runtime }
     }

@@ -1,8 +1,7 @@
 //! What the replies of one transaction mean.
 //!
 //! Promise: each reply goes to the command that it answers, first in, first out, whichever way the commands were sent;
-//! nobody is judged by a reply that is about somebody else, about the message or about the connection. Knows
-//! nothing of connections.
+//! nobody is judged by a reply that is about somebody else or about the connection.
 
 use super::reply::{EnhancedStatus, Reply, ReplyClass};
 use super::transaction::{Early, Sent, ServerVerp, Verdict};

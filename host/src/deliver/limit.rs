@@ -25,8 +25,8 @@ pub(super) struct EarlyEnvelopes {
 enum Early {
     #[default]
     Unknown,
-    /// A connection tries it.
-    Tried,
+    /// A connection has tried it since then.
+    Tried(Instant),
     /// It works.
     Taken,
     /// It did not work, and is not tried until then.
@@ -40,10 +40,11 @@ impl EarlyEnvelopes {
         let mut learned = self.lock();
         match *learned {
             Early::Taken => true,
-            Early::Tried => has_begun,
+            // Should its job have died, another one tries it.
+            Early::Tried(since) if since.elapsed() < FORGET => has_begun,
             Early::Refused(until) if Instant::now() < until => false,
-            Early::Unknown | Early::Refused(_) => {
-                *learned = Early::Tried;
+            Early::Unknown | Early::Tried(_) | Early::Refused(_) => {
+                *learned = Early::Tried(Instant::now());
                 true
             }
         }
@@ -53,12 +54,19 @@ impl EarlyEnvelopes {
     pub(super) fn learn(&self, sent: &Sent, transactions: usize, server: &impl Display) {
         let mut learned = self.lock();
         match (&sent.broken, sent.early) {
-            (None, transaction::Early::This) => *learned = Early::Taken,
-            // The connection is still trying.
-            (None, transaction::Early::Next) => {}
-            (Some(error), transaction::Early::This | transaction::Early::Next) if !is_goodbye(error, transactions) => {
+            // What another connection suffers meanwhile counts more.
+            (None, transaction::Early::This) if !matches!(*learned, Early::Refused(_)) => *learned = Early::Taken,
+            // Or it is not known yet.
+            (None, transaction::Early::This | transaction::Early::Next) => {}
+            (Some(error), transaction::Early::This | transaction::Early::Next)
+                if *learned != Early::Taken || !is_goodbye(error, transactions) =>
+            {
                 let pause = if matches!(error, WireError::Timeout(_)) { FORGET_SILENCE } else { FORGET };
-                *learned = Early::Refused(Instant::now() + pause);
+                let until = Instant::now() + pause;
+                if matches!(*learned, Early::Refused(known) if known >= until) {
+                    return;
+                }
+                *learned = Early::Refused(until);
                 tracing::info!(
                     %server,
                     "for {} h the next MAIL FROM does not come with the end of a message (RFC 2920, section 3.1), as a \
@@ -66,7 +74,7 @@ impl EarlyEnvelopes {
                     pause.as_secs() / 3600
                 );
             }
-            _ if *learned == Early::Tried => *learned = Early::Unknown,
+            _ if matches!(*learned, Early::Tried(_)) => *learned = Early::Unknown,
             _ => {}
         }
     }
@@ -227,5 +235,20 @@ mod tests {
         early.learn(&sent(transaction::Early::This, None), 2, &"mta");
         early.learn(&sent(transaction::Early::This, Some(closing("MAIL FROM", "too many"))), 9, &"mta");
         assert!(early.may_come(false) && early.may_come(false), "it still works");
+        let early = EarlyEnvelopes::default();
+        assert!(early.may_come(false));
+        early.learn(&sent(transaction::Early::This, Some(closing("MAIL FROM", "too many"))), 9, &"mta");
+        assert!(!early.may_come(false), "but it is no goodbye to the first that comes early");
+    }
+
+    #[test]
+    fn what_one_connection_suffers_is_not_forgotten_because_another_fares_well() {
+        let early = EarlyEnvelopes::default();
+        early.learn(&sent(transaction::Early::This, None), 2, &"mta");
+        early.learn(&sent(transaction::Early::Next, Some(WireError::Timeout(Duration::from_mins(5)))), 9, &"mta");
+        let known = *early.lock();
+        early.learn(&sent(transaction::Early::This, None), 9, &"mta");
+        early.learn(&sent(transaction::Early::This, Some(WireError::Closed)), 9, &"mta");
+        assert!(!early.may_come(false) && *early.lock() == known, "{early:?}");
     }
 }

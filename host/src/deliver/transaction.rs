@@ -12,7 +12,7 @@
 //! Promise: a recipient is [`Verdict::Delivered`] only after a 2xx to the end of the content; every other
 //! verdict was pronounced by the server about this recipient or this message; who got no verdict
 //! is [`Verdict::Unjudged`] and can be sent again without doubling anything. The only exception,
-//! a connection lost after the last octet of the content, says so in its text.
+//! a connection lost (or out of step) after the last octet of the content, says so in its text.
 
 use super::body::Content;
 use super::capabilities::Capabilities;

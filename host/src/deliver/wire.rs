@@ -82,7 +82,7 @@ pub enum WireError {
 /// How a group went.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    /// Octets that were not handed to the network.
+    /// Octets that were not handed to the network (or to TLS).
     pub(super) unsent: usize,
     /// Whether all replies came, or the receiver of the replies stopped it.
     pub(super) result: Result<(), WireError>,

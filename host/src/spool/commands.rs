@@ -439,11 +439,12 @@ pub(super) fn import_outgoing(
     let mut wanted: Vec<&QueuedRecipient> = Vec::new();
     let mut named = HashSet::new();
     for one in &outgoing.recipients {
+        // That an entry names somebody twice is no reason to send it twice, whatever is wanted again.
+        if !named.insert(&one.address) {
+            continue;
+        }
         if waiting.contains(&one.address) {
             outcome.still_here += 1;
-        } else if !named.insert(&one.address) {
-            // An entry that names somebody twice is no reason to send it twice, whatever is wanted again.
-            outcome.before += 1;
         } else if is_first(db, &origin_of_recipient(origin, &one.address), again)? {
             wanted.push(one);
         } else {
@@ -455,7 +456,7 @@ pub(super) fn import_outgoing(
         return Ok(outcome);
     };
     // Where the others are or were another entry, that one counts who was dealt with.
-    let done = if wanted.len() == outgoing.recipients.len() { outgoing.done } else { 0 };
+    let done = if outcome.still_here + outcome.before == 0 { outgoing.done } else { 0 };
     let body = insert_body(db, effects, message)?;
     let (kind, sender) = stored_sender(&outgoing.sender);
     let id = db

@@ -275,14 +275,10 @@ async fn content_that_is_asked_for_though_nobody_gets_it_is_no_reason_to_hang_up
     assert!(sink.messages().iter().filter(|one| one.followed).count() >= 5);
 }
 
-/// Many buffers of the network, which the server empties now and then.
+/// Many times what the network's buffers hold.
 #[tokio::test]
 async fn large_messages_arrive_whole_with_the_next_envelope_behind_them() {
-    let pause = |moment: &Moment<'_>| match moment.step {
-        Step::Data => Answer::After(Duration::from_millis(20), Box::new(Answer::Usual)),
-        _ => Answer::Usual,
-    };
-    let sink = sink(Script::new(pause)).await;
+    let sink = sink(Script::default()).await;
     let running = Running::start(DeliverySettings { connections: 1, ..settings(&sink) }, Outgoing::Smtp);
     let mut large = verp(people(4));
     large.message = Arc::from("Subject: x\r\n\r\n".to_owned().into_bytes());
