@@ -27,7 +27,7 @@ pub(super) enum State {
     Judged(Verdict),
 }
 
-/// Gives each reply to the command that it answers. Knows nothing of connections.
+/// Gives each reply to the command that it answers; knows nothing of connections.
 #[derive(Debug)]
 pub(super) struct Ledger {
     pub(super) recipients: Vec<State>,

@@ -2,7 +2,7 @@
 //! makes senders for VERP, and whether an envelope may come early.
 
 use super::reply::Reply;
-use super::transaction::{self, Sent};
+use super::transaction::{Early, Sent};
 use super::wire::WireError;
 use std::fmt::Display;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,11 +18,12 @@ const FORGET_SILENCE: Duration = Duration::from_hours(24);
 /// way, may take that badly, each in its own way and perhaps by silence: so one connection tries it first.
 #[derive(Debug, Default)]
 pub(super) struct EarlyEnvelopes {
-    learned: Mutex<Early>,
+    learned: Mutex<Trial>,
 }
 
+/// How the trial went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Early {
+enum Trial {
     #[default]
     Unknown,
     /// A connection has tried it since then.
@@ -34,17 +35,17 @@ enum Early {
 }
 
 impl EarlyEnvelopes {
-    /// Whether a connection may send one. What it then sent must be told to [`EarlyEnvelopes::learn`]. `has_begun`: it has sent one that is not yet
-    /// answered.
+    /// Whether a connection may send one; what it then sent must be told to [`EarlyEnvelopes::learn`]. `has_begun`: it
+    /// has sent one that is not answered yet.
     pub(super) fn may_come(&self, has_begun: bool) -> bool {
         let mut learned = self.lock();
         match *learned {
-            Early::Taken => true,
+            Trial::Taken => true,
             // Should its job have died, another one tries it.
-            Early::Tried(since) if since.elapsed() < FORGET => has_begun,
-            Early::Refused(until) if Instant::now() < until => false,
-            Early::Unknown | Early::Tried(_) | Early::Refused(_) => {
-                *learned = Early::Tried(Instant::now());
+            Trial::Tried(since) if since.elapsed() < FORGET => has_begun,
+            Trial::Refused(until) if Instant::now() < until => false,
+            Trial::Unknown | Trial::Tried(_) | Trial::Refused(_) => {
+                *learned = Trial::Tried(Instant::now());
                 true
             }
         }
@@ -55,18 +56,18 @@ impl EarlyEnvelopes {
         let mut learned = self.lock();
         match (&sent.broken, sent.early) {
             // What another connection suffers meanwhile counts more.
-            (None, transaction::Early::This) if !matches!(*learned, Early::Refused(_)) => *learned = Early::Taken,
+            (None, Early::This) if !matches!(*learned, Trial::Refused(_)) => *learned = Trial::Taken,
             // Or it is not known yet.
-            (None, transaction::Early::This | transaction::Early::Next) => {}
-            (Some(error), transaction::Early::This | transaction::Early::Next)
-                if *learned != Early::Taken || !is_goodbye(error, transactions) =>
+            (None, Early::This | Early::Next) => {}
+            (Some(error), Early::This | Early::Next)
+                if *learned != Trial::Taken || !is_goodbye(error, transactions) =>
             {
                 let pause = if matches!(error, WireError::Timeout(_)) { FORGET_SILENCE } else { FORGET };
                 let until = Instant::now() + pause;
-                if matches!(*learned, Early::Refused(known) if known >= until) {
+                if matches!(*learned, Trial::Refused(known) if known >= until) {
                     return;
                 }
-                *learned = Early::Refused(until);
+                *learned = Trial::Refused(until);
                 tracing::info!(
                     %server,
                     "for {} h the next MAIL FROM does not come with the end of a message (RFC 2920, section 3.1), as a \
@@ -74,12 +75,12 @@ impl EarlyEnvelopes {
                     pause.as_secs() / 3600
                 );
             }
-            _ if matches!(*learned, Early::Tried(_)) => *learned = Early::Unknown,
+            _ if matches!(*learned, Trial::Tried(_)) => *learned = Trial::Unknown,
             _ => {}
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Early> {
+    fn lock(&self) -> MutexGuard<'_, Trial> {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -176,17 +177,11 @@ impl LearnedVerp {
 
 #[cfg(test)]
 mod tests {
+    use super::super::transaction::ServerVerp;
     use super::*;
 
-    fn sent(early: transaction::Early, broken: Option<WireError>) -> Sent {
-        Sent {
-            verdicts: Vec::new(),
-            limit: None,
-            mail_accepted: true,
-            server_verp: transaction::ServerVerp::Fine,
-            early,
-            broken,
-        }
+    fn sent(early: Early, broken: Option<WireError>) -> Sent {
+        Sent { verdicts: Vec::new(), limit: None, mail_accepted: true, server_verp: ServerVerp::Fine, early, broken }
     }
 
     fn closing(command: &'static str, text: &str) -> WireError {
@@ -198,12 +193,12 @@ mod tests {
         let early = EarlyEnvelopes::default();
         assert!(early.may_come(false), "the first");
         assert!(!early.may_come(false), "another, meanwhile");
-        early.learn(&sent(transaction::Early::None, None), 1, &"mta");
+        early.learn(&sent(Early::None, None), 1, &"mta");
         assert!(early.may_come(false), "it did not come to it");
-        early.learn(&sent(transaction::Early::Next, None), 1, &"mta");
+        early.learn(&sent(Early::Next, None), 1, &"mta");
         assert!(!early.may_come(false), "it is not known yet");
         assert!(early.may_come(true), "the first goes on");
-        early.learn(&sent(transaction::Early::This, None), 2, &"mta");
+        early.learn(&sent(Early::This, None), 2, &"mta");
         assert!(early.may_come(false) && early.may_come(false), "it works");
     }
 
@@ -214,12 +209,12 @@ mod tests {
         {
             let early = EarlyEnvelopes::default();
             assert!(early.may_come(false));
-            early.learn(&sent(transaction::Early::Next, Some(error)), 5, &"mta");
+            early.learn(&sent(Early::Next, Some(error)), 5, &"mta");
             assert!(!early.may_come(false) && !early.may_come(true));
-            let Early::Refused(until) = *early.lock() else { panic!("{early:?}") };
+            let Trial::Refused(until) = *early.lock() else { panic!("{early:?}") };
             let rest = until.saturating_duration_since(Instant::now());
             assert!(rest <= Duration::from_hours(hours) && rest > Duration::from_mins(hours * 60 - 1), "{rest:?}");
-            *early.lock() = Early::Refused(Instant::now());
+            *early.lock() = Trial::Refused(Instant::now());
             assert!(early.may_come(false) && !early.may_come(false));
         }
     }
@@ -232,23 +227,23 @@ mod tests {
         assert!(!is_goodbye(&closing("end of data", "4.3.2 shutting down"), 9));
         assert!(!is_goodbye(&WireError::Closed, 9));
         let early = EarlyEnvelopes::default();
-        early.learn(&sent(transaction::Early::This, None), 2, &"mta");
-        early.learn(&sent(transaction::Early::This, Some(closing("MAIL FROM", "too many"))), 9, &"mta");
+        early.learn(&sent(Early::This, None), 2, &"mta");
+        early.learn(&sent(Early::This, Some(closing("MAIL FROM", "too many"))), 9, &"mta");
         assert!(early.may_come(false) && early.may_come(false), "it still works");
         let early = EarlyEnvelopes::default();
         assert!(early.may_come(false));
-        early.learn(&sent(transaction::Early::This, Some(closing("MAIL FROM", "too many"))), 9, &"mta");
+        early.learn(&sent(Early::This, Some(closing("MAIL FROM", "too many"))), 9, &"mta");
         assert!(!early.may_come(false), "but it is no goodbye to the first that comes early");
     }
 
     #[test]
     fn what_one_connection_suffers_is_not_forgotten_because_another_fares_well() {
         let early = EarlyEnvelopes::default();
-        early.learn(&sent(transaction::Early::This, None), 2, &"mta");
-        early.learn(&sent(transaction::Early::Next, Some(WireError::Timeout(Duration::from_mins(5)))), 9, &"mta");
+        early.learn(&sent(Early::This, None), 2, &"mta");
+        early.learn(&sent(Early::Next, Some(WireError::Timeout(Duration::from_mins(5)))), 9, &"mta");
         let known = *early.lock();
-        early.learn(&sent(transaction::Early::This, None), 9, &"mta");
-        early.learn(&sent(transaction::Early::This, Some(WireError::Closed)), 9, &"mta");
+        early.learn(&sent(Early::This, None), 9, &"mta");
+        early.learn(&sent(Early::This, Some(WireError::Closed)), 9, &"mta");
         assert!(!early.may_come(false) && *early.lock() == known, "{early:?}");
     }
 }

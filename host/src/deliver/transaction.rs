@@ -443,15 +443,12 @@ impl Session {
                 }
             })
             .await;
-        let mut broken = failure.or(heard.err());
         // It may also have lost patience while our results were written down.
-        broken = broken.or_else(|| self.wire.disturbance());
+        let broken = failure.or(heard.err()).or_else(|| self.wire.disturbance());
         if broken.is_some() {
             return Ledger { early: Early::This, ..Ledger::new(1, false) }.close(broken);
         }
-        if ledger.go {
-            broken = self.content(content, next, &mut ledger).await.err();
-        }
+        let broken = if ledger.go { self.content(content, next, &mut ledger).await.err() } else { None };
         self.needs_reset = ledger.is_open_at_server();
         ledger.close(broken)
     }
